@@ -1,0 +1,1 @@
+"""Python's standard logging, landing in Delta Lake, with nothing lost."""

@@ -1,0 +1,200 @@
+"""The one interface through which tables are reached.
+
+The handler's writer, the stage helpers and validation speak to a :class:`Lakehouse` and to nothing
+else; what runs below it (delta-rs in this process, or a Spark session) is the engine's own business,
+and engine packages are imported nowhere outside this folder.
+"""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from spectra_logging.tables import Column, TableSpec
+
+__all__ = [
+    "ArrowStream",
+    "Commit",
+    "Lakehouse",
+    "QueryResult",
+    "TableChange",
+    "Transaction",
+    "UpkeepReport",
+]
+
+
+class ArrowStream(Protocol):
+    """Anything that exports Arrow's C stream: a pyarrow, polars, DuckDB or arro3 table."""
+
+    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Transaction:
+    """Delta's ``txn`` action: at most one commit per application id and version.
+
+    Args:
+        application_id: The journal's id.
+        version: The batch's number, rising by one a batch.
+    """
+
+    application_id: str
+    version: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Commit:
+    """What an append did.
+
+    Args:
+        version: The table's version after it.
+        replayed: The transaction was in the table already, so nothing was written.
+    """
+
+    version: int
+    replayed: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class TableChange:
+    """What :meth:`Lakehouse.ensure` did, or found already done.
+
+    Args:
+        created: The table was made.
+        added_columns: Columns added to an existing table.
+    """
+
+    created: bool = False
+    added_columns: tuple[str, ...] = ()
+
+    def __bool__(self) -> bool:
+        return self.created or bool(self.added_columns)
+
+
+@dataclass(frozen=True, kw_only=True)
+class QueryResult:
+    """Rows of a query, as plain Python values; timestamps are aware datetimes in UTC."""
+
+    columns: tuple[str, ...]
+    rows: tuple[tuple[Any, ...], ...]
+
+    def to_dicts(self) -> list[dict[str, Any]]:
+        """One dictionary a row."""
+        return [dict(zip(self.columns, row, strict=True)) for row in self.rows]
+
+
+@dataclass(frozen=True, kw_only=True)
+class UpkeepReport:
+    """What a round of :meth:`Lakehouse.upkeep` did."""
+
+    compacted_files: int = 0
+    checkpointed: bool = False
+    vacuumed_files: int = 0
+
+
+class Lakehouse(abc.ABC):
+    """Delta tables through one engine.
+
+    Tables are named by absolute path or URI. Methods may be called from any thread, one at a time
+    per instance. All raise :class:`~spectra_logging.errors.LakehouseError` or a subclass of it;
+    of these only ``TableUnavailableError`` is worth a retry. An instance must not cross a fork.
+    """
+
+    engine: str
+    """The engine's name: ``deltalake`` or ``spark``."""
+
+    @abc.abstractmethod
+    def exists(self, table: str) -> bool:
+        """Whether there is a Delta table at that place."""
+
+    @abc.abstractmethod
+    def schema(self, table: str) -> tuple[Column, ...]:
+        """The table's columns, in order.
+
+        Raises:
+            TableNotFoundError: There is no table.
+        """
+
+    @abc.abstractmethod
+    def ensure(self, table: str, spec: TableSpec) -> TableChange:
+        """Make the table fit the spec: create it, or add the columns that are missing.
+
+        Extra columns and all rows are left alone. Added columns are nullable whatever the spec
+        says, since rows already there have no value for them. Safe when two callers race.
+
+        Raises:
+            SchemaConflictError: A column has another type there, or may hold null against the
+                spec; nothing was changed.
+        """
+
+    @abc.abstractmethod
+    def append(
+        self, table: str, rows: bytes, spec: TableSpec, *, transaction: Transaction
+    ) -> Commit:
+        """Append rows as one commit, exactly once per transaction.
+
+        Asks the table for the transaction first, so that a retry after an error, a crash or a
+        commit that succeeded and still raised writes nothing twice.
+
+        Args:
+            table: The table's place; it must exist, with at least the spec's columns.
+            rows: Newline-delimited JSON, an object a row, keys as the spec's columns and integer
+                microseconds since 1970 in UTC for timestamps. Keys without a column are ignored.
+            spec: The columns to read the rows as.
+            transaction: The journal's id and this batch's number.
+
+        Raises:
+            RowsRejectedError: Some row can't be read as the spec's columns; nothing was written.
+        """
+
+    @abc.abstractmethod
+    def transaction_version(self, table: str, application_id: str) -> int | None:
+        """The newest version committed under that application id; ``None`` when there is none."""
+
+    @abc.abstractmethod
+    def write(
+        self,
+        table: str,
+        data: ArrowStream | Sequence[Mapping[str, Any]],
+        *,
+        spec: TableSpec | None = None,
+        mode: str = "overwrite",
+    ) -> int:
+        """Write a whole data set, creating the table when it is missing.
+
+        Args:
+            table: The table's place.
+            data: An Arrow stream, or rows as mappings (then ``spec`` is required).
+            spec: The columns; creation, order and types follow it.
+            mode: ``overwrite`` replaces all rows in one commit, ``append`` adds to them.
+
+        Returns:
+            The table's version after the write.
+        """
+
+    @abc.abstractmethod
+    def query(self, sql: str, tables: Mapping[str, str]) -> QueryResult:
+        """Run one SQL statement.
+
+        Args:
+            sql: The statement; it calls each table by its key in ``tables``.
+            tables: Name in the statement → the table's place.
+        """
+
+    @abc.abstractmethod
+    def register(self, table: str, name: str) -> bool:
+        """Register the table in the metastore under that name.
+
+        Returns:
+            Whether there is a metastore that took it; the embedded engine has none.
+        """
+
+    @abc.abstractmethod
+    def upkeep(self, table: str) -> UpkeepReport:
+        """Keep the table fast to append to and to read: compact, checkpoint, clean up, vacuum.
+
+        Removes only what no reader can still need: data files and log entries past the table's
+        own retention (``delta.deletedFileRetentionDuration``, ``delta.logRetentionDuration``).
+        """

@@ -1,0 +1,1 @@
+"""The Source stage of a SPECTRA pipeline: run, validated, handed over."""
