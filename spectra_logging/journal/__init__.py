@@ -1,1 +1,10 @@
-"""Placeholder docstring, replaced when the folder fills."""
+"""The journal: every record on disk the moment it is logged, until a batch has it in the table.
+
+- :mod:`~spectra_logging.journal.framing`: the bytes of a line, and telling sound from damaged.
+- :mod:`~spectra_logging.journal.segment`: the files that lines are appended to.
+- :mod:`~spectra_logging.journal.appender`: a process's own side: append, roll, room, figures.
+- :mod:`~spectra_logging.journal.batches`: the drain side: seal, commit, note, remove.
+- :mod:`~spectra_logging.journal.state`: what is remembered between drains.
+- :mod:`~spectra_logging.journal.figures`: what a journal holds, for people.
+- :mod:`~spectra_logging.journal.locks`: locks between processes.
+"""

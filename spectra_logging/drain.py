@@ -1,0 +1,212 @@
+"""Draining: a journal's batches go to its table, each as one commit, exactly once."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from spectra_logging.errors import RowsRejectedError, TableNotFoundError
+from spectra_logging.journal.batches import BATCH_BYTES, Batch, Batches, Reject
+from spectra_logging.journal.folder import find_journals, read_identity
+from spectra_logging.lakehouse import open_lakehouse
+from spectra_logging.lakehouse.base import Commit, Lakehouse, Transaction
+from spectra_logging.lakehouse.ndjson import split_unreadable
+from spectra_logging.paths import resolve_table
+from spectra_logging.stats import CommitFigures
+from spectra_logging.tables import TableSpec, load_spec
+
+__all__ = ["DrainReport", "Drainer", "drain_journals"]
+
+UPKEEP_EVERY_VERSIONS = 50
+
+
+@dataclass(frozen=True, kw_only=True)
+class DrainReport:
+    """What draining did.
+
+    Args:
+        rows: Rows committed; those of a batch that an earlier drain had committed count too.
+        batches: Commits.
+        quarantined: Pieces set aside because they are no sound record or fit no row.
+        busy: Somebody else is draining this journal, so nothing was done.
+        last_commit: The newest commit; ``None`` when there was none.
+    """
+
+    rows: int = 0
+    batches: int = 0
+    quarantined: int = 0
+    busy: bool = False
+    last_commit: CommitFigures | None = None
+
+    def __add__(self, other: DrainReport) -> DrainReport:
+        return DrainReport(
+            rows=self.rows + other.rows,
+            batches=self.batches + other.batches,
+            quarantined=self.quarantined + other.quarantined,
+            busy=self.busy or other.busy,
+            last_commit=other.last_commit or self.last_commit,
+        )
+
+
+class Drainer:
+    """Drains one journal into its table. Not for two threads at once.
+
+    Args:
+        directory: The journal's folder.
+        table: Path or URI of the table.
+        spec: The rows' spec.
+        open_engine: Gives the engine; called at the first drain, so that a process which never
+            drains never loads one.
+        owner: Token under which this process appends, if it does.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        table: str,
+        spec: TableSpec,
+        open_engine: Callable[[], Lakehouse],
+        owner: str = "",
+    ) -> None:
+        self._batches = Batches(directory)
+        self._table = table
+        self._spec = spec
+        self._open_engine = open_engine
+        self._owner = owner
+        self._lakehouse: Lakehouse | None = None
+        self._newest_in_table: int | None = None
+        self._ensured = False
+        self._upkeep_due = False
+
+    @property
+    def engine(self) -> str | None:
+        """The engine's name; ``None`` until one was needed."""
+        return self._lakehouse.engine if self._lakehouse else None
+
+    def has_records(self) -> bool:
+        """Whether anything waits to be drained."""
+        return self._batches.has_records()
+
+    def drain(self) -> DrainReport:
+        """Commit all that the journal holds now.
+
+        Raises:
+            LakehouseError: The table could not be written to. The batch stays sealed; the next
+                call, here or in another process, commits the very same one.
+        """
+        report = DrainReport()
+        with self._batches.draining() as acquired:
+            if not acquired:
+                return DrainReport(busy=True)
+            if self._lakehouse is None:
+                self._lakehouse = self._open_engine()
+            newest = self._newest_transaction(self._lakehouse)
+            while batch := self._batches.next_batch(after=newest):
+                report += self._commit(batch, self._lakehouse)
+                newest = self._newest_in_table = batch.number
+                if not batch.recovered and len(batch.rows) < BATCH_BYTES:
+                    break  # That was all; what has come since is for the next time.
+            self._batches.remove_leavings()
+        return report
+
+    def upkeep(self) -> None:
+        """Do the table's upkeep, when commits by this process have made it due.
+
+        Raises:
+            LakehouseError: It failed; the records are not concerned.
+        """
+        if not self._upkeep_due or self._lakehouse is None:
+            return
+        with self._batches.draining() as acquired:
+            if acquired:
+                self._upkeep_due = False
+                self._lakehouse.upkeep(self._table)
+
+    def _newest_transaction(self, lakehouse: Lakehouse) -> int:
+        """The newest batch that the table itself has of this journal, asked once.
+
+        It is beyond the journal's own count when the journal's state was lost; numbers that are
+        taken must not be given out again, or the table would skip new rows as old.
+        """
+        if self._newest_in_table is None:
+            application_id = self._batches.state().application_id
+            try:
+                version = lakehouse.transaction_version(self._table, application_id)
+            except TableNotFoundError:
+                version = None
+            self._newest_in_table = version or 0
+        return self._newest_in_table
+
+    def _commit(self, batch: Batch, lakehouse: Lakehouse) -> DrainReport:
+        transaction = Transaction(application_id=batch.application_id, version=batch.number)
+        rows, rejected = batch.rows, list[Reject]()
+        commit = None
+        if rows:
+            try:
+                commit = self._append(lakehouse, rows, transaction)
+            except RowsRejectedError:
+                rows, unreadable = split_unreadable(rows, self._spec)
+                rejected = [Reject(line, reason) for line, reason in unreadable]
+                commit = self._append(lakehouse, rows, transaction) if rows else None
+        self._batches.note_committed(batch, rejected, self._owner)
+        row_count = batch.row_count - len(rejected)
+        last_commit = None
+        if commit is not None:
+            self._upkeep_due |= commit.version % UPKEEP_EVERY_VERSIONS == 0
+            now = dt.datetime.now(dt.timezone.utc)
+            last_commit = CommitFigures(
+                version=commit.version, batch=batch.number, rows=row_count, at=now
+            )
+        return DrainReport(
+            rows=row_count,
+            batches=1,
+            quarantined=len(batch.damaged) + len(rejected),
+            last_commit=last_commit,
+        )
+
+    def _append(self, lakehouse: Lakehouse, rows: bytes, transaction: Transaction) -> Commit:
+        if not self._ensured:
+            lakehouse.ensure(self._table, self._spec)
+            self._ensured = True
+        try:
+            return lakehouse.append(self._table, rows, self._spec, transaction=transaction)
+        except TableNotFoundError:
+            # Somebody has removed the table since; the log goes on in a new one.
+            lakehouse.ensure(self._table, self._spec)
+            return lakehouse.append(self._table, rows, self._spec, transaction=transaction)
+
+
+def drain_journals(
+    table: str,
+    *,
+    journal_directory: str | None = None,
+    engine: str = "auto",
+    storage_options: Mapping[str, str] | None = None,
+) -> DrainReport:
+    """Drain every journal that this machine holds for a table, such as a dead process left.
+
+    Args:
+        table: The table, as ``DeltaHandler(table)`` takes it.
+        journal_directory: The folder for all journals, where the handler was given one.
+        engine: The engine, as ``DeltaHandler(engine=…)`` takes it.
+        storage_options: Likewise.
+
+    Raises:
+        LakehouseError: The table could not be written to; the records stay journalled.
+        ConfigurationError: An option holds nonsense.
+    """
+    place = resolve_table(table)
+    report = DrainReport()
+    for directory in find_journals(place, journal_directory):
+        spec = load_spec(read_identity(directory).spec)
+        drainer = Drainer(
+            directory,
+            place,
+            spec,
+            lambda: open_lakehouse(engine, storage_options=storage_options),
+        )
+        report += drainer.drain()
+        drainer.upkeep()
+    return report

@@ -1,0 +1,249 @@
+"""``DeltaHandler``: log records go to a Delta table, and none is lost on the way."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import time
+import weakref
+from collections.abc import Mapping
+
+from spectra_logging import lakehouse
+from spectra_logging.drain import Drainer
+from spectra_logging.handlers.options import (
+    check_choice,
+    check_level,
+    check_seconds,
+    check_storage_options,
+)
+from spectra_logging.errors import ConfigurationError
+from spectra_logging.journal.appender import Appender
+from spectra_logging.journal.folder import open_folder
+from spectra_logging.journal.state import StateFile
+from spectra_logging.paths import resolve_table
+from spectra_logging.record import RowEncoder
+from spectra_logging.stats import HandlerStats
+from spectra_logging.tables import load_spec
+from spectra_logging.worker import is_worker_thread
+from spectra_logging.writer import Writer
+
+__all__ = ["DeltaHandler"]
+
+SMALLEST_JOURNAL_BYTES = 1 << 20
+
+
+class DeltaHandler(logging.Handler):
+    """Writes log records to a Delta table, each exactly once.
+
+    A log call appends its row to a journal on the local disk and returns: from then on not even
+    ``kill -9`` loses it. A background thread commits what the journal holds, for every process that
+    logs to the same table on this machine, in one commit an interval. What a process leaves behind
+    is committed by the next one, or by ``spectra log drain``.
+
+    No log call raises, whatever it is given and whatever fails below. What becomes of the records
+    is told by :meth:`stats`, and trouble by the logger ``spectra_logging``.
+
+    Args:
+        table: Path, ``Tables/<schema>/<table>`` below the default lakehouse, or object-store URI.
+        spec: The rows' columns: ``events``, ``activity``, or ``package.module:NAME`` of a
+            :class:`~spectra_logging.tables.TableSpec`.
+        engine: ``auto``, or one of :data:`spectra_logging.lakehouse.ENGINES`.
+        storage_options: Options of the object store, as delta-rs takes them.
+        level: Lowest level to handle, by name or number.
+        flush_interval_seconds: How long a record may wait for its commit.
+        flush_level: A record of this level or above is committed without waiting.
+        journal_directory: Folder for the journals of all tables; by default
+            ``SPECTRA_JOURNAL_DIRECTORY``, else the user's state folder. It must be on a local disk.
+        journal_max_bytes: What the journal may take up on disk.
+        when_full: What gives way when it does: ``drop_oldest`` or ``drop_newest`` records, which
+            are counted, or ``block``: the log call waits.
+        block_timeout_seconds: How long ``block`` waits before the record is dropped after all.
+        shutdown_timeout_seconds: How long :meth:`close`, and :meth:`flush` without a time-out of its
+            own, wait for a table that does not answer.
+
+    Raises:
+        ConfigurationError: An option holds nonsense; the message names it and what it may be.
+    """
+
+    def __init__(
+        self,
+        table: str,
+        *,
+        spec: str = "events",
+        engine: str = "auto",
+        storage_options: Mapping[str, str] | None = None,
+        level: int | str = 0,
+        flush_interval_seconds: float = 5.0,
+        flush_level: int | str = "ERROR",
+        journal_directory: str | None = None,
+        journal_max_bytes: int = 1 << 30,
+        when_full: str = "drop_oldest",
+        block_timeout_seconds: float = 5.0,
+        shutdown_timeout_seconds: float = 10.0,
+    ) -> None:
+        super().__init__(check_level("level", level))
+        self.table = resolve_table(table)
+        self.spec = load_spec(spec)
+        lakehouse.check_engine(engine)
+        options = check_storage_options(storage_options)
+        if isinstance(journal_max_bytes, bool) or not (
+            isinstance(journal_max_bytes, int) and journal_max_bytes >= SMALLEST_JOURNAL_BYTES
+        ):
+            raise ConfigurationError(
+                f"journal_max_bytes={journal_max_bytes!r} must be a whole number of bytes, "
+                f"{SMALLEST_JOURNAL_BYTES} or more"
+            )
+        self._flush_level = check_level("flush_level", flush_level)
+        self._shutdown_timeout_seconds = check_seconds(
+            "shutdown_timeout_seconds", shutdown_timeout_seconds
+        )
+        check_choice("when_full", when_full, ("drop_oldest", "drop_newest", "block"))
+        check_seconds("block_timeout_seconds", block_timeout_seconds)
+        check_seconds("flush_interval_seconds", flush_interval_seconds, more_than_zero=True)
+        self._encoder = RowEncoder(self.spec)
+        self._directory = open_folder(self.table, spec, journal_directory)
+        self._appender = Appender(
+            self._directory,
+            max_bytes=journal_max_bytes,
+            when_full=when_full,
+            block_timeout_seconds=block_timeout_seconds,
+            on_segment=self._have_it_drained,
+        )
+        self._writer = Writer(
+            self._appender,
+            Drainer(
+                self._directory,
+                self.table,
+                self.spec,
+                lambda: lakehouse.open_lakehouse(engine, storage_options=options),
+                self._appender.owner,
+            ),
+            StateFile(self._directory),
+            flush_interval_seconds=flush_interval_seconds,
+        )
+        self._begin()
+        _handlers.add(self)
+
+    def _begin(self) -> None:
+        self._append_only = False
+        self._gave_up_at_seconds = 0.0
+        # Bound once: every log call goes this way.
+        self._encode = self._encoder.encode
+        self._append = self._appender.append
+
+    # -- logging -----------------------------------------------------------------------------
+
+    def handle(self, record: logging.LogRecord) -> bool | logging.LogRecord:  # type: ignore[override]
+        """Take a record, unless a filter stops it.
+
+        Unlike the base class's, this holds no lock: the journal has its own, and holds it for
+        the store of a finished line alone.
+        """
+        if self.filters:
+            passed = self.filter(record)
+            if not passed:
+                return False
+            if isinstance(passed, logging.LogRecord):
+                record = passed
+        self.emit(record)
+        return True
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Journal a record; when this returns, it is safe from the process's end."""
+        if is_worker_thread(record.thread):
+            # What our own thread and the libraries below it log would feed us with ourselves.
+            self._appender.count_dropped("own_thread")
+            return
+        self._append(self._encode(record))
+        if record.levelno >= self._flush_level:
+            self._writer.request_commit()
+
+    def flush(self, timeout_seconds: float | None = None) -> bool:
+        """Wait until every record emitted so far is in the table.
+
+        In a forked child of a process that had loaded an engine, which may not use it, this waits
+        for another process to commit, and only when given a time-out.
+
+        Args:
+            timeout_seconds: How long to wait; by default ``shutdown_timeout_seconds``.
+
+        Returns:
+            Whether they are. If not, they are journalled still.
+        """
+        position = self._appender.position()
+        if timeout_seconds is None:
+            alone = self._append_only or not self._writer.running
+            timeout_seconds = 0.0 if alone else self._shutdown_timeout_seconds
+        done = self._writer.wait_until_settled(position, timeout_seconds)
+        self._gave_up_at_seconds = 0.0 if done else time.monotonic()
+        return done
+
+    def close(self) -> None:
+        """Flush, end the background thread and give the journal up, within the shutdown time-out.
+
+        What could not be committed stays journalled and is told on stderr.
+        """
+        deadline = time.monotonic() + self._shutdown_timeout_seconds
+        # logging.shutdown() flushes and then closes; a table that was waited for in vain by the
+        # one is not waited for again by the other.
+        if time.monotonic() - self._gave_up_at_seconds > 1.0:
+            self.flush()
+        gave_up = self._gave_up_at_seconds > 0
+        self._writer.stop(0.0 if gave_up else deadline - time.monotonic())
+        pending = self._appender.figures().pending
+        self._appender.close()
+        if pending and not self._append_only:
+            _tell(
+                f"spectra_logging: {pending} records are not yet in {self.table}. They are "
+                f"journalled in {self._directory}; the next process that logs to the table commits "
+                f"them, and so does: spectra log drain {self.table}"
+            )
+        super().close()
+
+    def stats(self) -> HandlerStats:
+        """What became of the records that this process gave the handler."""
+        figures = self._appender.figures()
+        return HandlerStats(
+            emitted=figures.emitted,
+            written=figures.written,
+            pending=figures.pending,
+            quarantined=figures.quarantined,
+            dropped=figures.dropped,
+            engine=self._writer.engine,
+            journal_directory=str(self._directory),
+            last_error=self._writer.last_error,
+            last_commit=self._writer.last_commit,
+        )
+
+    def _have_it_drained(self) -> None:
+        if not self._append_only:
+            self._writer.ensure_started()
+
+    def _after_fork_in_child(self) -> None:
+        self._begin()
+        self._writer.after_fork_in_child()
+        self._append_only = lakehouse.is_loaded()
+
+    def __repr__(self) -> str:
+        level = logging.getLevelName(self.level)
+        return f"<{type(self).__name__} {self.table} ({level})>"
+
+
+def _tell(message: str) -> None:
+    try:
+        sys.stderr.write(message + "\n")
+    except (AttributeError, OSError, ValueError):
+        pass  # No stderr, or one that is closed: there is nobody left to tell.
+
+
+_handlers: weakref.WeakSet[DeltaHandler] = weakref.WeakSet()
+
+
+def _after_fork_in_child() -> None:
+    for handler in list(_handlers):
+        handler._after_fork_in_child()  # noqa: SLF001 - the registry belongs to the class
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork_in_child)

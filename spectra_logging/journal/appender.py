@@ -1,0 +1,353 @@
+"""The append side of a journal: one process's live segment and what becomes of full ones."""
+
+from __future__ import annotations
+
+import errno
+import mmap
+import os
+import threading
+import time
+import uuid
+import weakref
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from zlib import crc32
+
+from spectra_logging.journal.framing import SUFFIX, SUFFIX_BYTES
+from spectra_logging.journal.locks import FileLock
+from spectra_logging.journal.segment import (
+    SegmentName,
+    create_segment,
+    segment_bytes_on_disk,
+)
+from spectra_logging.journal.state import SEAL_LOCK, JournalState, StateFile
+
+__all__ = ["Appender", "AppenderFigures", "Position"]
+
+SEGMENT_BYTES = 4 << 20
+RETRY_SECONDS = 0.05
+"""How long a full or unwritable journal is believed to be so still, and how often "block" looks."""
+
+SEAL_WAIT_SECONDS = 1.0
+"""Sealing reads a batch's bytes, which takes tens of milliseconds."""
+
+
+@dataclass(frozen=True, order=True)
+class Position:
+    """A place in one process's stream of records: segment sequence, then byte."""
+
+    sequence: int
+    offset: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class AppenderFigures:
+    """What became of the records that this process appended.
+
+    ``emitted == written + pending + quarantined + sum(dropped.values())``.
+    """
+
+    emitted: int
+    written: int
+    pending: int
+    quarantined: int
+    dropped: dict[str, int]
+
+
+class Appender:
+    """Appends lines to this process's segments in a journal folder.
+
+    Safe to call from any thread, from a signal handler and from a finaliser that runs in the
+    middle of an append. A forked child gets a segment and figures of its own.
+
+    Args:
+        directory: The journal's folder; it must exist.
+        max_bytes: What all segments in the folder may take up together.
+        when_full: ``drop_oldest``, ``drop_newest`` or ``block``.
+        block_timeout_seconds: How long ``block`` waits before the record is dropped after all.
+        on_segment: Called, holding the append lock, when a segment has been made: the moment to
+            see that somebody will drain it.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        max_bytes: int,
+        when_full: str,
+        block_timeout_seconds: float,
+        on_segment: Callable[[], None],
+    ) -> None:
+        self._directory = directory
+        self._max_bytes = max_bytes
+        self._segment_bytes = min(SEGMENT_BYTES, max_bytes // 4)
+        self._when_full = when_full
+        self._block_timeout_seconds = block_timeout_seconds
+        self._on_segment = on_segment
+        self._state_file = StateFile(directory)
+        self._begin()
+        _appenders.add(self)
+
+    def _begin(self) -> None:
+        """The state of a process that has appended nothing yet."""
+        self.owner = f"{os.getpid()}-{uuid.uuid4().hex[:12]}"
+        self._owner_lock: FileLock | None = None
+        self._lock = threading.RLock()
+        self._appending = False
+        self._reentered: deque[bytes] = deque()
+        self._map: mmap.mmap | None = None
+        self._capacity = 0
+        self._sequence = 0
+        # Bytes, running checksum and records of the live segment: one tuple, so that an exception
+        # between two bytecodes can't leave them telling different stories.
+        self._tail = (0, 0, 0)
+        self._ledger_lock = threading.RLock()
+        self._full_segments: dict[SegmentName, tuple[int, int]] = {}
+        self._settled_written = 0
+        self._settled_quarantined = 0
+        self._dropped: dict[str, int] = {}
+        self._refused_until = 0.0
+        self._refused_reason = ""
+
+    # -- appending ---------------------------------------------------------------------------
+
+    def append(self, payload: bytes) -> None:
+        """Append one record: when this returns, ``kill -9`` can't lose it any more.
+
+        Args:
+            payload: A JSON object without its closing brace.
+        """
+        with self._lock:
+            if self._appending:
+                # A signal handler or a finaliser logs in the middle of an append. The append
+                # below it on the stack finishes this one too.
+                self._reentered.append(payload)
+                return
+            try:
+                self._appending = True
+                start, checksum, rows = self._tail
+                crc = crc32(payload, checksum)
+                suffix = SUFFIX % crc
+                end = start + len(payload) + SUFFIX_BYTES
+                if end <= self._capacity:
+                    self._map[start:end] = payload + suffix  # type: ignore[index]
+                    self._tail = (end, crc32(suffix, crc), rows + 1)
+                else:
+                    self._append_to_next_segment(payload)
+            finally:
+                self._appending = False
+        while self._reentered:
+            try:
+                self.append(self._reentered.popleft())
+            except IndexError:  # another thread was quicker
+                break
+
+    def _append_to_next_segment(self, payload: bytes) -> None:
+        needed = len(payload) + SUFFIX_BYTES
+        if not self._roll(max(self._segment_bytes, needed)):
+            self.count_dropped(self._refused_reason)
+            return
+        crc = crc32(payload)
+        suffix = SUFFIX % crc
+        assert self._map is not None
+        self._map[:needed] = payload + suffix
+        self._tail = (needed, crc32(suffix, crc), 1)
+        self._on_segment()
+
+    def _roll(self, size: int) -> bool:
+        """Make a new live segment of that size; ``False`` when there is no room for one."""
+        if time.monotonic() < self._refused_until:
+            return False
+        try:
+            if not self._make_room(size):
+                self._refuse("journal_full", 0.0 if self._when_full == "block" else RETRY_SECONDS)
+                return False
+            if self._owner_lock is None:
+                owner_lock = FileLock(self._directory / f"{self.owner}.owner")
+                owner_lock.acquire()
+                self._owner_lock = owner_lock
+            name = SegmentName(self.owner, self._sequence + 1)
+            fresh = create_segment(self._directory / str(name), size)
+        except OSError as error:
+            full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+            self._refuse("disk_full" if full else "journal_unwritable")
+            return False
+        self._retire_live_segment()
+        self._map, self._capacity, self._sequence = fresh, size, name.sequence
+        self._tail = (0, 0, 0)
+        return True
+
+    def _refuse(self, reason: str, for_seconds: float = RETRY_SECONDS) -> None:
+        # Asking the disk again for every record of a flood would cost more than the record.
+        self._refused_reason = reason
+        self._refused_until = time.monotonic() + for_seconds
+
+    def _retire_live_segment(self) -> None:
+        """Move the live segment, if there is one, to the full ones."""
+        if self._map is None:
+            return
+        end, _, rows = self._tail
+        name = SegmentName(self.owner, self._sequence)
+        with self._ledger_lock:
+            self._full_segments[name] = (end, rows)
+            self._map.close()
+            self._map, self._capacity, self._tail = None, 0, (0, 0, 0)
+        try:
+            os.truncate(self._directory / str(name), end)
+        except OSError:
+            pass  # Only the zeros stay longer.
+
+    def count_dropped(self, reason: str, records: int = 1) -> None:
+        """Count records that were given up."""
+        with self._ledger_lock:
+            self._dropped[reason] = self._dropped.get(reason, 0) + records
+
+    # -- room --------------------------------------------------------------------------------
+
+    def _make_room(self, size: int) -> bool:
+        deadline = time.monotonic() + self._block_timeout_seconds
+        while segment_bytes_on_disk(self._directory) + size > self._max_bytes:
+            if self.reclaim():
+                continue
+            if self._when_full == "drop_oldest":
+                if not self._drop_oldest():
+                    return False
+            elif self._when_full == "block" and time.monotonic() < deadline:
+                # Whoever drains may be another process, which has no way to wake this one.
+                self._on_segment()
+                time.sleep(RETRY_SECONDS)
+            else:
+                return False
+        return True
+
+    def _drop_oldest(self) -> bool:
+        """Give up this process's oldest full segment that is in no batch."""
+        seal_lock = FileLock(self._directory / SEAL_LOCK)
+        if not seal_lock.acquire(SEAL_WAIT_SECONDS):
+            return False
+        try:
+            state = self._state_file.load()
+            with self._ledger_lock:
+                in_flight = state.sealed.ranges if state and state.sealed else {}
+                for name in sorted(self._full_segments):
+                    if str(name) not in in_flight:
+                        lost = self._settle(name, state)
+                        self.count_dropped("journal_full", lost)
+                        return True
+            return False
+        finally:
+            seal_lock.release()
+
+    def reclaim(self) -> bool:
+        """Remove this process's full segments that are in the table whole.
+
+        Returns:
+            Whether there was one.
+        """
+        if not self._full_segments:
+            return False
+        state = self._state_file.load()
+        with self._ledger_lock:
+            done = [
+                name
+                for name, (end, _) in self._full_segments.items()
+                if state and state.progress(str(name)).offset >= end
+            ]
+            for name in done:
+                # What a merged or split line makes the drainer miscount shows here at last.
+                self._settled_quarantined += self._settle(name, state)
+        return bool(done)
+
+    def _settle(self, name: SegmentName, state: JournalState | None) -> int:
+        """Remove a full segment and book its records; returns how many are not accounted for."""
+        _, rows = self._full_segments.pop(name)
+        written, quarantined = _consumed(state, name, rows)
+        self._settled_written += written
+        self._settled_quarantined += quarantined
+        (self._directory / str(name)).unlink(missing_ok=True)
+        return rows - written - quarantined
+
+    # -- figures -----------------------------------------------------------------------------
+
+    def position(self) -> Position:
+        """Where the next record goes."""
+        with self._ledger_lock:
+            return Position(self._sequence, self._tail[0])
+
+    def is_settled(self, position: Position) -> bool:
+        """Whether every record before that position is in the table, quarantined or dropped."""
+        state = self._state_file.load()
+        with self._ledger_lock:
+            open_segments = {name: end for name, (end, _) in self._full_segments.items()}
+            if self._map is not None:
+                open_segments[SegmentName(self.owner, self._sequence)] = self._tail[0]
+        for name, end in open_segments.items():
+            if name.sequence > position.sequence:
+                continue
+            if name.sequence == position.sequence:
+                end = min(end, position.offset)
+            if (state.progress(str(name)).offset if state else 0) < end:
+                return False
+        return True
+
+    def figures(self) -> AppenderFigures:
+        """What became of the records so far."""
+        # Read before the segments: what was drained in between then counts as pending, never as
+        # more than was appended.
+        state = self._state_file.load()
+        with self._ledger_lock:
+            segments = {name: rows for name, (_, rows) in self._full_segments.items()}
+            if self._map is not None:
+                segments[SegmentName(self.owner, self._sequence)] = self._tail[2]
+            dropped = dict(self._dropped)
+            written, quarantined, pending = self._settled_written, self._settled_quarantined, 0
+        emitted = written + quarantined + sum(segments.values()) + sum(dropped.values())
+        for name, rows in segments.items():
+            segment_written, segment_quarantined = _consumed(state, name, rows)
+            written += segment_written
+            quarantined += segment_quarantined
+            pending += rows - segment_written - segment_quarantined
+        return AppenderFigures(
+            emitted=emitted,
+            written=written,
+            pending=pending,
+            quarantined=quarantined,
+            dropped=dropped,
+        )
+
+    def close(self) -> None:
+        """Give the segments up: what is not in the table yet is the next drainer's.
+
+        Appending again afterwards works and begins anew.
+        """
+        with self._lock:
+            self._retire_live_segment()
+            self.reclaim()
+            owner_lock, self._owner_lock = self._owner_lock, None
+            if owner_lock is not None:
+                if not self._full_segments:
+                    owner_lock.path.unlink(missing_ok=True)
+                owner_lock.release()
+
+
+def _consumed(state: JournalState | None, name: SegmentName, rows: int) -> tuple[int, int]:
+    """How many of a segment's records are written and quarantined."""
+    if state is None:
+        return 0, 0
+    progress = state.progress(str(name))
+    written = min(progress.written, rows)
+    return written, min(progress.quarantined, rows - written)
+
+
+_appenders: weakref.WeakSet[Appender] = weakref.WeakSet()
+
+
+def _after_fork_in_child() -> None:
+    for appender in list(_appenders):
+        appender._begin()  # noqa: SLF001 - the registry belongs to the class
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork_in_child)

@@ -1,0 +1,154 @@
+"""Journal folders: making one, finding those of a table, and what one holds."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from spectra_logging.errors import ConfigurationError, SpectraWarning
+from spectra_logging.journal.segment import list_segments, read_range, segment_bytes_on_disk
+from spectra_logging.journal.state import StateFile
+from spectra_logging.paths import journal_folder_name, journals_root
+
+__all__ = ["JournalFigures", "JournalIdentity", "find_journals", "journal_figures", "open_folder"]
+
+IDENTITY_FILE = "journal.json"
+
+
+class JournalIdentity(msgspec.Struct, frozen=True, kw_only=True):
+    """What a journal is for; it never changes.
+
+    Args:
+        table: Path or URI of the table it drains to.
+        spec: Name of the rows' spec, as ``DeltaHandler(spec=…)`` takes it.
+    """
+
+    table: str
+    spec: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class JournalFigures:
+    """What a journal holds.
+
+    Args:
+        directory: Its folder.
+        table: Path or URI of the table it drains to.
+        spec: Name of the rows' spec.
+        pending_rows: Records not yet known to be in the table.
+        bytes_on_disk: What its segments take up.
+        segments: How many segments there are.
+        quarantine_files: Files of what could not be delivered, below ``quarantine``.
+        application_id: Application id of its Delta transactions; ``None`` before the first.
+        committed_batch: Number of the newest committed batch; 0 before the first.
+    """
+
+    directory: Path
+    table: str
+    spec: str
+    pending_rows: int
+    bytes_on_disk: int
+    segments: int
+    quarantine_files: int
+    application_id: str | None
+    committed_batch: int
+
+
+def open_folder(table: str, spec: str, journal_directory: str | None) -> Path:
+    """The folder of a table's journal, made when it is missing.
+
+    A place that can't be written to is told in a warning, and a folder for temporary files serves
+    in its stead: the records are worth more than where they wait.
+
+    Args:
+        table: Path or URI of the table.
+        spec: Name of the rows' spec.
+        journal_directory: The folder for all journals, where the user chose one.
+
+    Raises:
+        ConfigurationError: Neither place can be written to.
+    """
+    identity = msgspec.json.encode(JournalIdentity(table=table, spec=spec))
+    folder = journals_root(journal_directory) / journal_folder_name(table, spec)
+    try:
+        _make(folder, identity)
+    except OSError as error:
+        user = getattr(os, "getuid", os.getpid)()
+        fallback = Path(tempfile.gettempdir()) / f"spectra-logging-{user}" / folder.name
+        try:
+            _make(fallback, identity)
+        except OSError as second:
+            raise ConfigurationError(
+                f"journal_directory={str(folder.parent)!r} can't be written to ({error}), and "
+                f"neither can {str(fallback.parent)!r} ({second}); name a folder that can"
+            ) from second
+        warnings.warn(
+            f"journal_directory={str(folder.parent)!r} can't be written to ({error}); records are "
+            f"journalled in {str(fallback)!r} instead",
+            SpectraWarning,
+            stacklevel=3,
+        )
+        return fallback
+    return folder
+
+
+def _make(folder: Path, identity: bytes) -> None:
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    temporary = folder / f"{IDENTITY_FILE}.{os.getpid()}"
+    temporary.write_bytes(identity)
+    os.replace(temporary, folder / IDENTITY_FILE)
+
+
+def find_journals(table: str, journal_directory: str | None = None) -> list[Path]:
+    """The folders on this machine that hold journals of a table, whatever their spec."""
+    return [
+        path.parent
+        for path in sorted(journals_root(journal_directory).glob(f"*/{IDENTITY_FILE}"))
+        if read_identity(path.parent).table == table
+    ]
+
+
+def read_identity(directory: Path) -> JournalIdentity:
+    """What the journal in a folder is for.
+
+    Raises:
+        ConfigurationError: The folder holds no journal.
+    """
+    try:
+        return msgspec.json.decode((directory / IDENTITY_FILE).read_bytes(), type=JournalIdentity)
+    except (OSError, msgspec.DecodeError) as error:
+        raise ConfigurationError(f"{str(directory)!r} holds no journal: {error}") from error
+
+
+def journal_figures(directory: Path) -> JournalFigures:
+    """What a journal holds at this moment.
+
+    Raises:
+        ConfigurationError: The folder holds no journal.
+    """
+    identity = read_identity(directory)
+    state = StateFile(directory).load()
+    segments = list_segments(directory)
+    pending = 0
+    for name in segments:
+        offset = state.progress(str(name)).offset if state else 0
+        try:
+            pending += read_range(directory / str(name), offset).count(b"\n")
+        except FileNotFoundError:
+            continue
+    return JournalFigures(
+        directory=directory,
+        table=identity.table,
+        spec=identity.spec,
+        pending_rows=pending,
+        bytes_on_disk=segment_bytes_on_disk(directory),
+        segments=len(segments),
+        quarantine_files=len(list(directory.glob("quarantine/*.ndjson"))),
+        application_id=state.application_id if state else None,
+        committed_batch=state.committed_batch if state else 0,
+    )

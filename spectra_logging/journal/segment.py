@@ -1,0 +1,133 @@
+"""Segment files: allocated ahead by their owner, mapped, and read by whoever drains.
+
+A segment is named ``<owner>-<sequence>.ndjson``. ``<owner>.owner`` is a lock that its owner holds
+for life, so that anybody can tell a segment which is still being appended to from one whose
+process is gone.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+__all__ = [
+    "SegmentName",
+    "create_segment",
+    "holds_bytes",
+    "list_segments",
+    "read_range",
+    "segment_bytes_on_disk",
+]
+
+EXTENSION = ".ndjson"
+PIECE_BYTES = 64 << 10
+
+
+@dataclass(frozen=True, order=True)
+class SegmentName:
+    """A segment's name in parts; sorts by owner, then by age.
+
+    Args:
+        owner: Token of the process, or the child, that appends to it.
+        sequence: Its number among the owner's segments, from 1.
+    """
+
+    owner: str
+    sequence: int
+
+    def __str__(self) -> str:
+        return f"{self.owner}-{self.sequence:06d}{EXTENSION}"
+
+    @property
+    def owner_file(self) -> str:
+        """Name of the lock its owner holds."""
+        return f"{self.owner}.owner"
+
+    @classmethod
+    def parse(cls, name: str) -> SegmentName | None:
+        """The parts of a file's name; ``None`` when it is no segment."""
+        stem, extension = os.path.splitext(name)
+        owner, dash, sequence = stem.rpartition("-")
+        if extension != EXTENSION or not dash or not owner or not sequence.isdecimal():
+            return None
+        return cls(owner, int(sequence))
+
+
+def create_segment(path: Path, size: int) -> mmap.mmap:
+    """Allocate a segment of zeros and map it, shared.
+
+    The space is allocated rather than left sparse: a full disk is then an ``OSError`` here and
+    not a SIGBUS at the first store.
+
+    Raises:
+        OSError: The disk is full, or the folder can't be written to. No file is left behind.
+    """
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        if hasattr(os, "posix_fallocate"):
+            os.posix_fallocate(descriptor, 0, size)
+        else:
+            os.write(descriptor, bytes(size))
+        return mmap.mmap(descriptor, size)
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
+    finally:
+        os.close(descriptor)
+
+
+def list_segments(directory: Path) -> list[SegmentName]:
+    """The segments in a journal, each owner's in order."""
+    try:
+        names = os.listdir(directory)
+    except FileNotFoundError:
+        return []
+    return sorted(segment for name in names if (segment := SegmentName.parse(name)))
+
+
+def segment_bytes_on_disk(directory: Path) -> int:
+    """The bytes that the journal's segments take up."""
+    return sum(_size(directory / str(segment)) for segment in list_segments(directory))
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
+
+
+def read_range(path: Path, start: int, end: int | None = None) -> bytes:
+    """The bytes of a segment from ``start``, by plain reads.
+
+    Never through a mapping: an owner that closes truncates its segment, and a mapping of what is
+    no longer there is a SIGBUS.
+
+    Args:
+        path: The segment.
+        start: First byte.
+        end: Byte after the last; fewer come back where the file is shorter. ``None`` reads a
+            segment that may still be appended to, until a piece that ends in zeros.
+    """
+    pieces = []
+    with path.open("rb", buffering=0) as file:
+        file.seek(start)
+        left = PIECE_BYTES if end is None else end - start
+        while left > 0 and (piece := file.read(left)):
+            pieces.append(piece)
+            if end is not None:
+                left -= len(piece)
+            elif piece.endswith(b"\0"):
+                break
+    return b"".join(pieces)
+
+
+def holds_bytes(path: Path, start: int) -> bool:
+    """Whether anything but zeros follows ``start`` closely; ``False`` when the file is gone."""
+    try:
+        # More than one byte, so that one byte damaged to zero doesn't hide what follows it.
+        return bool(read_range(path, start, start + PIECE_BYTES).strip(b"\0"))
+    except FileNotFoundError:
+        return False

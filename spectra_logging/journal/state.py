@@ -1,0 +1,141 @@
+"""What a journal remembers between drains: which batch is the newest, and what of each segment
+is in the table.
+
+The state is one small JSON file, replaced by rename. Sealing a batch *is* that rename: before it,
+the batch does not exist; after it, the same bytes make up that batch for whoever commits it. Two
+copies are kept, since losing the state to a flipped bit would mean not knowing what was committed.
+"""
+
+from __future__ import annotations
+
+import os
+import uuid
+from pathlib import Path
+from zlib import crc32
+
+import msgspec
+
+__all__ = [
+    "DRAIN_LOCK",
+    "SEAL_LOCK",
+    "BatchRange",
+    "JournalState",
+    "SealedBatch",
+    "SegmentProgress",
+    "StateFile",
+]
+
+DRAIN_LOCK = "drain.lock"
+"""Held by the one process that drains, for as long as a drain takes."""
+
+SEAL_LOCK = "seal.lock"
+"""Held while a batch is sealed, and by an owner that gives up an old segment: so no segment is
+given up that a batch has just taken."""
+
+
+class SegmentProgress(msgspec.Struct, kw_only=True):
+    """How much of a segment has been taken into committed batches.
+
+    Args:
+        offset: Bytes from the segment's start.
+        written: Records of those bytes that are in the table.
+        quarantined: Pieces of those bytes that could not be delivered.
+    """
+
+    offset: int = 0
+    written: int = 0
+    quarantined: int = 0
+
+
+class BatchRange(msgspec.Struct, kw_only=True):
+    """The part of one segment that a batch takes.
+
+    Args:
+        start: First byte.
+        end: Byte after the last.
+        rows: Sound records in between.
+        damaged: Pieces in between that are no sound record.
+    """
+
+    start: int
+    end: int
+    rows: int
+    damaged: int = 0
+
+
+class SealedBatch(msgspec.Struct, kw_only=True):
+    """A batch that is fixed but not known to be committed.
+
+    Args:
+        number: Version of the Delta transaction.
+        ranges: Segment name → the part of it that the batch takes.
+    """
+
+    number: int
+    ranges: dict[str, BatchRange]
+
+
+class JournalState(msgspec.Struct, kw_only=True):
+    """The state file's content.
+
+    Args:
+        application_id: Application id of the journal's Delta transactions.
+        committed_batch: Number of the newest batch known to be in the table; 0 for none.
+        committed_at: When that was noted, in seconds since the epoch.
+        drainer: Owner token of the process that committed it.
+        sealed: The batch in flight, if there is one.
+        segments: Segment name → progress, for segments that still exist.
+    """
+
+    application_id: str
+    committed_batch: int = 0
+    committed_at: float = 0.0
+    drainer: str = ""
+    sealed: SealedBatch | None = None
+    segments: dict[str, SegmentProgress] = msgspec.field(default_factory=dict)
+
+    def progress(self, segment: str) -> SegmentProgress:
+        """The progress of a segment; that of an untouched one when nothing is known of it."""
+        return self.segments.get(segment) or SegmentProgress()
+
+
+class StateFile:
+    """The two copies of a journal's state.
+
+    Args:
+        directory: The journal's folder.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self._copies = (directory / "state.json", directory / "state-copy.json")
+
+    def load(self) -> JournalState | None:
+        """The newest sound copy; ``None`` when there is none."""
+        for path in self._copies:
+            try:
+                checksum, _, body = path.read_bytes().partition(b"\n")
+                if checksum == b"%08x" % crc32(body):
+                    return msgspec.json.decode(body, type=JournalState)
+            except (OSError, msgspec.DecodeError):
+                continue
+        return None
+
+    def load_or_create(self) -> JournalState:
+        """The state, or a new journal's; damaged copies are set aside, not overwritten."""
+        state = self.load()
+        if state is None:
+            for path in self._copies:
+                if path.exists():
+                    os.replace(path, path.with_name(f"{path.name}.damaged-{uuid.uuid4().hex[:8]}"))
+            state = JournalState(application_id=f"spectra-logging-{uuid.uuid4()}")
+            self.save(state)
+        return state
+
+    def save(self, state: JournalState) -> None:
+        """Replace both copies, the first first: it is the one that :meth:`load` prefers."""
+        body = msgspec.json.encode(state)
+        content = b"%08x\n%b" % (crc32(body), body)
+        for path in self._copies:
+            temporary = path.with_suffix(".new")
+            temporary.write_bytes(content)
+            os.replace(temporary, path)

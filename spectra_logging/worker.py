@@ -1,0 +1,153 @@
+"""A background thread whose whole life is owned: late start, fork, self-logging, exit.
+
+Handlers that do their slow part elsewhere share this: the Delta writer runs on one, and so does
+whatever sends over a network.
+"""
+
+from __future__ import annotations
+
+import _thread
+import logging
+import os
+import sys
+import threading
+import weakref
+from collections.abc import Callable
+
+__all__ = ["Worker", "is_worker_thread"]
+
+_worker_idents: set[int] = set()
+
+is_worker_thread = _worker_idents.__contains__
+"""Whether a thread, by its ident, is a worker.
+
+What a sink's own thread and the libraries below it log must not be fed to the sink again.
+"""
+
+
+class Worker:
+    """Calls a function again and again on a daemon thread of its own.
+
+    The thread starts with :meth:`ensure_started`, not with construction: importing and configuring
+    must not start threads, and a process that forks before it logs has none to lose. A forked child
+    has no thread until it asks for one itself.
+
+    Args:
+        name: The thread's name.
+        round: One round of work; returns the seconds until the next, unless woken before.
+            What it raises is told to the logger ``spectra_logging`` and the thread goes on.
+    """
+
+    def __init__(self, name: str, round: Callable[[], float]) -> None:
+        self._name = name
+        self._round = round
+        self._begin()
+        _workers.add(self)
+
+    def _begin(self) -> None:
+        self._thread: threading.Thread | None = None
+        self._start_lock = threading.Lock()
+        self._woken = threading.Event()
+        self._stopping = False
+
+    @property
+    def running(self) -> bool:
+        """Whether the thread is alive."""
+        return self._thread is not None and self._thread.is_alive()
+
+    def ensure_started(self) -> bool:
+        """Start the thread unless it runs.
+
+        Returns:
+            Whether it runs now. ``False`` at interpreter exit, where Python refuses new threads.
+        """
+        if self.running:
+            return True
+        if not self._start_lock.acquire(blocking=False):
+            return True  # somebody else, or this thread further down its stack, is at it
+        try:
+            if self.running:
+                return True
+            self._stopping = False
+            thread = threading.Thread(target=self._run, name=self._name, daemon=True)
+            try:
+                thread.start()
+            except RuntimeError:
+                return False
+            self._thread = thread
+            return True
+        finally:
+            self._start_lock.release()
+
+    def wake(self) -> None:
+        """Begin the next round at once."""
+        self._woken.set()
+
+    def stop(self, timeout_seconds: float) -> bool:
+        """End the thread after the round it is in.
+
+        Returns:
+            Whether it has ended within the time-out; if not, it ends by itself later.
+        """
+        thread = self._thread
+        self._stopping = True
+        self._woken.set()
+        if thread is None or thread is threading.current_thread():
+            return True
+        thread.join(max(0.0, timeout_seconds))
+        return not thread.is_alive()
+
+    def _run(self) -> None:
+        ident = threading.get_ident()
+        _worker_idents.add(ident)
+        try:
+            while not self._stopping:
+                self._woken.clear()
+                delay_seconds = self._run_round()
+                if not self._stopping:
+                    self._woken.wait(delay_seconds)
+        finally:
+            _worker_idents.discard(ident)
+
+    def _run_round(self) -> float:
+        try:
+            return self._round()
+        except (KeyboardInterrupt, SystemExit):
+            # Meant for the program, and raised in the main thread it reaches it.
+            _thread.interrupt_main()
+        except BaseException:  # noqa: BLE001 - Rust panics derive from BaseException
+            log_from_worker(logging.ERROR, f"{self._name}: a round failed", exc_info=True)
+        return 1.0
+
+
+def log_from_worker(level: int, message: str, *, exc_info: bool = False) -> None:
+    """Log to ``spectra_logging`` without taking ``logging``'s module lock.
+
+    ``logging.config.dictConfig`` holds that lock while it waits for a handler to close; a worker that
+    asked ``Logger.isEnabledFor`` then would wait for it in turn.
+    """
+    logger = logging.getLogger("spectra_logging")
+    if level >= logger.getEffectiveLevel() and not logger.disabled:
+        record = logger.makeRecord(
+            logger.name,
+            level,
+            __file__,
+            0,
+            message,
+            (),
+            sys.exc_info() if exc_info else None,
+        )
+        logger.handle(record)
+
+
+_workers: weakref.WeakSet[Worker] = weakref.WeakSet()
+
+
+def _after_fork_in_child() -> None:
+    _worker_idents.clear()
+    for worker in list(_workers):
+        worker._begin()  # noqa: SLF001 - the registry belongs to the class
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork_in_child)
