@@ -1,0 +1,82 @@
+"""A filter that scrubs records on their way to handlers of your own."""
+
+from __future__ import annotations
+
+import copy
+import logging
+import sys
+import traceback
+
+from spectra_logging.redaction.keys import is_secret_key
+from spectra_logging.redaction.registry import REDACTED
+from spectra_logging.redaction.text import redact_text
+from spectra_logging.redaction.values import redact_value
+
+__all__ = ["RedactionFilter"]
+
+_STANDARD_ATTRIBUTES = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime"}
+
+# Handlers take a filter's replacement record since Python 3.12.
+_FILTERS_MAY_REPLACE = sys.version_info >= (3, 12)
+
+
+class RedactionFilter(logging.Filter):
+    """Scrubs message, arguments, extras and exception text of each record that passes.
+
+    Attach it to a handler, by ``addFilter`` or in a ``dictConfig``::
+
+        "filters": {"redact": {"()": "spectra_logging.redaction.RedactionFilter"}},
+        "handlers": {"file": {"class": "logging.FileHandler", "filters": ["redact"], ...}},
+
+    Since Python 3.12 a record that holds a secret is replaced by a scrubbed copy for this handler
+    alone. Python 3.10 and 3.11 can't replace a record, so there the record itself is scrubbed:
+    handlers after this one see the scrubbed record too. A record without secrets is left alone.
+    """
+
+    def filter(self, record: logging.LogRecord) -> bool | logging.LogRecord:  # type: ignore[override]
+        """Pass the record on, scrubbed."""
+        changes = self._changes(record)
+        if not changes:
+            return True
+        if _FILTERS_MAY_REPLACE:
+            record = copy.copy(record)
+        record.__dict__.update(changes)
+        return record if _FILTERS_MAY_REPLACE else True
+
+    def _changes(self, record: logging.LogRecord) -> dict[str, object]:
+        changes: dict[str, object] = {}
+        if isinstance(record.msg, str):
+            message = _message(record)
+            redacted = redact_text(message)
+            if redacted is not message:
+                changes |= {"msg": redacted, "message": redacted, "args": ()}
+            elif record.args:
+                changes |= _changed("args", record.args, redact_value(record.args))
+        else:
+            changes |= _changed("msg", record.msg, redact_value(record.msg))
+        for name, value in record.__dict__.items():
+            if name not in _STANDARD_ATTRIBUTES:
+                hidden = is_secret_key(name) and value is not None
+                changes |= _changed(name, value, REDACTED if hidden else redact_value(value))
+        if record.stack_info:
+            changes |= _changed("stack_info", record.stack_info, redact_text(record.stack_info))
+        if record.exc_info and record.exc_info[0] is not None:
+            text = "".join(traceback.format_exception(*record.exc_info)).rstrip("\n")
+            redacted = redact_text(text)
+            if redacted is not text:
+                # Formatters that don't know exc_text would print exc_info as it is.
+                changes |= {"exc_text": redacted, "exc_info": None}
+        elif record.exc_text:
+            changes |= _changed("exc_text", record.exc_text, redact_text(record.exc_text))
+        return changes
+
+
+def _message(record: logging.LogRecord) -> str:
+    try:
+        return record.getMessage()
+    except Exception:  # noqa: BLE001 - wrong arguments are the formatter's to report
+        return str(record.msg)
+
+
+def _changed(name: str, old: object, new: object) -> dict[str, object]:
+    return {} if new is old else {name: new}

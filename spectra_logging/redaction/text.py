@@ -1,0 +1,200 @@
+"""Scrubbing text: registered secrets, and values that stand behind secret keys.
+
+Every scan here is linear in the text's length, whatever the text holds: log messages carry what
+strangers send.
+"""
+
+from __future__ import annotations
+
+import re
+
+from spectra_logging.redaction import registry
+from spectra_logging.redaction.keys import PAIR_TAILS, is_secret_key
+from spectra_logging.redaction.registry import REDACTED
+
+__all__ = ["may_hold_secret", "redact_text"]
+
+LONGEST_REMEMBERED_TEXT = 256
+MOST_REMEMBERED_TEXTS = 2048
+
+# One of these is in every key that names a secret, so text without any needs no closer look.
+_STEMS = re.compile(
+    "token|pass|key|secret|auth|cred|cookie|conn|webhook|pwd|jwt|sas|sig|://[^/@]*@"
+)
+
+# A run of key characters, perhaps quoted, and a separator. It can only begin where a run begins,
+# so no run is scanned twice.
+_KEY = re.compile(r"""(?<![\w.-])([\w.-]+)(\\{0,3}["'])?[ \t]{0,3}(:(?!:)|={1,2}>?)[ \t]{0,3}""")
+_WORD_BEFORE = re.compile(r"[A-Za-z]+(?=[ \t]\Z)")
+
+_QUOTE = re.compile(r"""[bBfFrRuU]{0,2}(\\{0,3}["'])""")
+_QUOTED_REST = {
+    '"': re.compile(r'[^"\\]*(?:\\.[^"\\]*)*(?=")', re.DOTALL),
+    "'": re.compile(r"[^'\\]*(?:\\.[^'\\]*)*(?=')", re.DOTALL),
+}
+_ESCAPED_QUOTED_REST = {
+    slashes * "\\" + quote: re.compile(
+        r"(?s:.*?)(?<!\\)(?=" + re.escape(slashes * "\\" + quote) + ")"
+    )
+    for slashes in (1, 2, 3)
+    for quote in "\"'"
+}
+_BRACKETS = re.compile(r"""[()\[\]{}]|"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*'""")
+_LINE = re.compile(r"[^\r\n]*")
+
+# An unquoted value runs to white space, or to a comma, semicolon or ampersand with another
+# key behind it; closing punctuation at its end belongs to the sentence.
+_BARE = re.compile(
+    r"""
+    (?:Digest|Hawk|OAuth|AWS4-HMAC-SHA256)[ \t][^\r\n]*
+    |
+    (?:(?:ApiKey|Basic|Bearer|Negotiate|NTLM|SharedKey|SharedKeyLite|Token)[ \t]{1,3})?
+    [^\s,;&)\]}>"'] \S*?
+    (?= [)\]}>"':\\]{0,4}
+        (?: [,;&]?(?:\s|\Z) | [,;&][ \t]?\\{0,3}["']?[\w.-]{1,64}\\{0,3}["']?[ \t]?[:=] )
+      | \Z
+    )
+    """,
+    re.VERBOSE | re.IGNORECASE,
+)
+_COOKIES = re.compile(r"""[^\r\n"']+""")
+_SHOWS_ITS_ABSENCE = frozenset((REDACTED, "none", "null", "true", "false"))
+
+_BEARER = re.compile(
+    r"\b(Bearer|bearer|BEARER)([ \t]{1,3})"
+    r"(?!(?:and|auth|authentication|authorization|credentials?|for|header|in|is|of|or|scheme|tokens?"
+    r"|was)\b)[\w.~+/-]+=*"
+)
+_USER_INFO = re.compile(r"""(://[^\s/:@?#"'<>]*:)[^\s/?#"'<>]+@""")
+_WEBHOOK = re.compile(r"(/webhooks/\d+/)[\w-]+")
+_SIGNED_URL = re.compile(r"([?&]sig=)[^\s&\"'<>]+")
+
+
+def may_hold_secret(text: str) -> bool:
+    """Whether :func:`redact_text` might change this text; cheap enough to ask for every message.
+
+    Answers for short texts are remembered, up to a bound, since log messages repeat.
+
+    Returns:
+        ``False`` when ``redact_text`` would return the text unchanged.
+    """
+    verdict = registry._registered.verdicts.get(text)  # noqa: SLF001 - a call less on the hot path
+    return _judge(text) if verdict is None else verdict
+
+
+def _judge(text: str) -> bool:
+    # The state is taken once: a verdict found under it must not be filed under a later one.
+    registered = registry.current()
+    short = len(text) <= LONGEST_REMEMBERED_TEXT
+    suspect = _is_suspect(text, registered)
+    if short:
+        if suspect:
+            suspect = _redacted(text, registered) != text
+        if len(registered.verdicts) >= MOST_REMEMBERED_TEXTS:
+            registered.verdicts.clear()
+        registered.verdicts[text] = suspect
+    return suspect
+
+
+def _is_suspect(text: str, registered: registry.Registered) -> bool:
+    if "=" in text or ":" in text:
+        if _STEMS.search(text.lower()):
+            return True
+    if "earer" in text or "EARER" in text or "/webhooks/" in text:
+        return True
+    for needle in registered.needles:
+        if needle in text:
+            return True
+    return False
+
+
+def redact_text(text: str) -> str:
+    """The text with every secret in it replaced by ``***``, and the rest as it was.
+
+    Hidden are registered secrets in any form; values behind secret keys (``key=value``,
+    ``key: value``, ``"key": "value"``, also with the value in brackets); ``Bearer …``; the
+    password of a URL, the signature of a signed one, and the token of a webhook's.
+    A value that only says there is no secret, such as ``token=None``, stays.
+
+    Returns:
+        The same object when there is nothing to hide. Redacting again changes nothing.
+    """
+    registered = registry.current()
+    return _redacted(text, registered) if _is_suspect(text, registered) else text
+
+
+def _redacted(text: str, registered: registry.Registered) -> str:
+    redacted = text
+    if registered.pattern is not None:
+        # Again while it matches: what a replacement leaves may complete another secret. Each round
+        # shortens the text, as no form is as short as what replaces it.
+        while registered.pattern.search(redacted):
+            redacted = registered.pattern.sub(REDACTED, redacted)
+    if ":" in redacted or "=" in redacted:
+        redacted = _USER_INFO.sub(rf"\1{REDACTED}@", redacted)
+        redacted = _SIGNED_URL.sub(rf"\1{REDACTED}", redacted)
+        redacted = _without_values_of_secret_keys(redacted)
+    redacted = _WEBHOOK.sub(rf"\1{REDACTED}", redacted)
+    redacted = _BEARER.sub(rf"\1\2{REDACTED}", redacted)
+    return text if redacted == text else redacted
+
+
+def _without_values_of_secret_keys(text: str) -> str:
+    parts: list[str] = []
+    done = 0
+    position = 0
+    brackets_close = True
+    while (key := _KEY.search(text, position)) is not None:
+        position = key.end()
+        if not _names_secret(text, key):
+            continue
+        start, end = position, position
+        replacement = REDACTED
+        if (quote := _QUOTE.match(text, start)) is not None:
+            start = quote.end()
+            rest = _QUOTED_REST.get(quote[1]) or _ESCAPED_QUOTED_REST[quote[1]]
+            end = (rest.match(text, start) or _LINE.match(text, start)).end()  # type: ignore[union-attr]
+        else:
+            if text[start : start + 1] in ("(", "[", "{") and start < len(text):
+                end = _closing(text, start) if brackets_close else -1
+                if end < 0:
+                    # Nothing closes from here to the end, so nothing will close later either.
+                    brackets_close = False
+                    end = _LINE.match(text, start).end()  # type: ignore[union-attr]
+            else:
+                is_cookie = key[1].lower().endswith(("cookie", "cookies"))
+                bare = (_COOKIES if is_cookie else _BARE).match(text, start)
+                end = bare.end() if bare else start
+            if key[2]:
+                # Behind a quoted key the text is a structure; a quoted value keeps it readable.
+                replacement = key[2] + REDACTED + key[2]
+        value = text[start:end]
+        if not value or value.lower() in _SHOWS_ITS_ABSENCE:
+            continue
+        parts += (text[done:start], replacement)
+        done = position = end
+    return "".join((*parts, text[done:])) if parts else text
+
+
+def _names_secret(text: str, key: re.Match[str]) -> bool:
+    name = key[1]
+    if is_secret_key(name[-200:]):
+        # "Tables/source/credentials: 1 row" and "https://token:…" name a place, not a field.
+        return not (key[3] == ":" and text[key.start() - 1 : key.start()] == "/")
+    if name.lower() in PAIR_TAILS:
+        before = _WORD_BEFORE.search(text[max(0, key.start() - 20) : key.start()])
+        return before is not None and is_secret_key(f"{before[0]} {name}")
+    return False
+
+
+def _closing(text: str, start: int) -> int:
+    """Where the bracket that opens at ``start`` is closed; -1 when it never is."""
+    depth = 0
+    for token in _BRACKETS.finditer(text, start):
+        if token[0] in "([{":
+            depth += 1
+        elif token[0] in ")]}":
+            depth -= 1
+            if not depth:
+                return token.end()
+    return -1

@@ -1,0 +1,89 @@
+"""Scrubbing structures: mappings, sequences, and the text in them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Set
+from typing import Any, cast
+
+from spectra_logging.redaction import registry
+from spectra_logging.redaction.keys import is_secret_key
+from spectra_logging.redaction.registry import REDACTED
+from spectra_logging.redaction.text import redact_text
+
+__all__ = ["redact_value"]
+
+DEEPEST = 64
+"""Levels of nesting that are looked through; what lies deeper is cut off."""
+
+CYCLE = "<cycle>"
+TOO_DEEP = "<nested too deeply>"
+
+
+def redact_value(value: object) -> object:
+    """The value with every secret in it replaced by ``***``.
+
+    Looks through mappings, lists, tuples and sets. A value under a secret key is replaced
+    whatever it is, except ``None``, booleans and empty values, which only say whether there is a
+    secret. Text and bytes go through :func:`~spectra_logging.redaction.redact_text`. Other objects
+    are returned as they are: redact their text when you make it.
+
+    Returns:
+        The same object when there is nothing to hide; else a copy, in which a structure inside
+        itself reads ``<cycle>`` and one below 64 levels ``<nested too deeply>``.
+    """
+    return _redacted(value, ())
+
+
+def _redacted(value: object, path: tuple[int, ...]) -> object:
+    if isinstance(value, str):
+        return redact_text(value)
+    if value is None or isinstance(value, (bool, float)):
+        return value
+    if isinstance(value, int):
+        return REDACTED if value in registry.current().numbers else value
+    if isinstance(value, (bytes, bytearray)):
+        return _redacted_bytes(value)
+    if not isinstance(value, (Mapping, list, tuple, Set)):
+        return value
+    if id(value) in path:
+        return CYCLE
+    if len(path) == DEEPEST:
+        return TOO_DEEP
+    path = (*path, id(value))
+    if isinstance(value, Mapping):
+        return _redacted_mapping(value, path)
+    items = [_redacted(item, path) for item in value]
+    if all(new is old for new, old in zip(items, value, strict=True)):
+        return value
+    if isinstance(value, list):
+        return items
+    if isinstance(value, Set):
+        return frozenset(items)
+    # A namedtuple's constructor takes its fields one by one.
+    make = getattr(type(value), "_make", tuple)
+    return cast("object", make(items))
+
+
+def _redacted_mapping(value: Mapping[Any, object], path: tuple[int, ...]) -> object:
+    copy: dict[object, object] = {}
+    changed = False
+    for key, item in value.items():
+        name = key.decode("latin-1") if isinstance(key, bytes) else key
+        new_key = _redacted(key, ()) if isinstance(key, (str, bytes)) else key
+        if isinstance(name, str) and is_secret_key(name) and _shows_something(item):
+            new_item: object = REDACTED
+        else:
+            new_item = _redacted(item, path)
+        changed = changed or new_item is not item or new_key is not key
+        copy[new_key] = new_item
+    return copy if changed else value
+
+
+def _shows_something(item: object) -> bool:
+    return item is not None and not isinstance(item, bool) and item not in ("", b"", REDACTED)
+
+
+def _redacted_bytes(value: bytes | bytearray) -> object:
+    text = value.decode("utf-8", "surrogateescape")
+    redacted = redact_text(text)
+    return value if redacted is text else redacted.encode("utf-8", "surrogateescape")
