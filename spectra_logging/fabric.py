@@ -1,0 +1,151 @@
+"""Where this process runs: in a Microsoft Fabric notebook or pipeline, or on any other machine.
+
+Nothing here imports Spark. A session that is passed in, or one that the process has already
+started, is asked; none is ever started.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from dataclasses import dataclass, field
+from typing import Any
+
+__all__ = ["PipelineRun", "RuntimeContext", "find_notebookutils"]
+
+LOCAL = "local"
+
+_TRIDENT_SETTINGS = {
+    "currentWorkspaceId": "trident.workspace.id",
+    "defaultLakehouseId": "trident.lakehouse.id",
+    "defaultLakehouseName": "trident.lakehouse.name",
+    "activityId": "trident.activity.id",
+    "operationType": "trident.operation.type",
+}
+"""Fabric's names in ``notebookutils.runtime.context`` → the older Spark settings."""
+
+_FLAGS = ("isForPipeline", "isForInteractive", "isReferenceRun")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PipelineRun:
+    """How a notebook was started.
+
+    Args:
+        is_active: Whether a pipeline or a schedule runs the notebook.
+        operation_type: Fabric's ``trident.operation.type`` where Spark tells it, else the
+            execution mode.
+        activity_id: Fabric's id of this run, for its monitoring pages; ``None`` elsewhere.
+    """
+
+    is_active: bool = False
+    operation_type: str = LOCAL
+    activity_id: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class RuntimeContext:
+    """Where a notebook runs.
+
+    Args:
+        workspace_id: The Fabric workspace, or ``local``.
+        lakehouse_id: The default lakehouse, or ``local``.
+        lakehouse_name: The default lakehouse's name, or ``local``.
+        execution_mode: ``interactive``, ``pipeline`` or ``local``. A run that Fabric started with
+            nobody at the keyboard (a pipeline, a schedule) is ``pipeline``.
+        pipeline: How the notebook was started.
+    """
+
+    workspace_id: str = LOCAL
+    lakehouse_id: str = LOCAL
+    lakehouse_name: str = LOCAL
+    execution_mode: str = LOCAL
+    pipeline: PipelineRun = field(default_factory=PipelineRun)
+
+    @classmethod
+    def detect(cls, spark: Any | None = None) -> RuntimeContext:
+        """Ask ``notebookutils.runtime.context``, then Spark's ``trident.*`` settings.
+
+        Each fact comes from the first of the two that knows it. Never raises: what can't be
+        asked is not there.
+
+        Args:
+            spark: A Spark session, classic or Connect. Without one, the session that this process
+                has already started is asked, if there is any.
+        """
+        known = {**_trident_facts(spark), **_notebookutils_facts()}
+        if not known:
+            return cls()
+        mode = _execution_mode(known)
+        return cls(
+            workspace_id=known.get("currentWorkspaceId", LOCAL),
+            lakehouse_id=known.get("defaultLakehouseId", LOCAL),
+            lakehouse_name=known.get("defaultLakehouseName", LOCAL),
+            execution_mode=mode,
+            pipeline=PipelineRun(
+                is_active=mode == "pipeline",
+                operation_type=known.get("operationType", mode),
+                activity_id=known.get("activityId"),
+            ),
+        )
+
+
+def find_notebookutils() -> Any | None:
+    """Fabric's ``notebookutils`` module, or ``None`` outside Fabric."""
+    loaded = sys.modules.get("notebookutils")
+    if loaded is not None:
+        return loaded
+    try:
+        return importlib.import_module("notebookutils")
+    except Exception:  # noqa: BLE001 - a stand-in package that breaks on import is no Fabric
+        return None
+
+
+def _notebookutils_facts() -> dict[str, str]:
+    """The facts of ``notebookutils.runtime.context`` that are not null, as text."""
+    try:
+        context = find_notebookutils().runtime.context  # type: ignore[union-attr]
+        facts = {name: context.get(name) for name in (*_TRIDENT_SETTINGS, *_FLAGS)}
+    except Exception:  # noqa: BLE001 - absent, or a stand-in with another shape
+        return {}
+    return _without_blanks(facts)
+
+
+def _trident_facts(spark: Any | None) -> dict[str, str]:
+    """The ``trident.*`` settings that Spark knows."""
+    session = spark if spark is not None else _started_spark()
+    if session is None:
+        return {}
+    return _without_blanks(
+        {name: _setting(session, key) for name, key in _TRIDENT_SETTINGS.items()}
+    )
+
+
+def _started_spark() -> Any | None:
+    """The Spark session this process has already started, without importing Spark."""
+    module = sys.modules.get("pyspark.sql")
+    try:
+        return module.SparkSession.getActiveSession()  # type: ignore[union-attr]
+    except Exception:  # noqa: BLE001 - no pyspark, or one too old to be asked
+        return None
+
+
+def _setting(session: Any, key: str) -> Any | None:
+    try:
+        return session.conf.get(key, None)
+    except Exception:  # noqa: BLE001 - a stopped session, or one that refuses unknown keys
+        return None
+
+
+def _without_blanks(facts: dict[str, Any | None]) -> dict[str, str]:
+    return {name: str(value) for name, value in facts.items() if value not in (None, "")}
+
+
+def _execution_mode(known: dict[str, str]) -> str:
+    """``pipeline`` or ``interactive``: by newer Fabric's flags, else by the operation's type."""
+    flags = {name: value.lower() == "true" for name, value in known.items() if name in _FLAGS}
+    if flags:
+        unattended = flags.get("isForInteractive") is False and not flags.get("isReferenceRun")
+        return "pipeline" if flags.get("isForPipeline") or unattended else "interactive"
+    operation = known.get("operationType")
+    return "interactive" if operation in (None, "SessionCreation") else "pipeline"

@@ -1,0 +1,140 @@
+"""A stand-in for ``notebookutils``, the module that Microsoft Fabric puts into its notebooks."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Mapping
+from types import ModuleType, SimpleNamespace, TracebackType
+from typing import Any
+
+__all__ = ["FakeNotebookUtils"]
+
+_CONTEXT: dict[str, Any] = {
+    "currentNotebookName": None,
+    "currentNotebookId": None,
+    "currentWorkspaceName": "example workspace",
+    "currentWorkspaceId": "11111111-1111-1111-1111-111111111111",
+    "defaultLakehouseName": "example_lakehouse",
+    "defaultLakehouseId": "22222222-2222-2222-2222-222222222222",
+    "defaultLakehouseWorkspaceName": "example workspace",
+    "defaultLakehouseWorkspaceId": "11111111-1111-1111-1111-111111111111",
+    "currentRunId": None,
+    "parentRunId": None,
+    "rootRunId": None,
+    "isForPipeline": False,
+    "isForInteractive": True,
+    "isReferenceRun": False,
+    "referenceTreePath": None,
+    "rootNotebookId": None,
+    "rootNotebookName": None,
+    "activityId": "33333333-3333-3333-3333-333333333333",
+    "clusterId": None,
+    "environmentId": None,
+    "userId": None,
+    "userName": None,
+    "productType": "Fabric",
+}
+
+_REFERENCE = re.compile(r"\$\(/\*\*/(?P<library>[^/]+)/(?P<variable>[^/)]+)\)")
+
+
+class FakeNotebookUtils:
+    """Puts a module ``notebookutils`` in place, with what Fabric documents of it.
+
+    ``runtime.context``, ``variableLibrary.getLibrary`` and ``.get``, ``credentials.getSecret`` and
+    ``.getToken``. Use it as a context manager, or call :meth:`install` and :meth:`uninstall`.
+
+    Args:
+        variables: Name of a Variable Library → its variables.
+        context: Entries of ``runtime.context`` that differ from an interactive session with a
+            default lakehouse; ``None`` is Fabric's null.
+        secrets: Key Vault's address, with a slash at its end → name → value.
+        tokens: Audience (``storage``, ``pbi``, ``keyvault``, ``kusto``) → token.
+    """
+
+    def __init__(
+        self,
+        *,
+        variables: Mapping[str, Mapping[str, Any]] | None = None,
+        context: Mapping[str, Any] | None = None,
+        secrets: Mapping[str, Mapping[str, str]] | None = None,
+        tokens: Mapping[str, str] | None = None,
+    ) -> None:
+        self._variables = variables or {}
+        self._secrets = secrets or {}
+        self._tokens = tokens or {}
+        self._replaced: ModuleType | None = None
+        module: Any = ModuleType("notebookutils")
+        module.runtime = SimpleNamespace(context={**_CONTEXT, **(context or {})})
+        module.variableLibrary = SimpleNamespace(
+            getLibrary=self._get_library, get=self._get_variable
+        )
+        module.credentials = SimpleNamespace(getSecret=self._get_secret, getToken=self._get_token)
+        self.module: ModuleType = module
+
+    def install(self) -> None:
+        """Make ``import notebookutils`` find this one."""
+        self._replaced = sys.modules.get("notebookutils")
+        sys.modules["notebookutils"] = self.module
+
+    def uninstall(self) -> None:
+        """Put back what was there before."""
+        if self._replaced is None:
+            sys.modules.pop("notebookutils", None)
+        else:
+            sys.modules["notebookutils"] = self._replaced
+
+    def __enter__(self) -> FakeNotebookUtils:
+        self.install()
+        return self
+
+    def __exit__(
+        self,
+        exception_type: type[BaseException] | None,
+        exception: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.uninstall()
+
+    def _get_library(self, name: str) -> _Library:
+        if name not in self._variables:
+            raise RuntimeError(f"Variable library {name} is not found in the workspace")
+        return _Library(self._variables[name])
+
+    def _get_variable(self, reference: str) -> Any:
+        match = _REFERENCE.fullmatch(reference)
+        if match is None:
+            raise ValueError(f"Invalid variable reference {reference}")
+        return self._get_library(match["library"]).getVariable(match["variable"])
+
+    def _get_secret(self, vault: str, name: str) -> str:
+        try:
+            return self._secrets[vault][name]
+        except KeyError:
+            raise RuntimeError(f"Secret {name} is not found in {vault}") from None
+
+    def _get_token(self, audience: str) -> str:
+        try:
+            return self._tokens[audience]
+        except KeyError:
+            raise RuntimeError(f"Unsupported audience {audience}") from None
+
+
+class _Library:
+    """What ``getLibrary`` returns: variables as attributes, by bracket and by ``getVariable``."""
+
+    def __init__(self, variables: Mapping[str, Any]) -> None:
+        self._variables = variables
+
+    def getVariable(self, name: str) -> Any:  # noqa: N802 - Fabric's name
+        if name not in self._variables:
+            raise RuntimeError(f"Variable {name} is not found in the variable library")
+        return self._variables[name]
+
+    __getitem__ = getVariable
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return self.getVariable(name)

@@ -1,0 +1,187 @@
+"""Settings of a notebook: Fabric's Variable Library first, then the environment."""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+from typing import Any
+
+from spectra_logging.errors import ConfigurationError, VariableNotFoundError
+from spectra_logging.fabric import find_notebookutils
+from spectra_logging.redaction import REDACTED, is_secret_key, redact_text, register_secret
+
+__all__ = ["VariableLibrary"]
+
+_logger = logging.getLogger(__name__)
+
+_BOOLEANS = {
+    **dict.fromkeys(("true", "1", "yes", "on"), True),
+    **dict.fromkeys(("false", "0", "no", "off"), False),
+}
+
+_KEY_VAULT_SECRET = re.compile(
+    r"(?P<vault>https://[\w-]+\.vault\.(?:azure\.net|azure\.cn|usgovcloudapi\.net))"
+    r"/secrets/(?P<secret>[\w-]+)/?"
+)
+
+
+class VariableLibrary:
+    """The variables of one Variable Library, with the environment behind it.
+
+    Each variable is looked up in Fabric's Variable Library of that name, when this runs in Fabric
+    and the library opens, and then among the environment variables. An empty value counts as not
+    set. Values are text wherever they come from, so that a notebook behaves alike in both places;
+    a boolean of the library reads ``true`` or ``false``.
+
+    Args:
+        name: The Variable Library's name, exactly as Fabric spells it.
+
+    Raises:
+        ConfigurationError: The name is empty.
+    """
+
+    def __init__(self, name: str) -> None:
+        if not isinstance(name, str) or not name.strip():
+            raise ConfigurationError(
+                f"variable library name {name!r} must be the name of a Fabric Variable Library; "
+                "outside Fabric any name will do, and the environment is read"
+            )
+        self.name = name
+        self._library, self._problem = _open_library(name)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.name!r})"
+
+    def get(self, name: str, default: str | None = None) -> str | None:
+        """The variable's value as text, or ``default`` where it is set nowhere."""
+        value = self._from_library(name)
+        if value is None:
+            value = _as_text(os.environ.get(name))
+        return default if value is None else value
+
+    def get_bool(self, name: str, default: bool = False) -> bool:
+        """The variable as true or false, or ``default`` where it is set nowhere.
+
+        Raises:
+            ConfigurationError: The value is none of true, false, 1, 0, yes, no, on, off.
+        """
+        value = self.get(name)
+        if value is None:
+            return default
+        try:
+            return _BOOLEANS[value.strip().lower()]
+        except KeyError:
+            raise self._bad_value(name, value, f"one of {', '.join(_BOOLEANS)}") from None
+
+    def get_int(self, name: str, default: int = 0) -> int:
+        """The variable as a whole number, or ``default`` where it is set nowhere.
+
+        Raises:
+            ConfigurationError: The value is not a whole number.
+        """
+        value = self.get(name)
+        if value is None:
+            return default
+        try:
+            return int(value.strip())
+        except ValueError:
+            raise self._bad_value(name, value, "a whole number") from None
+
+    def get_secret(self, name: str) -> str:
+        """The variable's value, kept out of every log line, row and message from now on.
+
+        A value of the form ``https://<vault>.vault.azure.net/secrets/<name>`` is the address of
+        an Azure Key Vault secret; ``notebookutils.credentials.getSecret`` fetches it.
+
+        Raises:
+            VariableNotFoundError: The variable is set nowhere, or Key Vault does not give it out.
+            ConfigurationError: The value is too short to be kept out of log lines, or is the
+                address of a Key Vault secret and this does not run in Fabric.
+        """
+        value = self.require(name)[name]
+        address = _KEY_VAULT_SECRET.fullmatch(value)
+        if address:
+            value = self._from_key_vault(name, address["vault"] + "/", address["secret"])
+        register_secret(value)
+        return value
+
+    def require(self, *names: str) -> dict[str, str]:
+        """The values of variables that must all be set.
+
+        Raises:
+            VariableNotFoundError: Some are set nowhere. The message names them all, and where
+                they were looked for.
+        """
+        values = {name: self.get(name) for name in names}
+        missing = [name for name, value in values.items() if value is None]
+        if missing:
+            raise VariableNotFoundError(
+                f"not set: {', '.join(missing)}. Looked in {self._places()}. "
+                "Set each in one of them."
+            )
+        return {name: value for name, value in values.items() if value is not None}
+
+    def _places(self) -> str:
+        if self._library is not None:
+            return f"Fabric's Variable Library {self.name!r} and the environment variables"
+        return f"the environment variables (Variable Library {self.name!r}: {self._problem})"
+
+    def _from_library(self, name: str) -> str | None:
+        if self._library is None:
+            return None
+        try:
+            return _as_text(getattr(self._library, name))
+        except Exception:  # noqa: BLE001 - Fabric documents no error for an unknown variable
+            return None
+
+    def _from_key_vault(self, name: str, vault: str, secret: str) -> str:
+        utilities = find_notebookutils()
+        if utilities is None:
+            raise ConfigurationError(
+                f"variable {name} is the address of a Key Vault secret, which only Fabric can "
+                f"fetch. Outside Fabric, set {name} to the secret itself."
+            )
+        try:
+            value = _as_text(utilities.credentials.getSecret(vault, secret))
+        except Exception as error:
+            raise VariableNotFoundError(
+                f"variable {name}: Key Vault {vault} did not give out secret {secret!r}: "
+                f"{redact_text(str(error))}"
+            ) from error
+        if value is None:
+            raise VariableNotFoundError(
+                f"variable {name}: secret {secret!r} in Key Vault {vault} is empty"
+            )
+        return value
+
+    def _bad_value(self, name: str, value: str, expected: str) -> ConfigurationError:
+        shown = REDACTED if is_secret_key(name) else redact_text(value)
+        return ConfigurationError(
+            f"variable {name} is {shown!r}, expected {expected}. Looked in {self._places()}."
+        )
+
+
+def _open_library(name: str) -> tuple[Any | None, str]:
+    """Fabric's library of that name, or ``None`` and why there is none."""
+    variable_library = getattr(find_notebookutils(), "variableLibrary", None)
+    if variable_library is None:
+        return None, "not running in Fabric"
+    try:
+        library = variable_library.getLibrary(name)
+    except Exception as error:  # noqa: BLE001 - whatever Fabric raises, the environment remains
+        problem = f"could not be opened: {redact_text(str(error)) or type(error).__name__}"
+    else:
+        if library is not None:
+            return library, ""
+        problem = "Fabric knows no library of that name"
+    _logger.warning("Variable Library %r: %s. Using environment variables.", name, problem)
+    return None, problem
+
+
+def _as_text(value: Any) -> str | None:
+    """The value as text; ``None`` for an empty one."""
+    if value is None:
+        return None
+    text = str(value).lower() if isinstance(value, bool) else str(value)
+    return text if text.strip() else None
