@@ -1,0 +1,53 @@
+"""What `import spectra_logging` offers, and what it costs."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import pkgutil
+import subprocess
+import sys
+from types import ModuleType
+
+import pytest
+
+import spectra_logging
+import spectra_stage
+
+HEAVY = {"arro3", "deltalake", "duckdb", "opentelemetry", "pyarrow", "pyspark", "requests", "rich"}
+
+
+def modules_of(package: ModuleType) -> list[str]:
+    found = pkgutil.walk_packages(package.__path__, package.__name__ + ".")
+    return [package.__name__, *(module.name for module in found)]
+
+
+@pytest.mark.parametrize("module", ["spectra_logging", "spectra_stage"])
+def test_importing_the_package_loads_no_engine_and_no_http_client(module: str) -> None:
+    """A fresh interpreter that imports the package has loaded none of the heavy packages."""
+    code = f"import json, sys, {module}; print(json.dumps(sorted(sys.modules)))"
+    loaded = subprocess.run(
+        [sys.executable, "-c", code], check=True, capture_output=True, text=True
+    ).stdout
+    assert HEAVY.isdisjoint(name.partition(".")[0] for name in json.loads(loaded))
+
+
+def test_all_lists_exactly_the_public_names() -> None:
+    """`__all__` is sorted and equals the public names that are not submodules."""
+    public = {
+        name
+        for name in dir(spectra_logging)
+        if not name.startswith("_")
+        and not isinstance(getattr(spectra_logging, name), ModuleType)
+        and name != "annotations"
+    }
+    listed = spectra_logging.__all__
+    assert set(listed) == public | {name for name in listed if name.startswith("__")}
+    assert list(listed) == sorted(set(listed))
+
+
+@pytest.mark.parametrize("name", [*modules_of(spectra_logging), *modules_of(spectra_stage)])
+def test_every_listed_name_can_be_imported(name: str) -> None:
+    """No module's `__all__` names something that the module lacks."""
+    module = importlib.import_module(name)
+    assert [listed for listed in getattr(module, "__all__", []) if not hasattr(module, listed)] == []
