@@ -325,10 +325,10 @@ class RowEncoder:
         for column in self._required:
             if column.name in row:
                 continue
-            if column.default is not None:
+            if callable(column.default):
+                row[column.name] = column.default()
+            elif column.default is not None:
                 row[column.name] = column.default
-            elif column.name == "activity_id":
-                row[column.name] = new_activity_id(row["recorded_at"])
             elif column.type == "timestamp":
                 row[column.name] = row["recorded_at"]
             else:

@@ -9,11 +9,14 @@ from __future__ import annotations
 
 import importlib
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
+from typing import TypeAlias
 
+from spectra_logging._version import __version__
 from spectra_logging.errors import ConfigurationError
+from spectra_logging.identifiers import new_activity_id
 
 __all__ = ["ACTIVITY_LOG", "EVENT_LOG", "Column", "TableSpec", "load_spec"]
 
@@ -21,6 +24,9 @@ SCALAR_TYPES = ("string", "long", "integer", "double", "boolean", "timestamp", "
 """Delta's own names. ``timestamp`` is UTC with a zone, in microseconds."""
 
 _TYPE = re.compile(rf"(?:{'|'.join(SCALAR_TYPES)})|array<(?:string|long|integer|double|boolean)>")
+
+
+Default: TypeAlias = str | int | float | bool | Callable[[], str] | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +38,8 @@ class Column:
         type: One of Delta's type names in :data:`SCALAR_TYPES`, or ``array<…>`` of one.
         nullable: Whether the column may hold null.
         comment: One line for the data dictionary and the table's metadata.
-        default: What a log record without this field gets in a column that is never null.
+        default: What a log record without this field gets in a column that is never null, or a
+            function that gives it.
 
     Raises:
         ConfigurationError: The name is empty or the type is not one of those above.
@@ -42,7 +49,7 @@ class Column:
     type: str
     nullable: bool = True
     comment: str = ""
-    default: str | int | float | bool | None = None
+    default: Default = None
 
     def __post_init__(self) -> None:
         if not self.name:
@@ -99,9 +106,7 @@ class TableSpec:
         raise KeyError(name)
 
 
-def _required(
-    name: str, type: str, comment: str, default: str | int | float | bool | None = None
-) -> Column:
+def _required(name: str, type: str, comment: str, default: Default = None) -> Column:
     return Column(name=name, type=type, nullable=False, comment=comment, default=default)
 
 
@@ -115,7 +120,9 @@ EVENT_LOG = TableSpec(
     json_column="context",
     columns=(
         _required("recorded_at", "timestamp", "When the log call was made."),
-        _required("level", "string", "DEBUG, INFO, WARNING, ERROR, CRITICAL or a level of your own."),
+        _required(
+            "level", "string", "DEBUG, INFO, WARNING, ERROR, CRITICAL or a level of your own."
+        ),
         _required("logger", "string", "The logger's dotted name."),
         _required("event", "string", "The message with its arguments filled in."),
         _optional("execution_id", "string", "The session's id, when the call was made within one."),
@@ -146,7 +153,7 @@ ACTIVITY_LOG = TableSpec(
             "One a session: <notebook>_<YYYYMMDD>_<HHMMSS>_<microseconds>.",
             "unknown",
         ),
-        _required("activity_id", "string", "Unique a row; sorts by time."),
+        _required("activity_id", "string", "Unique a row; sorts by time.", new_activity_id),
         _required("event", "string", "record, or the activity's name."),
         _required("level", "string", "The log level."),
         _required("notebook_name", "string", "The notebook that ran.", "unknown"),
@@ -174,7 +181,7 @@ ACTIVITY_LOG = TableSpec(
         _required("start_time", "timestamp", "When the run or activity began."),
         _required("end_time", "timestamp", "When it ended."),
         _required("recorded_at", "timestamp", "When the log call was made."),
-        _required("sdk_version", "string", "Version of spectra-logging.", "unknown"),
+        _required("sdk_version", "string", "Version of spectra-logging.", __version__),
         _required("host", "string", "The machine's name."),
         _required("process_id", "integer", "The process."),
         _optional("trace_id", "string", "OpenTelemetry's trace id, 32 hex digits."),

@@ -162,6 +162,7 @@ class Appender:
             return False
         try:
             if not self._make_room(size):
+                # "block" asks again for each record, since that is what it waits for.
                 self._refuse("journal_full", 0.0 if self._when_full == "block" else RETRY_SECONDS)
                 return False
             if self._owner_lock is None:
@@ -172,14 +173,14 @@ class Appender:
             fresh = create_segment(self._directory / str(name), size)
         except OSError as error:
             full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-            self._refuse("disk_full" if full else "journal_unwritable")
+            self._refuse("disk_full" if full else "journal_unwritable", RETRY_SECONDS)
             return False
         self._retire_live_segment()
         self._map, self._capacity, self._sequence = fresh, size, name.sequence
         self._tail = (0, 0, 0)
         return True
 
-    def _refuse(self, reason: str, for_seconds: float = RETRY_SECONDS) -> None:
+    def _refuse(self, reason: str, for_seconds: float) -> None:
         # Asking the disk again for every record of a flood would cost more than the record.
         self._refused_reason = reason
         self._refused_until = time.monotonic() + for_seconds

@@ -1,0 +1,378 @@
+"""The journal: append, seal, commit, note; room, figures, and what damaged files do."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from spectra_logging.journal.appender import Appender
+from spectra_logging.journal.batches import Batch, Batches, Reject
+from spectra_logging.journal.segment import list_segments
+from spectra_logging.journal.state import StateFile
+
+SEGMENT = 256 << 10
+
+
+def make_appender(directory: Path, **options: object) -> Appender:
+    """An appender with small segments; ``max_bytes`` is four of them."""
+    chosen: dict[str, object] = {
+        "max_bytes": 4 * SEGMENT,
+        "when_full": "drop_oldest",
+        "block_timeout_seconds": 0.0,
+        "on_segment": lambda: None,
+    }
+    return Appender(directory, **{**chosen, **options})  # type: ignore[arg-type]
+
+
+def payload(number: int, size: int = 0) -> bytes:
+    """A record as the encoder gives it: an object without its closing brace."""
+    return msgspec.json.encode({"n": number, "pad": "x" * size})[:-1]
+
+
+def numbers(rows: bytes) -> list[int]:
+    """Which records a batch's rows are."""
+    return [msgspec.json.decode(line)["n"] for line in rows.splitlines()]
+
+
+def drain(directory: Path, commit: Callable[[Batch], None] = lambda batch: None) -> list[int]:
+    """Commit all there is; returns the numbers of the records, in order."""
+    batches = Batches(directory)
+    got: list[int] = []
+    with batches.draining() as acquired:
+        assert acquired
+        while batch := batches.next_batch():
+            commit(batch)
+            got += numbers(batch.rows)
+            batches.note_committed(batch, [], "test")
+        batches.remove_leavings()
+    return got
+
+
+def balanced(appender: Appender) -> bool:
+    """Whether the figures add up."""
+    f = appender.figures()
+    return f.emitted == f.written + f.pending + f.quarantined + sum(f.dropped.values())
+
+
+def test_records_are_drained_in_order_and_once(tmp_path: Path) -> None:
+    """A batch takes what has come since the last, also from a segment still appended to."""
+    appender = make_appender(tmp_path)
+    for n in range(3):
+        appender.append(payload(n))
+    assert drain(tmp_path) == [0, 1, 2]
+    assert drain(tmp_path) == []
+    appender.append(payload(3))
+    assert drain(tmp_path) == [3]
+    figures = appender.figures()
+    assert (figures.emitted, figures.written, figures.pending) == (4, 4, 0)
+
+
+def test_batch_numbers_rise_by_one_under_one_application_id(tmp_path: Path) -> None:
+    """The pair is what makes a Delta commit happen once."""
+    appender = make_appender(tmp_path)
+    seen: list[tuple[str, int]] = []
+    for n in range(3):
+        appender.append(payload(n))
+        drain(tmp_path, lambda batch: seen.append((batch.application_id, batch.number)))
+    assert [number for _, number in seen] == [1, 2, 3]
+    assert len({application_id for application_id, _ in seen}) == 1
+
+
+def test_a_sealed_batch_is_the_same_batch_for_the_next_drainer(tmp_path: Path) -> None:
+    """A drain that ends between seal and note is repeated with the same rows and number."""
+    appender = make_appender(tmp_path)
+    appender.append(payload(0))
+    interrupted = Batches(tmp_path)
+    with interrupted.draining():
+        first = interrupted.next_batch()
+    appender.append(payload(1))
+    again = Batches(tmp_path)
+    with again.draining():
+        second = again.next_batch()
+        assert first is not None
+        assert second is not None
+        assert (second.number, second.rows, second.recovered) == (first.number, first.rows, True)
+        again.note_committed(second, [], "test")
+    assert drain(tmp_path) == [1]
+
+
+def test_only_one_drains_at_a_time(tmp_path: Path) -> None:
+    """The second is told so at once."""
+    with Batches(tmp_path).draining() as first, Batches(tmp_path).draining() as second:
+        assert (first, second) == (True, False)
+
+
+def test_segments_of_a_closed_appender_are_drained_and_removed(tmp_path: Path) -> None:
+    """Nothing but locks and state is left of a process that is gone."""
+    appender = make_appender(tmp_path)
+    appender.append(payload(0))
+    appender.close()
+    assert drain(tmp_path) == [0]
+    assert list_segments(tmp_path) == []
+    assert list(tmp_path.glob("*.owner")) == []
+
+
+def test_a_living_owner_s_segment_is_never_removed(tmp_path: Path) -> None:
+    """Somebody else's drain leaves the live segment where the owner goes on appending."""
+    appender = make_appender(tmp_path)
+    appender.append(payload(0))
+    assert drain(tmp_path) == [0]
+    assert len(list_segments(tmp_path)) == 1
+
+
+def test_many_segments_drain_in_order(tmp_path: Path) -> None:
+    """Full segments go before newer ones, and are removed by their owner once they are drained."""
+    appender = make_appender(tmp_path, max_bytes=64 * SEGMENT)
+    for n in range(80):
+        appender.append(payload(n, SEGMENT // 2))
+    assert len(list_segments(tmp_path)) > 2
+    assert drain(tmp_path) == list(range(80))
+    appender.reclaim()
+    assert len(list_segments(tmp_path)) == 1
+    assert appender.figures().written == 80
+
+
+def test_a_record_larger_than_a_segment_gets_one_of_its_own(tmp_path: Path) -> None:
+    """Its neighbours are not concerned."""
+    appender = make_appender(tmp_path, max_bytes=64 << 20)
+    appender.append(payload(0))
+    appender.append(payload(1, 20 << 20))
+    appender.append(payload(2))
+    assert drain(tmp_path) == [0, 1, 2]
+
+
+@pytest.mark.parametrize(
+    ("when_full", "kept"), [("drop_oldest", "newest"), ("drop_newest", "oldest"), ("block", "oldest")]
+)
+def test_a_full_journal_gives_up_what_it_was_told_to_and_counts_it(
+    tmp_path: Path, when_full: str, kept: str
+) -> None:
+    """Under every policy the journal stays within its bytes and the figures add up."""
+    appender = make_appender(tmp_path, when_full=when_full)
+    for n in range(50):
+        appender.append(payload(n, SEGMENT // 4))
+        assert sum(path.stat().st_size for path in tmp_path.glob("*.ndjson")) <= 4 * SEGMENT
+    got = drain(tmp_path)
+    figures = appender.figures()
+    assert figures.emitted == 50
+    assert figures.written == len(got)
+    assert figures.dropped == {"journal_full": 50 - len(got)}
+    assert (got[0] == 0) == (kept == "oldest")
+    assert (got[-1] == 49) == (kept == "newest")
+
+
+def test_drop_oldest_spares_the_batch_in_flight(tmp_path: Path) -> None:
+    """What a sealed batch holds may be in the table already; giving it up would count it twice."""
+    appender = make_appender(tmp_path)
+    for n in range(8):
+        appender.append(payload(n, SEGMENT // 4))
+    batches = Batches(tmp_path)
+    with batches.draining():
+        batch = batches.next_batch()
+        assert batch is not None
+        for n in range(8, 40):
+            appender.append(payload(n, SEGMENT // 4))
+        recovered = Batches(tmp_path).next_batch()
+        assert recovered is not None
+        assert recovered.rows == batch.rows
+        batches.note_committed(batch, [], "test")
+    later = drain(tmp_path)
+    assert len(set(later)) == len(later)
+    assert not set(later) & set(numbers(batch.rows))
+    assert balanced(appender)
+    assert appender.figures().written == len(later) + batch.row_count
+
+
+def test_blocking_goes_on_when_a_drain_makes_room(tmp_path: Path) -> None:
+    """A blocked log call waits for the drain and loses nothing."""
+    asked = threading.Event()
+    appender = make_appender(
+        tmp_path, when_full="block", block_timeout_seconds=60.0, on_segment=asked.set
+    )
+    done = threading.Event()
+
+    def flood() -> None:
+        for n in range(60):
+            appender.append(payload(n, SEGMENT // 4))
+        done.set()
+
+    thread = threading.Thread(target=flood)
+    thread.start()
+    got: list[int] = []
+    while not done.is_set():
+        asked.wait(5.0)
+        got += drain(tmp_path)
+    thread.join()
+    got += drain(tmp_path)
+    assert got == list(range(60))
+    assert appender.figures().dropped == {}
+
+
+def test_a_full_disk_is_counted_and_logging_goes_on_when_there_is_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The limit on file sizes stands in for the disk: the allocation fails with a real error."""
+    resource = pytest.importorskip("resource")
+    old = resource.getrlimit(resource.RLIMIT_FSIZE)
+    appender = make_appender(tmp_path)
+    monkeypatch.setattr("spectra_logging.journal.appender.RETRY_SECONDS", 0.0)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (SEGMENT // 2, old[1]))
+    try:
+        appender.append(payload(0))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, old)
+    assert appender.figures().dropped == {"disk_full": 1}
+    appender.append(payload(1))
+    assert drain(tmp_path) == [1]
+    assert balanced(appender)
+
+
+def test_a_folder_that_vanishes_is_counted(tmp_path: Path) -> None:
+    """No log call raises for it."""
+    folder = tmp_path / "journal"
+    folder.mkdir()
+    appender = make_appender(folder)
+    folder.rmdir()
+    appender.append(payload(0))
+    assert appender.figures().dropped == {"journal_unwritable": 1}
+
+
+def test_threads_and_reentry_lose_nothing(tmp_path: Path) -> None:
+    """Ten threads append; a finaliser that appends in the middle of an append is served too."""
+    appender = make_appender(tmp_path, max_bytes=64 * SEGMENT)
+
+    class AppendsWhenFormatted(bytes):
+        """Payload whose length is asked for in the middle of an append, as a signal might come."""
+
+        def __len__(self) -> int:
+            if not hasattr(self, "told"):
+                self.told = True
+                appender.append(payload(-1))
+            return super().__len__()
+
+    def work(thread: int) -> None:
+        for n in range(200):
+            appender.append(payload(thread * 1000 + n))
+        appender.append(AppendsWhenFormatted(payload(thread * 1000 + 200)))
+
+    threads = [threading.Thread(target=work, args=(i,)) for i in range(10)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    got = drain(tmp_path)
+    assert sorted(got) == sorted(
+        [thread * 1000 + n for thread in range(10) for n in range(201)] + [-1] * 10
+    )
+    assert appender.figures().written == 2020
+
+
+def test_rejected_rows_are_quarantined_and_counted(tmp_path: Path) -> None:
+    """A row that the table can't take is kept in a file with the reason, once."""
+    appender = make_appender(tmp_path)
+    for n in range(3):
+        appender.append(payload(n))
+    batches = Batches(tmp_path)
+    with batches.draining():
+        batch = batches.next_batch()
+        assert batch is not None
+        bad = batch.rows.splitlines()[1]
+        for _ in range(2):
+            batches.note_committed(batch, [Reject(bad, "no number")], "test")
+    figures = appender.figures()
+    assert (figures.written, figures.quarantined, figures.pending) == (2, 1, 0)
+    kept = (tmp_path / "quarantine" / "batch-00000001.ndjson").read_bytes().splitlines()
+    assert [msgspec.json.decode(line) for line in kept] == [
+        {"reason": "no number", "data": bad.decode()}
+    ]
+
+
+@settings(deadline=None)
+@given(
+    victim=st.sampled_from(["*.ndjson", "state.json", "state-copy.json"]),
+    place=st.floats(0, 1, exclude_max=True),
+    flip=st.one_of(st.none(), st.integers(1, 255)),
+    drained_before=st.booleans(),
+)
+def test_damage_to_any_file_leaves_the_rest_deliverable(
+    tmp_path_factory: pytest.TempPathFactory,
+    victim: str,
+    place: float,
+    flip: int | None,
+    drained_before: bool,  # noqa: FBT001 - drawn by hypothesis
+) -> None:
+    """A byte flipped or a tail cut off anywhere in the journal: the sound records are delivered
+    once, what is lost is quarantined, and new records still flow.
+    """
+    directory = tmp_path_factory.mktemp("journal")
+    appender = make_appender(directory)
+    for n in range(20):
+        appender.append(payload(n))
+    committed = drain(directory) if drained_before else []
+    for n in range(20, 30):
+        appender.append(payload(n))
+    appender.close()
+    for path in directory.glob(victim):
+        content = bytearray(path.read_bytes())
+        at = int(place * len(content))
+        if flip is None:
+            del content[at:]
+        else:
+            content[at] ^= flip
+        path.write_bytes(content)
+
+    later = make_appender(directory)
+    later.append(payload(30))
+    got = committed + drain(directory)
+    assert len(set(got)) == len(got), "nothing is delivered twice"
+    assert set(got) <= set(range(31)), "nothing is delivered that was not logged"
+    assert 30 in got, "new records still flow"
+    assert later.figures().written == 1
+    if victim != "*.ndjson":
+        assert sorted(got) == list(range(31))
+    elif flip is not None:
+        assert len(got) >= 31 - 2
+        assert len(got) == 31 or list(directory.glob("quarantine/*.ndjson"))
+
+
+def test_a_journal_whose_state_is_lost_goes_on_under_a_new_id(tmp_path: Path) -> None:
+    """Both copies damaged: the damaged ones are set aside for a person to look at."""
+    appender = make_appender(tmp_path)
+    appender.append(payload(0))
+    drain(tmp_path)
+    old = StateFile(tmp_path).load()
+    for copy in ("state.json", "state-copy.json"):
+        (tmp_path / copy).write_bytes(b"garbage")
+    appender.append(payload(1))
+    drain(tmp_path)
+    new = StateFile(tmp_path).load()
+    assert old is not None
+    assert new is not None
+    assert new.application_id != old.application_id
+    assert len(list(tmp_path.glob("*.damaged-*"))) == 2
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this platform has no fork")
+def test_a_forked_child_appends_to_a_segment_of_its_own(tmp_path: Path) -> None:
+    """The child's figures begin at nothing, and the parent's records are not doubled."""
+    appender = make_appender(tmp_path)
+    appender.append(payload(0))
+    child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            appender.append(payload(1))
+            status = 0 if appender.figures().emitted == 1 else 2
+        finally:
+            os._exit(status)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    appender.append(payload(2))
+    assert sorted(drain(tmp_path)) == [0, 1, 2]
+    assert appender.figures().written == 2

@@ -1,0 +1,320 @@
+"""A log record becomes a row: every column, every kind of field, and nothing that can raise."""
+
+from __future__ import annotations
+
+import datetime as dt
+import decimal
+import enum
+import logging
+import os
+import socket
+import sys
+import threading
+import uuid
+from typing import Any
+
+import msgspec
+import pytest
+import structlog
+from hypothesis import given
+from hypothesis import strategies as st
+
+from spectra_logging.errors import ConfigurationError
+from spectra_logging.record import RowEncoder
+from spectra_logging.tables import ACTIVITY_LOG, EVENT_LOG, Column, TableSpec
+
+EVERY_TYPE = TableSpec(
+    name="log.types",
+    json_column="rest",
+    columns=(
+        Column(name="text", type="string"),
+        Column(name="big", type="long"),
+        Column(name="small", type="integer"),
+        Column(name="ratio", type="double"),
+        Column(name="flag", type="boolean"),
+        Column(name="moment", type="timestamp"),
+        Column(name="day", type="date"),
+        Column(name="tags", type="array<string>"),
+        Column(name="counts", type="array<integer>"),
+        Column(name="needed", type="long", nullable=False, default=7),
+        Column(name="rest", type="string"),
+    ),
+)
+
+
+def make_record(message: object = "hello", *args: object, **extra: object) -> logging.LogRecord:
+    """A record as ``Logger.makeRecord`` gives it."""
+    return logging.getLogger("shop.orders").makeRecord(
+        "shop.orders", logging.INFO, "/srv/shop/orders.py", 42, message, args, None, "sell", extra
+    )
+
+
+def row_of(record: logging.LogRecord, spec: TableSpec = EVENT_LOG) -> dict[str, Any]:
+    """The row, with its JSON column taken apart."""
+    row: dict[str, Any] = msgspec.json.decode(RowEncoder(spec).encode(record) + b"}")
+    assert spec.json_column is not None
+    if spec.json_column in row:
+        row[spec.json_column] = msgspec.json.decode(row[spec.json_column])
+    return row
+
+
+def test_every_column_of_an_event_row_has_its_value() -> None:
+    """Exact names, values and types for a plain stdlib call."""
+    record = make_record("sold %d", 3, entity="book", execution_id="nb_1")
+    assert row_of(record) == {
+        "recorded_at": int(record.created * 1e6 + 0.5),
+        "level": "INFO",
+        "logger": "shop.orders",
+        "event": "sold 3",
+        "execution_id": "nb_1",
+        "module": "orders",
+        "function": "sell",
+        "line": 42,
+        "thread": threading.current_thread().name,
+        "process_id": os.getpid(),
+        "host": socket.gethostname(),
+        "context": {"entity": "book"},
+    }
+
+
+def test_fields_keep_the_order_they_were_given_in() -> None:
+    """A person reads the JSON column as the call was written."""
+    encoded = RowEncoder(EVENT_LOG).encode(make_record(zebra=1, apple=2, mango=3)) + b"}"
+    assert list(msgspec.json.decode(msgspec.json.decode(encoded)["context"])) == [
+        "zebra",
+        "apple",
+        "mango",
+    ]
+
+
+def test_typed_columns_take_what_fits_them() -> None:
+    """Each type, with the value as the engine reads it."""
+    moment = dt.datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=dt.timezone(dt.timedelta(hours=2)))
+    row = row_of(
+        make_record(
+            text="é",
+            big=2**62,
+            small=-5,
+            ratio=0.1,
+            flag=True,
+            moment=moment,
+            day=dt.date(2026, 1, 2),
+            tags=["a", None],
+            counts=(1, 2),
+        ),
+        EVERY_TYPE,
+    )
+    del row["recorded_at"], row["event"], row["needed"]
+    assert row == {
+        "text": "é",
+        "big": 2**62,
+        "small": -5,
+        "ratio": 0.1,
+        "flag": True,
+        "moment": 1767315845678901,
+        "day": "2026-01-02",
+        "tags": ["a", None],
+        "counts": [1, 2],
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "kept"),
+    [
+        ("big", 2**63, "9223372036854775808"),
+        ("big", "12", "12"),
+        ("big", True, True),
+        ("big", 1.5, 1.5),
+        ("small", 2**31, 2**31),
+        ("ratio", float("nan"), "nan"),
+        ("ratio", float("-inf"), "-inf"),
+        ("flag", 1, 1),
+        ("moment", 5, 5),
+        ("moment", "soon", "soon"),
+        ("day", "yesterday", "yesterday"),
+        ("tags", "a", "a"),
+        ("counts", ["x"], ["x"]),
+    ],
+)
+def test_a_value_that_does_not_fit_its_column_is_kept_in_the_json_column(
+    name: str, value: object, kept: object
+) -> None:
+    """An extra whose type changes between calls loses nothing."""
+    row = row_of(make_record(**{name: value}), EVERY_TYPE)
+    assert name not in row
+    assert row["rest"] == {name: kept}
+
+
+def test_columns_that_are_never_null_get_their_default() -> None:
+    """Also when the value given does not fit."""
+    assert row_of(make_record(), EVERY_TYPE)["needed"] == 7
+    assert row_of(make_record(needed="x"), EVERY_TYPE)["needed"] == 7
+    row = row_of(make_record())
+    activity = row_of(make_record(), ACTIVITY_LOG)
+    assert {c.name for c in ACTIVITY_LOG.columns if not c.nullable} <= set(activity)
+    assert activity["start_time"] == activity["recorded_at"]
+    assert uuid.UUID(activity["activity_id"]).version == 7
+    assert "activity_id" not in row
+
+
+def test_a_mapping_under_the_json_column_s_own_name_is_merged() -> None:
+    """``extra={"metadata": {…}}`` does not nest under itself."""
+    assert row_of(make_record(context={"a": 1}, b=2))["context"] == {"a": 1, "b": 2}
+
+
+def test_a_field_named_like_a_column_the_record_fills_is_kept() -> None:
+    """The record's own value stands; the caller's goes into the JSON column."""
+    row = row_of(make_record(line=7, host="example.com", level="info", logger="other"))
+    assert (row["line"], row["level"]) == (42, "INFO")
+    assert row["context"] == {"line": 7, "host": "example.com", "logger": "other"}
+
+
+class Colour(enum.Enum):
+    """A value msgspec knows."""
+
+    RED = "red"
+
+
+class Awkward:
+    """A value that can't be shown."""
+
+    def __repr__(self) -> str:
+        raise RuntimeError("no repr")
+
+    __str__ = __repr__
+
+
+def test_values_beyond_json_are_kept_in_words() -> None:
+    """Dates, decimals, bytes, enums, cycles, what can't be shown, and what is too large."""
+    cyclic: dict[str, object] = {}
+    cyclic["me"] = cyclic
+    context = row_of(
+        make_record(
+            when=dt.datetime(2026, 1, 2, tzinfo=dt.timezone.utc),
+            price=decimal.Decimal("1.10"),
+            raw=b"\xffok",
+            colour=Colour.RED,
+            cyclic=cyclic,
+            awkward=Awkward(),
+            huge=2**70,
+            not_a_number=float("nan"),
+            surrogate="\ud800",
+            nul="\0",
+            some={3, 1},
+            keys={1: "one", None: "none"},
+        )
+    )["context"]
+    assert context == {
+        "when": "2026-01-02T00:00:00Z",
+        "price": "1.10",
+        "raw": "\\xffok",
+        "colour": "red",
+        "cyclic": {"me": "<cycle>"},
+        "awkward": "<Awkward whose repr raises RuntimeError>",
+        "huge": "1180591620717411303424",
+        "not_a_number": "nan",
+        "surrogate": "\\ud800",
+        "nul": "\0",
+        "some": [1, 3],
+        "keys": {"1": "one", "None": "none"},
+    }
+
+
+def test_a_message_whose_arguments_do_not_fit_names_the_failure() -> None:
+    """The message stands as it is, with its arguments beside it."""
+    row = row_of(make_record("%d of %d", "x", entity="book"))
+    assert row["event"] == "%d of %d"
+    assert row["context"]["args"] == ["x"]
+    assert row["context"]["entity"] == "book"
+    assert row["context"]["logging_error"].startswith("TypeError")
+
+
+def test_arguments_that_can_not_be_shown_name_the_failure() -> None:
+    """A raising ``__str__`` is no reason to lose the record."""
+    row = row_of(make_record("got %s", Awkward()))
+    assert row["event"] == "got %s"
+    assert row["context"]["logging_error"] == "RuntimeError: no repr"
+
+
+def test_a_record_that_is_no_record_becomes_a_substitute_row() -> None:
+    """Whatever a custom record factory leaves out."""
+    record = make_record("fine", entity="book")
+    del record.created
+    row = row_of(record)
+    assert row["event"] == "fine"
+    assert row["context"]["logging_error"].startswith("KeyError")
+    assert row["logger"] == "shop.orders"
+
+
+def test_a_row_is_frozen_when_it_is_encoded() -> None:
+    """What the caller changes afterwards changes nothing."""
+    items = {"n": 1}
+    encoded = RowEncoder(EVENT_LOG).encode(make_record(items=items))
+    items["n"] = 2
+    assert b'\\"n\\":1' in encoded
+
+
+def test_an_exception_is_a_traceback_in_its_column() -> None:
+    """With the stack, where one was asked for; the record itself is left as it was."""
+    record = make_record()
+    try:
+        raise ValueError("out of stock")
+    except ValueError:
+        record.exc_info = sys.exc_info()
+    record.stack_info = "Stack (most recent call last): …"
+    exception = row_of(record)["exception"]
+    assert exception.startswith("Traceback (most recent call last)")
+    assert exception.endswith("ValueError: out of stock\nStack (most recent call last): …")
+    assert record.exc_text is None
+
+
+def test_structlog_s_context_variables_reach_plain_stdlib_calls() -> None:
+    """Bound values fill columns and the JSON column; the call's own fields win."""
+    structlog.contextvars.bind_contextvars(execution_id="nb_2", run=5, entity="bound")
+    try:
+        row = row_of(make_record(entity="own"))
+    finally:
+        structlog.contextvars.clear_contextvars()
+    assert row["execution_id"] == "nb_2"
+    assert row["context"] == {"entity": "own", "run": 5}
+
+
+def test_a_spec_without_a_json_column_is_refused() -> None:
+    """Fields without a column would have nowhere to go."""
+    spec = TableSpec(name="log.none", columns=(Column(name="event", type="string"),))
+    with pytest.raises(ConfigurationError, match="json_column"):
+        RowEncoder(spec)
+
+
+anything = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(st.characters())
+    | st.binary()
+    | st.datetimes()
+    | st.decimals(allow_nan=False),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@given(
+    message=st.one_of(st.text(st.characters()), anything),
+    args=st.lists(anything, max_size=2),
+    extra=st.dictionaries(
+        st.text().filter(lambda name: name not in logging.makeLogRecord({}).__dict__), anything
+    ),
+)
+def test_any_record_becomes_one_line_of_json(
+    message: object, args: list[object], extra: dict[str, object]
+) -> None:
+    """Whatever is logged: a JSON object, on one line, with every column that is never null."""
+    record = make_record(message, *args)
+    record.__dict__.update(extra)
+    line = RowEncoder(ACTIVITY_LOG).encode(record) + b"}"
+    assert b"\n" not in line
+    assert b"\0" not in line
+    row = msgspec.json.decode(line)
+    assert {c.name for c in ACTIVITY_LOG.columns if not c.nullable} <= set(row)
