@@ -35,14 +35,13 @@ class Column:
 
     Args:
         name: The column's name as it stands in the Delta table.
-        type: One of Delta's type names in :data:`SCALAR_TYPES`, or ``array<…>`` of one.
+        type: Delta's name of the type. A spec's columns are of those in :data:`SCALAR_TYPES`, or
+            ``array<…>`` of one; a table that others made may hold more.
         nullable: Whether the column may hold null.
         comment: One line for the data dictionary and the table's metadata.
         default: What a log record without this field gets in a column that is never null, or a
             function that gives it.
 
-    Raises:
-        ConfigurationError: The name is empty or the type is not one of those above.
     """
 
     name: str
@@ -50,15 +49,6 @@ class Column:
     nullable: bool = True
     comment: str = ""
     default: Default = None
-
-    def __post_init__(self) -> None:
-        if not self.name:
-            raise ConfigurationError("a column's name must not be empty")
-        if not _TYPE.fullmatch(self.type):
-            raise ConfigurationError(
-                f"column {self.name!r}: type {self.type!r} is not one of "
-                f"{', '.join(SCALAR_TYPES)} or array<...> of one"
-            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,7 +65,8 @@ class TableSpec:
         properties: Delta table properties to set at creation.
 
     Raises:
-        ConfigurationError: Two columns share a name, or ``json_column`` or a key is no column.
+        ConfigurationError: A column's type is unknown, two columns share a name, or
+            ``json_column`` or a key is no column.
     """
 
     name: str
@@ -86,6 +77,12 @@ class TableSpec:
     properties: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
 
     def __post_init__(self) -> None:
+        for column in self.columns:
+            if not column.name or not _TYPE.fullmatch(column.type):
+                raise ConfigurationError(
+                    f"spec {self.name!r}: column {column.name!r} of type {column.type!r} needs a "
+                    f"name, and a type that is {', '.join(SCALAR_TYPES)} or array<...> of one"
+                )
         names = [column.name for column in self.columns]
         doubled = sorted({name for name in names if names.count(name) > 1})
         if doubled:

@@ -7,7 +7,6 @@ import mmap
 import os
 import threading
 import time
-import uuid
 import weakref
 from collections import deque
 from collections.abc import Callable
@@ -92,7 +91,7 @@ class Appender:
 
     def _begin(self) -> None:
         """The state of a process that has appended nothing yet."""
-        self.owner = f"{os.getpid()}-{uuid.uuid4().hex[:12]}"
+        self.owner = f"{os.getpid()}-{os.urandom(6).hex()}"
         self._owner_lock: FileLock | None = None
         self._lock = threading.RLock()
         self._appending = False

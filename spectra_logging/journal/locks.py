@@ -7,8 +7,6 @@ import time
 import weakref
 from pathlib import Path
 
-from filelock import lock_descriptor, unlock_descriptor
-
 __all__ = ["FileLock"]
 
 
@@ -41,6 +39,9 @@ class FileLock:
         Raises:
             OSError: The file can't be opened or the file system can't lock.
         """
+        # Here rather than above: the package takes longer to load than all of ours.
+        from filelock import lock_descriptor
+
         deadline = time.monotonic() + timeout_seconds
         descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o644)
         try:
@@ -59,6 +60,8 @@ class FileLock:
         """Let the lock go; without effect when it isn't held."""
         descriptor, self._descriptor = self._descriptor, None
         if descriptor is not None:
+            from filelock import unlock_descriptor
+
             # Closing alone would leave it locked while a child just forked still has a copy.
             unlock_descriptor(descriptor)
             os.close(descriptor)

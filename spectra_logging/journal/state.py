@@ -9,7 +9,6 @@ copies are kept, since losing the state to a flipped bit would mean not knowing 
 from __future__ import annotations
 
 import os
-import uuid
 from pathlib import Path
 from zlib import crc32
 
@@ -126,8 +125,8 @@ class StateFile:
         if state is None:
             for path in self._copies:
                 if path.exists():
-                    os.replace(path, path.with_name(f"{path.name}.damaged-{uuid.uuid4().hex[:8]}"))
-            state = JournalState(application_id=f"spectra-logging-{uuid.uuid4()}")
+                    os.replace(path, path.with_name(f"{path.name}.damaged-{os.urandom(4).hex()}"))
+            state = JournalState(application_id=f"spectra-logging-{os.urandom(16).hex()}")
             self.save(state)
         return state
 

@@ -1,1 +1,57 @@
-"""Delta tables behind one interface, whichever engine runs below."""
+"""Delta tables behind one interface, whichever engine runs below.
+
+:mod:`~spectra_logging.lakehouse.base` is the interface, and each engine is a file beside it. Engine
+packages are imported nowhere else, and not before an engine is opened.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+
+from spectra_logging.errors import ConfigurationError
+from spectra_logging.lakehouse.base import Lakehouse
+
+__all__ = ["ENGINES", "check_engine", "is_loaded", "open_lakehouse"]
+
+ENGINES = ("auto", "deltalake")
+"""What ``engine`` may be. ``auto`` is the embedded engine unless ``SPECTRA_ENGINE`` names one."""
+
+
+def check_engine(engine: str) -> str:
+    """An engine's name, known to be one.
+
+    Raises:
+        ConfigurationError: There is no such engine.
+    """
+    if engine not in ENGINES:
+        raise ConfigurationError(f"engine={engine!r} may be {' or '.join(ENGINES)}")
+    return engine
+
+
+def open_lakehouse(
+    engine: str = "auto", *, storage_options: Mapping[str, str] | None = None
+) -> Lakehouse:
+    """Open an engine.
+
+    Args:
+        engine: One of :data:`ENGINES`. ``SPECTRA_ENGINE`` in the environment decides for ``auto``.
+        storage_options: Options of the object store, as delta-rs takes them.
+
+    Raises:
+        ConfigurationError: There is no such engine.
+    """
+    if check_engine(engine) == "auto":
+        check_engine(os.environ.get("SPECTRA_ENGINE") or "auto")
+    from spectra_logging.lakehouse.deltalake import EmbeddedLakehouse
+
+    return EmbeddedLakehouse(storage_options)
+
+
+def is_loaded() -> bool:
+    """Whether this process has loaded an engine that a forked child must not use.
+
+    delta-rs runs threads that a fork does not copy, and panics in the child.
+    """
+    return "deltalake" in sys.modules

@@ -125,8 +125,8 @@ class Lakehouse(abc.ABC):
         says, since rows already there have no value for them. Safe when two callers race.
 
         Raises:
-            SchemaConflictError: A column has another type there, or may hold null against the
-                spec; nothing was changed.
+            SchemaConflictError: A column has another type or spelling there, or is never null
+                there though rows of the spec may lack it; nothing was changed.
         """
 
     @abc.abstractmethod
