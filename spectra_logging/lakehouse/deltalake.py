@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -41,6 +42,7 @@ from spectra_logging.lakehouse.base import (
     Transaction,
     UpkeepReport,
 )
+from spectra_logging.paths import is_uri
 from spectra_logging.tables import Column, TableSpec
 
 __all__ = ["EmbeddedLakehouse"]
@@ -66,7 +68,7 @@ class EmbeddedLakehouse(Lakehouse):
 
     def __init__(self, storage_options: Mapping[str, str] | None = None) -> None:
         self._storage_options = dict(storage_options or {})
-        self._open: dict[str, DeltaTable] = {}
+        self._open: dict[str, tuple[DeltaTable, object]] = {}
         self._vacuumed_at_seconds: dict[str, float] = {}
 
     def exists(self, table: str) -> bool:
@@ -105,7 +107,8 @@ class EmbeddedLakehouse(Lakehouse):
     ) -> Commit:
         current = self._current(table)
         # delta-rs records the transaction but does not refuse a version it has seen.
-        seen = current.transaction_version(transaction.application_id)
+        with self._changing(table):
+            seen = current.transaction_version(transaction.application_id)
         if seen is not None and seen >= transaction.version:
             return Commit(version=current.version(), replayed=True)
         schema = current.schema()
@@ -244,13 +247,14 @@ class EmbeddedLakehouse(Lakehouse):
         Raises:
             TableNotFoundError: There is no table.
         """
-        known = self._open.pop(table, None)
+        known, identity = self._open.pop(table, (None, None))
+        found_identity = _log_identity(table)
         with _translated(table):
-            if known is None:
+            if known is None or identity != found_identity:
                 known = DeltaTable(table, storage_options=self._storage_options)
             else:
                 known.update_incremental()
-        self._open[table] = known
+        self._open[table] = known, found_identity
         return known
 
     @contextmanager
@@ -262,6 +266,23 @@ class EmbeddedLakehouse(Lakehouse):
         except BaseException:
             self._open.pop(table, None)
             raise
+
+
+def _log_identity(table: str) -> object:
+    """What tells a table's log from that of another table later made at the same place.
+
+    delta-rs looks for new log entries only, and so would not see that the old ones are gone.
+
+    Raises:
+        TableNotFoundError: There is no log.
+    """
+    if is_uri(table):
+        return None
+    try:
+        found = os.stat(os.path.join(table, "_delta_log"))
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise TableNotFoundError(f"{table}: there is no Delta table") from error
+    return found.st_dev, found.st_ino
 
 
 @contextmanager
