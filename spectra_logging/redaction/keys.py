@@ -1,9 +1,9 @@
 """Which keys name a secret.
 
-A key is read as words: ``X-Auth-Token``, ``authToken`` and ``AUTH_TOKEN`` are the same two. It names
-a secret when a secret word, or a pair such as ``api key``, stands in it, unless the words around
-say that the value is *about* a secret: ``token_count``, ``secret_name``, ``has_password``. An
-unknown word after a secret one counts as a secret, so that ``password_old`` is hidden.
+A key is read as words: ``X-Auth-Token``, ``authToken`` and ``AUTH_TOKEN`` all end in "token". It
+names a secret when a secret word, or a pair such as ``api key``, stands in it, unless the words
+around say that the value is *about* a secret: ``token_count``, ``secret_name``, ``has_password``.
+With an unknown word behind it the key still counts, so that ``password_old`` is hidden.
 """
 
 from __future__ import annotations
@@ -56,9 +56,6 @@ _SECRET_PAIRS = (
     | _pairs("admin db ftp mail mysql pg proxy redis root sftp smtp ssh user", "pass")
     | _pairs("sas webhook", "uri url urls")
 )
-
-PAIR_TAILS = frozenset(second for _, second in _SECRET_PAIRS)
-"""Words that are secret only after another one: in text, ``API key: …`` needs a look back."""
 
 _ABOUT_A_SECRET = frozenset(
     """

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Set
+from collections.abc import Collection, Mapping
+from collections.abc import Set as AbstractSet
+from datetime import date, datetime
+from decimal import Decimal
 from typing import Any, cast
+from uuid import UUID
 
 from spectra_logging.redaction import registry
 from spectra_logging.redaction.keys import is_secret_key
 from spectra_logging.redaction.registry import REDACTED
-from spectra_logging.redaction.text import redact_text
+from spectra_logging.redaction.text import may_hold_secret, redact_text
 
 __all__ = ["redact_value"]
 
 DEEPEST = 64
 """Levels of nesting that are looked through; what lies deeper is cut off."""
+
+_PLAIN = frozenset((bool, type(None), float, datetime, date, Decimal, UUID))
+# Plain classes before the abstract ones, which take a microsecond to ask.
+_CONTAINERS = (dict, list, tuple, set, frozenset, Mapping, AbstractSet)
 
 CYCLE = "<cycle>"
 TOO_DEEP = "<nested too deeply>"
@@ -35,41 +43,47 @@ def redact_value(value: object) -> object:
 
 
 def _redacted(value: object, path: tuple[int, ...]) -> object:
+    if type(value) in _PLAIN:
+        return value
     if isinstance(value, str):
         return redact_text(value)
-    if value is None or isinstance(value, (bool, float)):
-        return value
     if isinstance(value, int):
         return REDACTED if value in registry.current().numbers else value
     if isinstance(value, (bytes, bytearray)):
         return _redacted_bytes(value)
-    if not isinstance(value, (Mapping, list, tuple, Set)):
+    if not isinstance(value, _CONTAINERS):
         return value
     if id(value) in path:
         return CYCLE
     if len(path) == DEEPEST:
         return TOO_DEEP
     path = (*path, id(value))
-    if isinstance(value, Mapping):
+    if isinstance(value, (dict, Mapping)):
         return _redacted_mapping(value, path)
+    return _redacted_items(value, path)
+
+
+def _redacted_items(value: Collection[object], path: tuple[int, ...]) -> object:
     items = [_redacted(item, path) for item in value]
     if all(new is old for new, old in zip(items, value, strict=True)):
         return value
     if isinstance(value, list):
         return items
-    if isinstance(value, Set):
+    if isinstance(value, AbstractSet):
         return frozenset(items)
     # A namedtuple's constructor takes its fields one by one.
     make = getattr(type(value), "_make", tuple)
     return cast("object", make(items))
 
 
-def _redacted_mapping(value: Mapping[Any, object], path: tuple[int, ...]) -> object:
+def _redacted_mapping(value: Mapping[Any, Any], path: tuple[int, ...]) -> object:
     copy: dict[object, object] = {}
     changed = False
     for key, item in value.items():
         name = key.decode("latin-1") if isinstance(key, bytes) else key
-        new_key = _redacted(key, ()) if isinstance(key, (str, bytes)) else key
+        new_key = key
+        if isinstance(name, str) and may_hold_secret(name):
+            new_key = _redacted(key, ())
         if isinstance(name, str) and is_secret_key(name) and _shows_something(item):
             new_item: object = REDACTED
         else:
