@@ -50,4 +50,6 @@ def test_all_lists_exactly_the_public_names() -> None:
 def test_every_listed_name_can_be_imported(name: str) -> None:
     """No module's `__all__` names something that the module lacks."""
     module = importlib.import_module(name)
-    assert [listed for listed in getattr(module, "__all__", []) if not hasattr(module, listed)] == []
+    assert [
+        listed for listed in getattr(module, "__all__", []) if not hasattr(module, listed)
+    ] == []

@@ -1,0 +1,32 @@
+"""``python -m spectra_stage``, which is the command ``spectra``."""
+
+from __future__ import annotations
+
+import sys
+
+__all__ = ["main"]
+
+EXIT_EXTRA_MISSING = 3
+
+
+def main() -> int:
+    """Run the command line; returns its exit code.
+
+    0: done. 1: it failed, and stderr says why. 2: wrong usage. 3: the extra ``cli`` is missing.
+    4: ``drain`` found the journal in use. 130: interrupted.
+    """
+    try:
+        from spectra_stage.cli.app import run
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] not in {"typer", "rich"}:
+            raise
+        sys.stderr.write(
+            f"spectra: {error.name} is not installed. The command needs the extra 'cli':\n"
+            "  python -m pip install 'spectra-logging[cli]'\n"
+        )
+        return EXIT_EXTRA_MISSING
+    return run()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,48 @@
+"""The application: which commands there are, and what errors become."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from spectra_logging._version import __version__
+from spectra_logging.errors import ConfigurationError, SpectraError
+from spectra_stage.cli import demo, log
+
+__all__ = ["app", "run"]
+
+EXIT_FAILED = 1
+EXIT_USAGE = 2
+EXIT_INTERRUPTED = 130
+
+app = typer.Typer(
+    name="spectra",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Logs in Delta tables: see the demo, read a log, drain a journal.",
+)
+app.add_typer(log.app, name="log")
+app.command("demo")(demo.demo)
+
+
+@app.callback()
+def spectra(
+    version: Annotated[bool, typer.Option("--version", help="Show the version and end.")] = False,
+) -> None:
+    if version:
+        typer.echo(f"spectra-logging {__version__}")
+        raise typer.Exit
+
+
+def run() -> int:
+    """Run the command that ``sys.argv`` asks for; errors become a line on stderr and a code."""
+    try:
+        return app(standalone_mode=True) or 0
+    except ConfigurationError as error:
+        typer.echo(f"spectra: {error}", err=True)
+        return EXIT_USAGE
+    except SpectraError as error:
+        typer.echo(f"spectra: {error}", err=True)
+        return EXIT_FAILED

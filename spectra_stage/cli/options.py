@@ -1,0 +1,108 @@
+"""Arguments and options that several commands share."""
+
+from __future__ import annotations
+
+from enum import Enum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from spectra_logging.errors import ConfigurationError
+from spectra_logging.lakehouse import open_lakehouse
+from spectra_logging.lakehouse.base import Lakehouse
+from spectra_logging.paths import is_uri, resolve_table
+
+__all__ = [
+    "Engine",
+    "JournalDirectory",
+    "JsonLines",
+    "Level",
+    "MinimumLevel",
+    "Root",
+    "StorageOptions",
+    "TableArgument",
+    "lakehouse_for",
+    "place_of",
+    "storage_options",
+]
+
+
+class Level(str, Enum):
+    """The standard levels, lowest first."""
+
+    DEBUG = "DEBUG"
+    INFO = "INFO"
+    WARNING = "WARNING"
+    ERROR = "ERROR"
+    CRITICAL = "CRITICAL"
+
+    def and_above(self) -> list[str]:
+        """The names of this level and those above it."""
+        names = [level.value for level in Level]
+        return names[names.index(self.value) :]
+
+
+TableArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="TABLE",
+        help="Path, Tables/<schema>/<table>, or URI such as s3://bucket/table.",
+        show_default=False,
+    ),
+]
+Root = Annotated[
+    Path | None,
+    typer.Option(help="Folder that a relative TABLE is below.", show_default=False),
+]
+JsonLines = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
+MinimumLevel = Annotated[
+    Level | None,
+    typer.Option(help="Show this level and those above it.", case_sensitive=False),
+]
+Engine = Annotated[str, typer.Option(help="The lakehouse engine, as DeltaHandler(engine=…).")]
+StorageOptions = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--storage-option",
+        metavar="KEY=VALUE",
+        help="Option of the object store; may be given several times.",
+        show_default=False,
+    ),
+]
+JournalDirectory = Annotated[
+    str | None,
+    typer.Option(help="Folder of the journals, where the handler was given one."),
+]
+
+
+def place_of(table: str, root: Path | None) -> str:
+    """The table's path or URI; a relative path is below ``root`` when one is given.
+
+    Raises:
+        ConfigurationError: The table is no usable path or URI.
+    """
+    if root is not None and not is_uri(table):
+        return resolve_table(str(root.absolute() / table))
+    return resolve_table(table)
+
+
+def storage_options(pairs: list[str] | None) -> dict[str, str] | None:
+    """``KEY=VALUE`` pairs as a dictionary.
+
+    Raises:
+        ConfigurationError: A pair has no key or no equals sign. The message leaves the value out,
+            as it may be a secret.
+    """
+    options = {}
+    for number, pair in enumerate(pairs or [], start=1):
+        key, equals, value = pair.partition("=")
+        if not (key and equals):
+            raise ConfigurationError(f"--storage-option number {number} must be KEY=VALUE")
+        options[key] = value
+    return options or None
+
+
+def lakehouse_for(engine: str, pairs: list[str] | None) -> Lakehouse:
+    """The lakehouse that a command reads through."""
+    return open_lakehouse(engine, storage_options=storage_options(pairs))

@@ -1,0 +1,64 @@
+"""How to ask a log table, in each place that reads Delta Lake."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+__all__ = ["Query", "queries"]
+
+COLUMNS = "recorded_at, event, status, entity_name, row_count, error_message"
+
+
+@dataclass(frozen=True)
+class Query:
+    """A text to paste, and where.
+
+    Args:
+        title: Where it is pasted.
+        language: What it is written in: ``sh``, ``python`` or ``sql``.
+        text: The text.
+    """
+
+    title: str
+    language: str
+    text: str
+
+
+def queries(table: Path) -> list[Query]:
+    """Queries of an activity log that work as pasted.
+
+    Args:
+        table: The table's absolute path; Fabric's name is made of its last two parts.
+    """
+    sql = f"SELECT {COLUMNS} FROM log ORDER BY recorded_at"  # noqa: S608 - a text to show
+    name = ".".join(table.parts[-2:])
+    return [
+        Query("With this command", "sh", f"spectra log show '{table}' --json"),
+        Query("With deltalake, in Python", "python", DELTALAKE.format(table=str(table), sql=sql)),
+        Query("With DuckDB, in Python", "python", DUCKDB.format(table=str(table), sql=sql)),
+        Query("With a Spark session", "python", SPARK.format(table=str(table), sql=sql)),
+        Query(
+            "In Fabric, at the lakehouse's SQL endpoint",
+            "sql",
+            sql.replace("FROM log", f"FROM {name}"),
+        ),
+    ]
+
+
+DELTALAKE = """\
+from deltalake import DeltaTable, QueryBuilder
+log = DeltaTable({table!r})
+rows = QueryBuilder().register("log", log).execute("{sql}").read_all()
+print(*rows.to_struct_array(), sep="\\n")"""
+
+DUCKDB = """\
+import duckdb
+from deltalake import DeltaTable, QueryBuilder
+table = DeltaTable({table!r})
+log = QueryBuilder().register("log", table).execute("SELECT * FROM log").read_all()
+print(duckdb.sql("{sql}"))"""
+
+SPARK = """\
+spark.read.format("delta").load({table!r}).createOrReplaceTempView("log")
+spark.sql("{sql}").show(truncate=False)"""

@@ -1,0 +1,123 @@
+"""Rows of a log table: asked for, and shown."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from spectra_logging.errors import SpectraError
+from spectra_logging.lakehouse.base import Lakehouse
+from spectra_stage.cli.options import Level
+
+__all__ = ["as_json", "console", "newest_rows", "rows_since", "shown_columns", "table_of"]
+
+ACTIVITY_COLUMNS = (
+    "recorded_at",
+    "level",
+    "event",
+    "notebook_name",
+    "status",
+    "entity_name",
+    "row_count",
+    "duration_seconds",
+    "error_message",
+)
+EVENT_COLUMNS = ("recorded_at", "level", "logger", "event", "exception", "context")
+LEVEL_STYLES = {"WARNING": "yellow", "ERROR": "red", "CRITICAL": "bold red", "DEBUG": "dim"}
+WIDTH_WITHOUT_TERMINAL = 180
+
+
+def console() -> Console:
+    """stdout; a pipe gets lines wide enough for a row."""
+    terminal = Console()
+    return terminal if terminal.is_terminal else Console(width=WIDTH_WITHOUT_TERMINAL)
+
+
+def newest_rows(
+    lakehouse: Lakehouse, table: str, *, limit: int, level: Level | None
+) -> list[dict[str, Any]]:
+    """The newest rows of a log table, oldest first.
+
+    Raises:
+        SpectraError: There is no table there, it can't be read, or it is no log table.
+    """
+    where = _where(_level_condition(level))
+    return _query(lakehouse, table, f"{where} ORDER BY recorded_at DESC LIMIT {limit}")[::-1]
+
+
+def rows_since(
+    lakehouse: Lakehouse, table: str, since: dt.datetime, *, level: Level | None
+) -> list[dict[str, Any]]:
+    """All rows recorded at that time or later, oldest first.
+
+    Raises:
+        SpectraError: As with :func:`newest_rows`.
+    """
+    moment = since.astimezone(dt.timezone.utc).isoformat(sep=" ", timespec="microseconds")
+    recorded = f"recorded_at >= CAST('{moment}' AS TIMESTAMP)"
+    where = _where(recorded, _level_condition(level))
+    return _query(lakehouse, table, f"{where} ORDER BY recorded_at")
+
+
+def _query(lakehouse: Lakehouse, table: str, clauses: str) -> list[dict[str, Any]]:
+    if all(column.name != "recorded_at" for column in lakehouse.schema(table)):
+        raise SpectraError(f"{table} is no log table: it has no column recorded_at")
+    # The clauses are made above, of numbers, enum members and a formatted time.
+    return lakehouse.query(f"SELECT * FROM log {clauses}", {"log": table}).to_dicts()  # noqa: S608
+
+
+def _level_condition(level: Level | None) -> str:
+    if level is None:
+        return ""
+    return f"level IN ({', '.join(repr(name) for name in level.and_above())})"
+
+
+def _where(*conditions: str) -> str:
+    asked = [condition for condition in conditions if condition]
+    return f"WHERE {' AND '.join(asked)}" if asked else ""
+
+
+def as_json(row: Mapping[str, Any]) -> str:
+    """One line of JSON; timestamps as ISO 8601 in UTC."""
+    return json.dumps(row, default=_as_text, ensure_ascii=False)
+
+
+def shown_columns(row: Mapping[str, Any]) -> Sequence[str]:
+    """The columns worth a person's first look: the activity log's, or the event log's."""
+    wanted = ACTIVITY_COLUMNS if "activity_id" in row else EVENT_COLUMNS
+    return [name for name in wanted if name in row]
+
+
+def table_of(rows: Iterable[Mapping[str, Any]], columns: Sequence[str]) -> Table:
+    """The rows as a table for a terminal, columns that are null in all rows left out."""
+    rows = list(rows)
+    filled = [name for name in columns if any(row[name] is not None for row in rows)]
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in filled:
+        table.add_column(name, no_wrap=name in {"recorded_at", "level"}, overflow="fold")
+    for row in rows:
+        cells = (escape(_as_cell(row[name])) for name in filled)
+        table.add_row(*cells, style=LEVEL_STYLES.get(row.get("level", "")))
+    return table
+
+
+def _as_text(value: object) -> str:
+    if isinstance(value, (dt.datetime, dt.date)):
+        return value.isoformat()
+    return str(value)
+
+
+def _as_cell(value: object) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, dt.datetime):
+        return value.isoformat(sep=" ", timespec="milliseconds").replace("+00:00", "Z")
+    if isinstance(value, float):
+        return f"{value:.3f}"
+    return _as_text(value)
