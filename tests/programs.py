@@ -1,0 +1,57 @@
+"""Programs that tests start, kill and look at from outside."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+__all__ = ["PROLOGUE", "run_program", "start_program", "wait_until"]
+
+PROLOGUE = """
+import atexit, logging, os, signal, sys, threading, time
+from spectra_logging import DeltaHandler
+table, *arguments = sys.argv[1:]
+logger = logging.getLogger("program")
+logger.setLevel(logging.DEBUG)
+"""
+
+
+def start_program(source: str, *arguments: str | Path) -> subprocess.Popen[str]:
+    """Start a Python program; it finds its table in ``table`` and a logger in ``logger``."""
+    return subprocess.Popen(
+        [sys.executable, "-c", PROLOGUE + textwrap.dedent(source), *map(str, arguments)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONWARNINGS": "default"},
+        cwd=Path(__file__).parent.parent,
+    )
+
+
+def run_program(
+    source: str, *arguments: str | Path, timeout_seconds: float = 60.0
+) -> subprocess.CompletedProcess[str]:
+    """Run a Python program to its end; a program that hangs fails the test."""
+    process = start_program(source, *arguments)
+    killer = threading.Timer(timeout_seconds, process.kill)
+    killer.start()
+    try:
+        out, err = process.communicate()
+    finally:
+        killer.cancel()
+    return subprocess.CompletedProcess(process.args, process.returncode, out, err)
+
+
+def wait_until(condition: Callable[[], bool], timeout_seconds: float = 30.0) -> None:
+    """Wait for something that gives no signal of its own; fails when it does not come."""
+    deadline = time.monotonic() + timeout_seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not come"
+        threading.Event().wait(0.005)

@@ -1,0 +1,435 @@
+"""From a log call to a row of a Delta table, through ``DeltaHandler`` and a real table."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import logging
+import logging.config
+import os
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+from deltalake import DeltaTable, write_deltalake
+
+from spectra_logging.drain import drain_journals
+from spectra_logging.errors import ConfigurationError, SpectraWarning
+from spectra_logging.handlers.delta import DeltaHandler
+from spectra_logging.stats import HandlerStats
+from spectra_logging.tables import ACTIVITY_LOG, EVENT_LOG
+from tests.tables import column, read_rows, row_count
+
+UTC = dt.timezone.utc
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> str:
+    """Where a table would be."""
+    return str(tmp_path / "Tables" / "log" / "events")
+
+
+@pytest.fixture
+def logger() -> Iterator[logging.Logger]:
+    """A logger of the test's own, whose handlers are closed afterwards."""
+    logger = logging.getLogger("tests.delta")
+    logger.setLevel(logging.DEBUG)
+    logger.propagate = False
+    yield logger
+    for handler in logger.handlers[:]:
+        logger.removeHandler(handler)
+        handler.close()
+
+
+def attach(logger: logging.Logger, table: str, **options: Any) -> DeltaHandler:
+    """A handler on the logger that commits when told to."""
+    handler = DeltaHandler(table, **{"flush_interval_seconds": 3600.0, **options})
+    logger.addHandler(handler)
+    return handler
+
+
+def balanced(stats: HandlerStats) -> bool:
+    """Whether the figures add up."""
+    return stats.emitted == (
+        stats.written + stats.pending + stats.quarantined + sum(stats.dropped.values())
+    )
+
+
+def test_every_column_of_the_event_log_lands_with_its_value_and_type(
+    logger: logging.Logger, table: str
+) -> None:
+    """Exact values, read back by DuckDB, and exact types, by delta-rs and Polars."""
+    handler = attach(logger, table)
+    before = dt.datetime.now(UTC)
+    try:
+        raise ValueError("out of stock")
+    except ValueError:
+        logger.exception(
+            "sold %d", 3, extra={"execution_id": "nb_1", "entity": "book", "trace_id": "a" * 32}
+        )
+    assert handler.flush(30)
+    (row,) = read_rows(table)
+    assert before - dt.timedelta(milliseconds=1) <= row.pop("recorded_at") <= dt.datetime.now(UTC)
+    assert row.pop("exception").endswith("ValueError: out of stock")
+    assert isinstance(row.pop("line"), int)
+    assert json.loads(row.pop("context")) == {"entity": "book"}
+    assert row == {
+        "level": "ERROR",
+        "logger": "tests.delta",
+        "event": "sold 3",
+        "execution_id": "nb_1",
+        "module": "test_delta_handler",
+        "function": "test_every_column_of_the_event_log_lands_with_its_value_and_type",
+        "thread": threading.current_thread().name,
+        "process_id": os.getpid(),
+        "host": socket.gethostname(),
+        "trace_id": "a" * 32,
+        "span_id": None,
+    }
+    delta_types = {f.name: (f.type.type, f.nullable) for f in DeltaTable(table).schema().fields}
+    assert delta_types == {c.name: (c.type, c.nullable) for c in EVENT_LOG.columns}
+    frame = pl.read_delta(table)
+    assert frame.schema["recorded_at"] == pl.Datetime("us", "UTC")
+    assert frame.schema["line"] == pl.Int32
+
+
+def test_every_column_of_the_activity_log_lands_with_its_value_and_type(
+    logger: logging.Logger, table: str
+) -> None:
+    """Each column given through ``extra`` comes back as it was given."""
+    moment = dt.datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
+    given: dict[str, Any] = {}
+    for spec_column in ACTIVITY_LOG.columns:
+        if spec_column.name not in ("event", "level", "recorded_at", "host", "process_id"):
+            given[spec_column.name] = {
+                "string": f"value of {spec_column.name}",
+                "timestamp": moment,
+                "double": 1.25,
+                "long": 2**40,
+            }[spec_column.type]
+    given["metadata"] = {"a": 1}
+    handler = attach(logger, table, spec="activity")
+    logger.info("record", extra=given)
+    assert handler.flush(30)
+    (row,) = read_rows(table)
+    assert json.loads(row.pop("metadata")) == given.pop("metadata")
+    assert row.pop("recorded_at").tzinfo is not None
+    assert row == {
+        **given,
+        "event": "record",
+        "level": "INFO",
+        "host": socket.gethostname(),
+        "process_id": os.getpid(),
+    }
+    delta_types = {f.name: (f.type.type, f.nullable) for f in DeltaTable(table).schema().fields}
+    assert delta_types == {c.name: (c.type, c.nullable) for c in ACTIVITY_LOG.columns}
+
+
+def test_records_of_ten_threads_land_once_each(logger: logging.Logger, table: str) -> None:
+    """Every record of every thread, with its own thread's name."""
+    handler = attach(logger, table)
+
+    def work(number: int) -> None:
+        for n in range(100):
+            logger.info("%d/%d", number, n)
+
+    threads = [threading.Thread(target=work, args=(i,), name=f"worker {i}") for i in range(10)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert handler.flush(30)
+    rows = read_rows(table)
+    assert sorted(row["event"] for row in rows) == sorted(
+        f"{i}/{n}" for i in range(10) for n in range(100)
+    )
+    assert all(row["thread"] == f"worker {row['event'].split('/')[0]}" for row in rows)
+
+
+def test_the_figures_add_up_at_every_stage(logger: logging.Logger, table: str) -> None:
+    """Pending becomes written; the last commit says what it was."""
+    handler = attach(logger, table)
+    assert handler.stats().emitted == 0
+    logger.info("one")
+    logger.info("two")
+    stats = handler.stats()
+    assert (stats.emitted, stats.pending, stats.written) == (2, 2, 0)
+    assert handler.flush(30)
+    stats = handler.stats()
+    assert (stats.emitted, stats.pending, stats.written) == (2, 0, 2)
+    assert stats.engine == "deltalake"
+    assert stats.last_error is None
+    assert stats.last_commit is not None
+    assert stats.last_commit.rows == 2
+    logger.info("three")
+    assert balanced(handler.stats())
+
+
+def test_the_figures_add_up_while_records_flow(logger: logging.Logger, table: str) -> None:
+    """A thread that asks all the time never sees a record twice or not at all."""
+    handler = attach(logger, table, flush_interval_seconds=0.01)
+    done = threading.Event()
+
+    def work() -> None:
+        for n in range(3000):
+            logger.info("%d", n)
+        done.set()
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    last_written = 0
+    while not done.is_set():
+        stats = handler.stats()
+        assert balanced(stats)
+        assert stats.written >= last_written
+        last_written = stats.written
+    thread.join()
+    assert handler.flush(30)
+    assert handler.stats().written == row_count(table) == 3000
+
+
+def test_a_record_at_the_flush_level_is_committed_without_waiting(
+    logger: logging.Logger, table: str
+) -> None:
+    """The interval is an hour, and yet the error lands, with what came before it."""
+    handler = attach(logger, table, flush_level="ERROR")
+    logger.info("before")
+    logger.error("now")
+    deadline = time.monotonic() + 30
+    while handler.stats().pending and time.monotonic() < deadline:
+        threading.Event().wait(0.01)
+    assert column(table) == ["before", "now"]
+
+
+def test_a_record_is_committed_when_the_interval_has_passed(
+    logger: logging.Logger, table: str
+) -> None:
+    """Without anybody asking."""
+    handler = attach(logger, table, flush_interval_seconds=0.05)
+    logger.info("once")
+    deadline = time.monotonic() + 30
+    while handler.stats().pending and time.monotonic() < deadline:
+        threading.Event().wait(0.01)
+    assert column(table) == ["once"]
+
+
+def test_one_flush_is_one_commit(logger: logging.Logger, table: str) -> None:
+    """However many records it is for."""
+    handler = attach(logger, table)
+    for n in range(1000):
+        logger.info("%d", n)
+    assert handler.flush(30)
+    assert DeltaTable(table).version() == 1, "version 0 made the table, 1 holds the rows"
+
+
+def test_filters_apply_and_may_replace_the_record(logger: logging.Logger, table: str) -> None:
+    """As for any handler."""
+    handler = attach(logger, table)
+    handler.addFilter(lambda record: "secret" not in record.getMessage())
+    logger.info("public")
+    logger.info("secret")
+    assert handler.flush(30)
+    assert column(table) == ["public"]
+
+
+def test_a_level_below_the_handler_s_is_not_handled(logger: logging.Logger, table: str) -> None:
+    """Level by name, as in a configuration file."""
+    handler = attach(logger, table, level="WARNING")
+    logger.info("low")
+    logger.warning("high")
+    assert handler.flush(30)
+    assert column(table) == ["high"]
+
+
+def test_a_dict_config_of_plain_values_builds_it(table: str) -> None:
+    """As read from YAML or JSON; applying it twice closes the first handler and loses nothing."""
+    config = json.loads(
+        json.dumps(
+            {
+                "version": 1,
+                "disable_existing_loggers": False,
+                "handlers": {
+                    "delta": {
+                        "class": "spectra_logging.DeltaHandler",
+                        "table": table,
+                        "flush_interval_seconds": 3600,
+                        "level": "INFO",
+                    }
+                },
+                "loggers": {"tests.config": {"handlers": ["delta"], "level": "DEBUG"}},
+            }
+        )
+    )
+    logging.config.dictConfig(config)
+    logging.getLogger("tests.config").info("first")
+    logging.config.dictConfig(config)
+    logging.getLogger("tests.config").info("second")
+    config["handlers"], config["loggers"] = {}, {"tests.config": {"handlers": []}}
+    logging.config.dictConfig(config)
+    assert column(table) == ["first", "second"]
+
+
+def test_two_handlers_on_one_table_do_not_disturb_each_other(
+    logger: logging.Logger, table: str
+) -> None:
+    """Both land their records once; each counts its own."""
+    one, two = attach(logger, table), attach(logger, table)
+    logger.info("twice")
+    assert one.flush(30)
+    assert two.flush(30)
+    assert column(table) == ["twice", "twice"]
+    assert one.stats().written == two.stats().written == 1
+
+
+def test_what_a_process_left_is_committed_by_the_next(logger: logging.Logger, table: str) -> None:
+    """A handler whose table could not be reached leaves its records to the next one."""
+    Path(table).parent.mkdir(parents=True)
+    Path(table).write_text("a file where the table should be")
+    first = attach(logger, table, shutdown_timeout_seconds=0.2)
+    logger.info("left")
+    assert not first.flush(0.2)
+    logger.removeHandler(first)
+    first.close()
+    Path(table).unlink()
+    second = attach(logger, table)
+    logger.info("new")
+    assert second.flush(30)
+    assert column(table) == ["left", "new"]
+    assert (second.stats().emitted, second.stats().written) == (1, 1)
+
+
+def test_a_journal_that_nobody_owns_can_be_drained_by_hand(
+    logger: logging.Logger, table: str
+) -> None:
+    """``drain_journals`` commits it, once."""
+    Path(table).parent.mkdir(parents=True)
+    Path(table).write_text("a file where the table should be")
+    handler = attach(logger, table, shutdown_timeout_seconds=0.1)
+    logger.info("left")
+    logger.removeHandler(handler)
+    handler.close()
+    Path(table).unlink()
+    report = drain_journals(table)
+    assert (report.rows, report.batches, report.quarantined) == (1, 1, 0)
+    assert drain_journals(table).rows == 0
+    assert column(table) == ["left"]
+
+
+def test_a_table_that_conflicts_is_told_and_the_records_are_kept(
+    logger: logging.Logger, table: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The warning lists the difference; once the table is out of the way the records land."""
+    write_deltalake(table, pl.DataFrame({"event": [1], "level": ["x"]}))
+    handler = attach(logger, table)
+    logger.info("kept")
+    assert not handler.flush(0.5)
+    stats = handler.stats()
+    assert stats.pending == 1
+    assert stats.last_error is not None
+    assert "SchemaConflictError" in stats.last_error
+    assert "event" in stats.last_error
+    assert "stay journalled" in caplog.text
+    os.rename(table, table + ".old")
+    assert handler.flush(30)
+    assert column(table) == ["kept"]
+    assert handler.stats().last_error is None
+
+
+def test_a_table_that_vanishes_is_made_again(logger: logging.Logger, table: str) -> None:
+    """Somebody who clears a folder does not stop the log."""
+    handler = attach(logger, table)
+    logger.info("one")
+    assert handler.flush(30)
+    os.rename(table, table + ".old")
+    logger.info("two")
+    assert handler.flush(30)
+    assert column(table) == ["two"]
+
+
+def test_an_object_store_that_can_not_be_reached_keeps_the_records(
+    logger: logging.Logger, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Neither the log call nor the exit waits for it, and the error names it."""
+    handler = attach(
+        logger,
+        "s3://bucket.example.com/log/events",
+        shutdown_timeout_seconds=0.2,
+        storage_options={
+            "AWS_ENDPOINT_URL": "http://127.0.0.1:9",
+            "AWS_ALLOW_HTTP": "true",
+            "AWS_REGION": "eu-west-1",
+            "AWS_ACCESS_KEY_ID": "key",
+            "AWS_SECRET_ACCESS_KEY": "key",
+            "max_retries": "0",
+            "retry_timeout": "1s",
+        },
+    )
+    logger.info("kept")
+    handler.flush(5)
+    stats = handler.stats()
+    assert stats.pending == 1
+    assert stats.last_error is not None
+    assert "s3://bucket.example.com/log/events" in stats.last_error
+    logger.removeHandler(handler)
+    handler.close()
+    assert "1 records are not yet in s3://bucket.example.com/log/events" in capsys.readouterr().err
+
+
+def test_a_journal_folder_that_can_not_be_written_is_told_and_another_serves(
+    logger: logging.Logger, table: str
+) -> None:
+    """No user can make folders in /proc, root neither."""
+    with pytest.warns(SpectraWarning, match="journal_directory='/proc/journals' can't be written"):
+        handler = attach(logger, table, journal_directory="/proc/journals")
+    logger.info("kept")
+    assert handler.flush(30)
+    assert column(table) == ["kept"]
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "said"),
+    [
+        ("spec", "nonsense", "spec='nonsense' is not known; spec may be activity, events or"),
+        ("spec", "spectra_logging.tables:load_spec", "is a function"),
+        ("spec", "no.such.module:SPEC", "can't be loaded"),
+        ("engine", "sqlite", "engine='sqlite'"),
+        ("level", "LOUD", "level='LOUD'"),
+        ("flush_level", 1.5, "flush_level=1.5"),
+        ("flush_interval_seconds", 0, "flush_interval_seconds=0 must be a number of seconds, more"),
+        ("flush_interval_seconds", "5", "flush_interval_seconds='5'"),
+        ("block_timeout_seconds", -1, "block_timeout_seconds=-1"),
+        ("shutdown_timeout_seconds", float("nan"), "shutdown_timeout_seconds=nan"),
+        ("journal_max_bytes", 1000, "journal_max_bytes=1000 must be a whole number of bytes"),
+        ("when_full", "explode", "when_full='explode' may be drop_oldest, drop_newest, block"),
+        ("storage_options", {"key": 1}, "storage_options['key'] is of type int"),
+        ("storage_options", "key=1", "storage_options must be a mapping"),
+    ],
+)
+def test_nonsense_is_refused_at_construction(
+    table: str, option: str, value: object, said: str
+) -> None:
+    """The message names the option, the value and what it may be."""
+    with pytest.raises(ConfigurationError) as refused:
+        DeltaHandler(table, **{option: value})  # type: ignore[arg-type]
+    assert said in str(refused.value)
+
+
+@pytest.mark.parametrize("table", ["", "  ", "s3://", None, "bad\0path"])
+def test_a_table_that_is_no_place_is_refused(table: str) -> None:
+    """With what a table may be."""
+    with pytest.raises(ConfigurationError, match="table may be a path"):
+        DeltaHandler(table)
+
+
+def test_construction_starts_no_thread_and_loads_no_engine(table: str) -> None:
+    """Importing and configuring must leave a process free to fork."""
+    before = threading.active_count()
+    handler = DeltaHandler(table)
+    assert threading.active_count() == before
+    assert handler.stats().engine is None
+    handler.close()

@@ -1,0 +1,123 @@
+"""How a process ends: bounded, with its records in the table or journalled and told."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from spectra_logging.drain import drain_journals
+from tests.programs import run_program
+from tests.tables import column
+
+
+@pytest.fixture
+def silent_server() -> Iterator[str]:
+    """The address of a server that accepts connections and never answers."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        taken: list[socket.socket] = []
+
+        def accept() -> None:
+            while True:
+                try:
+                    taken.append(server.accept()[0])
+                except OSError:
+                    return
+
+        threading.Thread(target=accept, daemon=True).start()
+        yield f"http://127.0.0.1:{server.getsockname()[1]}"
+        for connection in taken:
+            connection.close()
+
+
+ENDINGS = {
+    "by itself": ("", 0),
+    "sys.exit": ("sys.exit(3)", 3),
+    "an uncaught exception": ("raise RuntimeError('boom')", 1),
+    "an atexit hook that logs": ("atexit.register(logger.info, 'at exit')", 0),
+}
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_what_was_logged_lands_however_the_program_ends(tmp_path: Path, ending: str) -> None:
+    """No flush and no close by the program; its exit code stays its own."""
+    table = tmp_path / "events"
+    source, code = ENDINGS[ending]
+    done = run_program(
+        f"""
+        logger.addHandler(DeltaHandler(table, flush_interval_seconds=3600))
+        logger.info("logged")
+        {source}
+        """,
+        table,
+    )
+    assert done.returncode == code
+    assert "spectra_logging" not in done.stderr
+    assert column(table) == ["logged", *(["at exit"] if "atexit" in ending else [])]
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_an_exit_does_not_wait_for_a_table_that_does_not_answer(
+    tmp_path: Path, silent_server: str, ending: str
+) -> None:
+    """It ends within its shutdown time-out, says what stays journalled, and the records are there
+    for the next run.
+    """
+    source, code = ENDINGS[ending]
+    done = run_program(
+        f"""
+        logger.addHandler(DeltaHandler(
+            table, flush_interval_seconds=3600, shutdown_timeout_seconds=0.5,
+            storage_options={{
+                "AWS_ENDPOINT_URL": arguments[0], "AWS_ALLOW_HTTP": "true", "AWS_REGION": "x",
+                "AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "x",
+            }},
+        ))
+        logger.info("kept")
+        {source}
+        """,
+        "s3://bucket/events",
+        silent_server,
+        timeout_seconds=20.0,
+    )
+    assert done.returncode == code
+    count = 2 if "atexit" in ending else 1
+    assert f"{count} records are not yet in s3://bucket/events" in done.stderr
+    assert "spectra log drain s3://bucket/events" in done.stderr
+
+
+def test_the_first_record_of_a_process_may_be_logged_at_its_exit(tmp_path: Path) -> None:
+    """Newer Pythons start no threads then; the record is kept, without a traceback."""
+    table = tmp_path / "events"
+    done = run_program(
+        """
+        logger.addHandler(DeltaHandler(table, flush_interval_seconds=3600))
+        atexit.register(logger.info, "late")
+        """,
+        table,
+    )
+    assert done.returncode == 0
+    assert "Traceback" not in done.stderr
+    drain_journals(str(table))
+    assert column(table) == ["late"]
+
+
+def test_a_record_logged_after_the_handlers_were_closed_is_kept(tmp_path: Path) -> None:
+    """An atexit hook that was registered before logging's own runs after it."""
+    table = tmp_path / "events"
+    done = run_program(
+        """
+        logger.addHandler(DeltaHandler(table, flush_interval_seconds=3600))
+        logger.info("early")
+        logging.shutdown()
+        logger.info("late")
+        """,
+        table,
+    )
+    assert done.returncode == 0
+    assert "Traceback" not in done.stderr
+    drain_journals(str(table))
+    assert column(table) == ["early", "late"]
