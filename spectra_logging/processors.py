@@ -1,24 +1,61 @@
-"""structlog processors: what ``configure()`` puts into its chain, usable in a chain of your own."""
+"""structlog processors: what ``configure()`` puts into its chains, usable in chains of your own."""
 
 from __future__ import annotations
 
+import logging
 import sys
+from collections.abc import Mapping
+from datetime import datetime, timezone
+from typing import cast
 
 from structlog.typing import EventDict, WrappedLogger
 
 from spectra_logging.redaction import redact_value
 
-__all__ = ["add_trace_ids", "current_trace_ids", "redact", "resolve_exc_info"]
+__all__ = [
+    "add_record_origin",
+    "add_trace_ids",
+    "current_trace_ids",
+    "fill_in_arguments",
+    "redact",
+    "resolve_exc_info",
+]
+
+# Put into the event dict by structlog for its own use; no fields of the caller's.
+_NO_FIELDS = ("exc_info", "_record", "_from_structlog")
 
 
 def redact(_logger: WrappedLogger, _method: str, event_dict: EventDict) -> EventDict:
     """Hide registered secrets and the values under secret keys, in the event and every field.
 
-    Put it before the renderer. Exceptions that are not rendered yet pass as they are: handlers of
-    this package scrub the traceback's text, and so does :func:`configure`'s console.
+    Put it behind everything that adds to the event dict, and behind ``format_exc_info``: what a
+    later processor makes of ``exc_info`` is not scrubbed.
     """
-    redacted = redact_value(event_dict)
-    return redacted if isinstance(redacted, dict) else event_dict
+    own = {name: event_dict.pop(name) for name in _NO_FIELDS if name in event_dict}
+    redacted = cast("EventDict", redact_value(event_dict))
+    redacted.update(own)
+    return redacted
+
+
+def fill_in_arguments(_logger: WrappedLogger, _method: str, event_dict: EventDict) -> EventDict:
+    """Fill positional arguments into the event, as ``logging`` does, and never raise.
+
+    structlog's ``PositionalArgumentsFormatter`` raises into the caller when arguments and
+    placeholders don't match. Here the event then stays as it is, with the arguments and the error
+    beside it as ``args`` and ``logging_error``.
+    """
+    arguments = event_dict.pop("positional_args", ())
+    if not arguments:
+        return event_dict
+    # Records of the stdlib hold a single mapping as it is, structlog a tuple of one.
+    if isinstance(arguments, tuple) and len(arguments) == 1 and isinstance(arguments[0], Mapping):
+        arguments = arguments[0] or arguments
+    try:
+        event_dict["event"] = str(event_dict["event"]) % arguments
+    except Exception as error:  # noqa: BLE001 - whatever the arguments raise
+        event_dict["args"] = arguments
+        event_dict["logging_error"] = f"{type(error).__name__}: {error}"
+    return event_dict
 
 
 def resolve_exc_info(_logger: WrappedLogger, _method: str, event_dict: EventDict) -> EventDict:
@@ -45,12 +82,26 @@ def add_trace_ids(_logger: WrappedLogger, _method: str, event_dict: EventDict) -
     """Add ``trace_id`` and ``span_id`` of the active OpenTelemetry span, unless they are there.
 
     :class:`~spectra_logging.handlers.delta.DeltaHandler` does so by itself; this is for other
-    renderers. Without OpenTelemetry, or outside of a span, nothing is added.
+    renderers, and for records that cross a queue to a thread where no span is active.
     """
     ids = current_trace_ids()
     if ids is not None:
         event_dict.setdefault("trace_id", ids[0])
         event_dict.setdefault("span_id", ids[1])
+    return event_dict
+
+
+def add_record_origin(_logger: WrappedLogger, _method: str, event_dict: EventDict) -> EventDict:
+    """Add ``timestamp``, ``level`` and ``logger`` of the log record that carries the event.
+
+    For chains of structlog's ``ProcessorFormatter``. The time is that of the log call, in UTC,
+    not that of formatting, which a queue may delay.
+    """
+    record: logging.LogRecord = event_dict["_record"]
+    time = datetime.fromtimestamp(record.created, timezone.utc)
+    event_dict["timestamp"] = time.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    event_dict["level"] = record.levelname.lower()
+    event_dict["logger"] = record.name
     return event_dict
 
 

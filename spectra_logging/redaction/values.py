@@ -32,8 +32,9 @@ def redact_value(value: object) -> object:
 
     Looks through mappings, lists, tuples and sets. A value under a secret key is replaced
     whatever it is, except ``None``, booleans and empty values, which only say whether there is a
-    secret. Text and bytes go through :func:`~spectra_logging.redaction.redact_text`. Other objects
-    are returned as they are: redact their text when you make it.
+    secret. Text and bytes go through :func:`~spectra_logging.redaction.redact_text`. Any other
+    object is replaced by its scrubbed text if its ``str`` or ``repr`` shows a secret, and by a
+    note if it has none to show.
 
     Returns:
         The same object when there is nothing to hide; else a copy, in which a structure inside
@@ -52,7 +53,7 @@ def _redacted(value: object, path: tuple[int, ...]) -> object:
     if isinstance(value, (bytes, bytearray)):
         return _redacted_bytes(value)
     if not isinstance(value, _CONTAINERS):
-        return value
+        return _redacted_object(value)
     if id(value) in path:
         return CYCLE
     if len(path) == DEEPEST:
@@ -101,3 +102,15 @@ def _redacted_bytes(value: bytes | bytearray) -> object:
     text = value.decode("utf-8", "surrogateescape")
     redacted = redact_text(text)
     return value if redacted is text else redacted.encode("utf-8", "surrogateescape")
+
+
+def _redacted_object(value: object) -> object:
+    try:
+        texts = (str(value), repr(value))
+    except Exception as error:  # noqa: BLE001 - whatever a foreign __repr__ raises
+        return f"<{type(value).__name__} whose text can't be had: {type(error).__name__}>"
+    for text in texts:
+        redacted = redact_text(text)
+        if redacted is not text:
+            return redacted
+    return value

@@ -1,0 +1,217 @@
+"""structlog and the standard library's logging, set up in one call."""
+
+from __future__ import annotations
+
+import inspect
+import logging
+import logging.config
+import os
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+import structlog
+from structlog.stdlib import ProcessorFormatter
+from structlog.typing import Processor
+
+from spectra_logging.errors import ConfigurationError
+from spectra_logging.handlers.delta import DeltaHandler
+from spectra_logging.handlers.options import check_level
+from spectra_logging.processors import (
+    add_record_origin,
+    add_trace_ids,
+    fill_in_arguments,
+    redact,
+)
+
+__all__ = ["configure", "console_formatter", "logging_config"]
+
+# Handlers get the event dict whole (wrap_for_formatter): rendering it to `extra` instead would make
+# a field called "name" or "module" raise in the caller. Exceptions become text at once, so that
+# records can cross a queue or a thread. Level, logger and time are the record's own.
+_STRUCTLOG_PROCESSORS: list[Processor] = [
+    structlog.stdlib.filter_by_level,
+    structlog.contextvars.merge_contextvars,
+    fill_in_arguments,
+    add_trace_ids,
+    structlog.processors.StackInfoRenderer(),
+    structlog.processors.format_exc_info,
+    structlog.processors.UnicodeDecoder(),
+    redact,
+    ProcessorFormatter.wrap_for_formatter,
+]
+
+_STDLIB_PROCESSORS: list[Processor] = [
+    fill_in_arguments,
+    structlog.contextvars.merge_contextvars,
+    add_trace_ids,
+    structlog.stdlib.ExtraAdder(),
+    structlog.processors.format_exc_info,
+    redact,
+]
+
+
+def configure(
+    *,
+    table: str | None = None,
+    level: int | str = "INFO",
+    levels: Mapping[str, int | str] | None = None,
+    console: bool = True,
+    **handler_options: Any,
+) -> DeltaHandler | None:
+    """Set up structlog and the standard library's logging in one call.
+
+    Afterwards ``structlog.get_logger()`` and ``logging.getLogger()`` go the same way: to the
+    console, readable, and to a Delta table, with every field. Secrets are hidden in both.
+
+    Call it once, where the program starts. Calling it again replaces what it set up before: old
+    handlers are flushed and closed, loggers you hold follow the new levels and handlers. A logger
+    that structlog made is kept from its first call on, for speed; it follows further calls of
+    ``configure``, but not a ``structlog.configure`` of your own after that.
+
+    Args:
+        table: Where records go, as for :class:`DeltaHandler`; without it there is only the console.
+        level: Lowest level of records to handle, by name or number.
+        levels: Levels of single loggers, for those that talk too much or too little:
+            ``{"urllib3": "WARNING", "my_notebook": "DEBUG"}``.
+        console: Whether records are also shown on stderr, in colours when it is a terminal.
+        **handler_options: Further options of :class:`DeltaHandler`, such as
+            ``flush_interval_seconds``.
+
+    Returns:
+        The handler that writes to the table, for its ``flush()`` and ``stats()``; ``None`` without
+        a table.
+
+    Raises:
+        ConfigurationError: An option is unknown or holds nonsense. Mistakes in the handler's own
+            options are found while it is built, when the old handlers are closed already.
+    """
+    config = logging_config(
+        table=table, level=level, levels=levels, console=console, **handler_options
+    )
+    try:
+        logging.config.dictConfig(config)
+    except ValueError as error:
+        # dictConfig says only which handler it could not build, and keeps why as the cause.
+        if isinstance(error.__cause__, ConfigurationError):
+            raise error.__cause__ from None
+        raise
+    structlog.configure(
+        processors=_STRUCTLOG_PROCESSORS,
+        wrapper_class=structlog.stdlib.BoundLogger,
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        cache_logger_on_first_use=True,
+    )
+    for handler in logging.getLogger().handlers:
+        if isinstance(handler, DeltaHandler):
+            return handler
+    return None
+
+
+def logging_config(
+    *,
+    table: str | None = None,
+    level: int | str = "INFO",
+    levels: Mapping[str, int | str] | None = None,
+    console: bool = True,
+    **handler_options: Any,
+) -> dict[str, Any]:
+    """The mapping that :func:`configure` hands to ``logging.config.dictConfig``.
+
+    For those who want to see it, or to change it and apply it themselves. It holds plain values
+    only, so it can be written out as YAML or JSON. Takes the arguments of :func:`configure`.
+
+    Raises:
+        ConfigurationError: An option is unknown, or a level is none.
+    """
+    check_level("level", level)
+    _check_levels(levels)
+    if not isinstance(console, bool):
+        raise ConfigurationError(f"console={console!r} may be True or False")
+    _check_handler_options(table, handler_options)
+
+    handlers: dict[str, Any] = {}
+    if table is not None:
+        # Before the console, so that a record is safe before it is seen.
+        handlers["delta"] = {
+            "class": f"{DeltaHandler.__module__}.{DeltaHandler.__qualname__}",
+            "table": table,
+            **handler_options,
+        }
+    formatters: dict[str, Any] = {}
+    if console:
+        formatters["console"] = {"()": f"{__name__}.{console_formatter.__name__}"}
+        handlers["console"] = {
+            "class": "logging.StreamHandler",
+            "formatter": "console",
+            "stream": "ext://sys.stderr",
+        }
+    return {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "formatters": formatters,
+        "handlers": handlers,
+        "loggers": {name: {"level": its_level} for name, its_level in (levels or {}).items()},
+        "root": {"level": level, "handlers": list(handlers)},
+    }
+
+
+def console_formatter(*, colors: bool | None = None) -> ProcessorFormatter:
+    """A formatter that shows records of structlog and of the stdlib alike, with secrets hidden.
+
+    For handlers of your own; in a ``dictConfig`` it is
+    ``{"()": "spectra_logging.config.console_formatter"}``.
+
+    Args:
+        colors: Whether to use colours; by default when stderr is a terminal and the environment
+            variable ``NO_COLOR`` is not set.
+    """
+    if colors is None:
+        colors = sys.stderr.isatty() and not os.environ.get("NO_COLOR") and os.name != "nt"
+    return ProcessorFormatter(
+        # The message is filled in by the chain, which survives arguments that don't fit.
+        use_get_message=False,
+        pass_foreign_args=True,
+        foreign_pre_chain=_STDLIB_PROCESSORS,
+        processors=[
+            add_record_origin,
+            ProcessorFormatter.remove_processors_meta,
+            structlog.dev.ConsoleRenderer(
+                colors=colors,
+                sort_keys=False,
+                # structlog's own default shows local variables, and with them what they hold.
+                exception_formatter=structlog.dev.plain_traceback,
+            ),
+        ],
+    )
+
+
+def _check_levels(levels: Mapping[str, int | str] | None) -> None:
+    if levels is None:
+        return
+    if not isinstance(levels, Mapping):
+        raise ConfigurationError(
+            f"levels={levels!r} must be a mapping of logger name to level, "
+            "such as {'urllib3': 'WARNING'}"
+        )
+    for name, level in levels.items():
+        if not isinstance(name, str) or not name:
+            raise ConfigurationError(
+                f"levels: {name!r} is no logger's name; the root's level is set by level="
+            )
+        check_level(f"levels[{name!r}]", level)
+
+
+def _check_handler_options(table: str | None, options: Mapping[str, Any]) -> None:
+    parameters = inspect.signature(DeltaHandler).parameters
+    known = [name for name in parameters if name not in ("table", "level")]
+    for name in options:
+        if name not in known:
+            raise ConfigurationError(
+                f"{name} is no option of configure(), nor of DeltaHandler, whose options are: "
+                f"{', '.join(known)}"
+            )
+    if options and table is None:
+        raise ConfigurationError(
+            f"{next(iter(options))} is an option of the handler for a Delta table; give table= too"
+        )
