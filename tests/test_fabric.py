@@ -16,7 +16,7 @@ from spectra_logging.testing import FakeNotebookUtils
 def spark_with(**settings: str) -> Any:
     """What ``RuntimeContext`` asks of a Spark session: ``conf.get(key, default)``."""
     named = {f"trident.{key.replace('_', '.')}": value for key, value in settings.items()}
-    return SimpleNamespace(conf=SimpleNamespace(get=lambda key, default: named.get(key, default)))
+    return SimpleNamespace(conf=SimpleNamespace(get=named.get))
 
 
 def test_outside_fabric_everything_is_local() -> None:
@@ -95,9 +95,8 @@ def test_a_spark_session_that_raises_is_passed_over() -> None:
     def refuse(key: str, default: object) -> object:
         raise RuntimeError("the session is stopped")
 
-    assert RuntimeContext.detect(SimpleNamespace(conf=SimpleNamespace(get=refuse))).execution_mode == (
-        "local"
-    )
+    spark = SimpleNamespace(conf=SimpleNamespace(get=refuse))
+    assert RuntimeContext.detect(spark).execution_mode == "local"
 
 
 def test_a_stand_in_for_notebookutils_without_content_is_no_fabric(
@@ -111,7 +110,7 @@ def test_a_stand_in_for_notebookutils_without_content_is_no_fabric(
 def test_the_started_spark_session_is_asked_when_none_is_passed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """pyspark that is loaded with an active session is asked, as getActiveSession gives it."""
+    """Where pyspark is loaded, its active session is asked; nothing is imported or started."""
     loaded: Any = ModuleType("pyspark.sql")
     session = spark_with(workspace_id="w")
     loaded.SparkSession = SimpleNamespace(getActiveSession=lambda: session)

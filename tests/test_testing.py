@@ -118,7 +118,7 @@ def test_a_stopped_source_system_has_no_address() -> None:
 
 
 def test_notebookutils_can_be_imported_while_the_fake_is_installed() -> None:
-    """import notebookutils finds the fake, and what was there before comes back."""
+    """The import finds the fake, and what was there before comes back."""
     before = sys.modules.get("notebookutils")
     with FakeNotebookUtils(
         variables={"lib": {"NAME": "value"}},
@@ -147,5 +147,5 @@ def test_the_fake_notebookutils_refuses_what_is_not_there() -> None:
             lambda: utilities.credentials.getSecret("https://example.vault.azure.net/", "name"),
             lambda: utilities.credentials.getToken("storage"),
         ):
-            with pytest.raises((RuntimeError, ValueError), match="not found|Invalid|Unsupported"):
+            with pytest.raises((RuntimeError, ValueError), match=r"not found|Invalid|Unsupported"):
                 call()

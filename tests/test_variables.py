@@ -124,7 +124,9 @@ def test_a_library_that_does_not_open_is_told_and_the_environment_serves(
         variables = VariableLibrary("misspelt")
     assert "misspelt" in caplog.text
     assert variables.get("NAME") == "from the environment"
-    with pytest.raises(VariableNotFoundError, match="'misspelt': could not be opened: .*not found"):
+    with pytest.raises(
+        VariableNotFoundError, match=r"'misspelt': could not be opened: .*not found"
+    ):
         variables.require("NOWHERE")
 
 

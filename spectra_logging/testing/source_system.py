@@ -47,7 +47,7 @@ class FakeSourceSystem:
     def __init__(
         self,
         *,
-        token: str = "example-token-1234",
+        token: str = "example-token-1234",  # noqa: S107 - an example
         projects: int = 2,
         fail_with: int | None = None,
         latency_seconds: float = 0.0,
@@ -228,7 +228,7 @@ class _RequestHandler(BaseHTTPRequestHandler):
     disable_nagle_algorithm = True
     server: _Server
 
-    def do_GET(self) -> None:  # noqa: N802 - http.server's name
+    def do_GET(self) -> None:
         source_system = self.server.source_system
         status, body = source_system.answer(self.path, self.headers.get("Authorization"))
         source_system.requests.append((self.command, self.path, int(status)))

@@ -1,0 +1,57 @@
+"""``session.delta``: whole tables written and registered from a notebook."""
+
+from __future__ import annotations
+
+import logging
+
+from spectra_logging.lakehouse import open_lakehouse
+from spectra_logging.lakehouse.base import ArrowStream, Lakehouse
+from spectra_logging.paths import resolve_table
+
+__all__ = ["DeltaTables"]
+
+_logger = logging.getLogger(__name__)
+
+
+class DeltaTables:
+    """Writes and registers Delta tables; the engine opens with the first use."""
+
+    def __init__(self) -> None:
+        self._lakehouse: Lakehouse | None = None
+
+    def write(self, df: ArrowStream, table_name: str, path: str, mode: str = "overwrite") -> int:
+        """Write a data frame as a Delta table, then register it.
+
+        Args:
+            df: Anything that exports an Arrow stream: pyarrow, polars, DuckDB, arro3, pandas 2.2.
+            table_name: Its name in the metastore, ``source.endpoints``.
+            path: Its place, ``Tables/source/endpoints``.
+            mode: ``overwrite`` replaces all rows in one commit, ``append`` adds to them.
+
+        Returns:
+            The table's version after the write.
+
+        Raises:
+            LakehouseError: The table could not be written.
+        """
+        version = self._open().write(resolve_table(path), df, mode=mode)
+        self.register(table_name, path)
+        return version
+
+    def register(self, table_name: str, path: str) -> bool:
+        """Register a table in the metastore; a failure is told as a warning, never raised.
+
+        Returns:
+            Whether there is a metastore that took it. Embedded there is none, and the table is
+            found by its path.
+        """
+        try:
+            return self._open().register(resolve_table(path), table_name)
+        except Exception as error:  # noqa: BLE001 - registration never fails a stage
+            _logger.warning("table %s at %s could not be registered: %s", table_name, path, error)
+            return False
+
+    def _open(self) -> Lakehouse:
+        if self._lakehouse is None:
+            self._lakehouse = open_lakehouse()
+        return self._lakehouse

@@ -1,0 +1,63 @@
+"""The logger that ``initialize()`` hands to a notebook."""
+
+from __future__ import annotations
+
+import logging
+from contextlib import ExitStack
+from typing import Any
+
+import structlog
+from structlog.typing import EventDict, WrappedLogger
+
+from spectra_logging.processors import fill_in_arguments, resolve_exc_info
+
+__all__ = ["notebook_logger"]
+
+_RECORD_ATTRIBUTES = {*logging.makeLogRecord({}).__dict__, "message", "asctime"} - {
+    "exc_info",
+    "stack_info",
+}
+
+
+def notebook_logger(notebook_name: str, *, debug: bool, cleanup: ExitStack) -> Any:
+    """A structlog logger over the stdlib logger ``spectra.<notebook_name>``.
+
+    It logs by the program's own structlog configuration where there is one. Otherwise keyword
+    arguments become extras of stdlib records, for the handlers that the program has set up.
+
+    Args:
+        notebook_name: The notebook.
+        debug: Whether the logger's level is DEBUG rather than what the program has set.
+        cleanup: Takes back the logger's level.
+    """
+    # structlog's logger class finds the caller beyond structlog's own frames.
+    logger_class = logging.getLoggerClass()
+    logger = structlog.stdlib.LoggerFactory()(f"spectra.{notebook_name}")
+    logging.setLoggerClass(logger_class)
+    # A dictConfig since the session before has disabled the loggers it does not name.
+    logger.disabled = False
+    if debug:
+        cleanup.callback(logger.setLevel, logger.level)
+        logger.setLevel(logging.DEBUG)
+    if structlog.is_configured():
+        return structlog.stdlib.get_logger(logger.name)
+    return structlog.wrap_logger(
+        logger,
+        wrapper_class=structlog.stdlib.BoundLogger,
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            fill_in_arguments,
+            resolve_exc_info,
+            _spare_record_attributes,
+            structlog.stdlib.render_to_log_kwargs,
+        ],
+    )
+
+
+def _spare_record_attributes(
+    _logger: WrappedLogger, _method: str, event_dict: EventDict
+) -> EventDict:
+    """Rename fields such as ``name`` to ``name_``; as extras, ``logging`` would refuse them."""
+    for name in _RECORD_ATTRIBUTES & event_dict.keys():
+        event_dict[f"{name}_"] = event_dict.pop(name)
+    return event_dict

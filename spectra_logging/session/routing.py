@@ -1,0 +1,168 @@
+"""The way of the activity log's rows: the handlers that users configured, else one of our own."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from spectra_logging.handlers.delta import DeltaHandler
+from spectra_logging.redaction import redact_text
+from spectra_logging.session.run import ACTIVITY_LOGGER
+from spectra_logging.values import safe_text
+
+__all__ = ["Watch", "connect", "disconnect"]
+
+
+@dataclass
+class _OwnHandler:
+    """A handler that sessions attached, and the sessions it serves."""
+
+    handler: DeltaHandler
+    execution_ids: set[str] = field(default_factory=set)
+
+    def accepts(self, record: logging.LogRecord) -> bool:
+        """The handler's filter: sessions with different tables share one logger."""
+        return getattr(record, "execution_id", None) in self.execution_ids
+
+
+_own_handlers: dict[str, _OwnHandler] = {}
+_lock = threading.Lock()
+
+
+def connect(execution_id: str, table: str) -> str | None:
+    """Make sure that a session's rows reach a table; cheap where they do already.
+
+    A :class:`~spectra_logging.handlers.delta.DeltaHandler` for the activity log that users put on
+    the logger ``spectra_logging.activity`` or above it takes the rows. Without one, a handler for
+    ``table`` is attached until the last session that needs it disconnects.
+
+    Args:
+        execution_id: The session's id.
+        table: Where the rows go unless users configured otherwise, as path or URI.
+
+    Returns:
+        ``None``, or in words what keeps the rows from being written.
+    """
+    logger = logging.getLogger(ACTIVITY_LOGGER)
+    # A dictConfig disables the loggers it does not name, and takes level and handlers from those
+    # below one it names. Under the root's WARNING the rows would be dropped.
+    logger.disabled = False
+    if logger.level == logging.NOTSET:
+        logger.setLevel(logging.INFO)
+    if any(_configured_handlers(logger)):
+        disconnect(execution_id)
+    else:
+        try:
+            _attach(logger, execution_id, table)
+        except Exception as error:  # noqa: BLE001 - activity logging never fails a stage
+            return f"no journal can be opened for {table}: {redact_text(safe_text(error))}"
+    if not logger.isEnabledFor(logging.INFO):
+        return f"the logger {ACTIVITY_LOGGER!r} lets no INFO record pass; set its level to INFO"
+    return None
+
+
+def _attach(logger: logging.Logger, execution_id: str, table: str) -> None:
+    with _lock:
+        own = _own_handlers.get(table)
+        if own is None:
+            own = _own_handlers[table] = _OwnHandler(DeltaHandler(table, spec="activity"))
+            own.handler.addFilter(own.accepts)
+        own.execution_ids.add(execution_id)
+        if own.handler not in logger.handlers:
+            logger.addHandler(own.handler)
+
+
+def disconnect(execution_id: str) -> None:
+    """Close the handler attached for a session, once no other session needs it."""
+    unneeded = []
+    with _lock:
+        for table, own in list(_own_handlers.items()):
+            own.execution_ids.discard(execution_id)
+            if not own.execution_ids:
+                unneeded.append(_own_handlers.pop(table).handler)
+    # Closing waits for the table, and other sessions must not wait with it.
+    for handler in unneeded:
+        handler.close()
+        logging.getLogger(ACTIVITY_LOGGER).removeHandler(handler)
+
+
+class Watch:
+    """Whether what a session logs from now on reaches its tables.
+
+    Args:
+        execution_id: The session's id.
+    """
+
+    def __init__(self, execution_id: str) -> None:
+        logger = logging.getLogger(ACTIVITY_LOGGER)
+        handlers = [*_configured_handlers(logger), *_own_handlers_of(execution_id)]
+        self._lost_before = {handler: _lost(handler) for handler in handlers}
+
+    def wait(self, timeout_seconds: float) -> str | None:
+        """Wait until it has.
+
+        Args:
+            timeout_seconds: The longest wait, for all tables together.
+
+        Returns:
+            ``None`` when it has, else what is wrong, in words.
+        """
+        deadline = time.monotonic() + timeout_seconds
+        problems = []
+        for handler, lost_before in self._lost_before.items():
+            in_table = handler.flush(max(0.0, deadline - time.monotonic()))
+            stats = handler.stats()
+            if _lost(handler) > lost_before:
+                problems.append(
+                    f"it was dropped or set aside on its way to {handler.table}: dropped "
+                    f"{dict(stats.dropped)}, set aside {stats.quarantined}"
+                )
+            elif not in_table:
+                error = f" ({stats.last_error})" if stats.last_error else ""
+                problems.append(
+                    f"it waits for {handler.table} in the journal {stats.journal_directory}"
+                    f"{error}. The next process that logs there commits it, and so does: "
+                    f"spectra log drain {handler.table}"
+                )
+        return "; ".join(problems) or None
+
+
+def _lost(handler: DeltaHandler) -> int:
+    """Rows that will not reach the table; what the handler's own thread logs is no session's."""
+    stats = handler.stats()
+    dropped = sum(count for reason, count in stats.dropped.items() if reason != "own_thread")
+    return stats.quarantined + dropped
+
+
+def _configured_handlers(logger: logging.Logger) -> Iterator[DeltaHandler]:
+    """The users' handlers for the activity log, here and above, that take an INFO record."""
+    own = {own.handler for own in _own_handlers.values()}
+    current: logging.Logger | None = logger
+    while current is not None:
+        for handler in current.handlers:
+            if (
+                isinstance(handler, DeltaHandler)
+                and handler not in own
+                and handler.level <= logging.INFO
+                and any(column.name == "activity_id" for column in handler.spec.columns)
+            ):
+                yield handler
+        current = current.parent if current.propagate else None
+
+
+def _own_handlers_of(execution_id: str) -> list[DeltaHandler]:
+    with _lock:
+        return [own.handler for own in _own_handlers.values() if execution_id in own.execution_ids]
+
+
+def _after_fork_in_child() -> None:
+    global _lock  # noqa: PLW0603 - another thread of the parent may have held it
+    _lock = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork_in_child)

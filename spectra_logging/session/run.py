@@ -1,0 +1,208 @@
+"""The state of one run of a notebook, and the rows that are made of it."""
+
+from __future__ import annotations
+
+import logging
+import operator
+import os
+import traceback
+from collections.abc import Mapping
+from datetime import datetime, timezone
+from types import MappingProxyType
+from typing import Any
+
+from spectra_logging._version import __version__
+from spectra_logging.errors import StageFailedError
+from spectra_logging.redaction import redact_text, redact_value
+from spectra_logging.session.identifiers import new_activity_id, new_execution_id
+from spectra_logging.session.result import FAILED, SUCCESS, SessionResult, new_result
+from spectra_logging.values import safe_text
+
+__all__ = ["ACTIVITY_LOGGER", "SessionRun"]
+
+ACTIVITY_LOGGER = "spectra_logging.activity"
+"""The logger that every row of the activity log goes through."""
+
+_TRACEBACK_FRAMES = 20
+
+
+class SessionRun:
+    """One run of a notebook, from ``load_context()`` to ``finalise()``.
+
+    It refers to nothing of the session object, so that it can still say how the run ended when
+    that object is gone.
+
+    Args:
+        identity: Columns that are the same in all rows of the run: notebook, stage, source,
+            workspace and lakehouse.
+        parameters: What ``load_context()`` was called with.
+        log: Where the notebook's own lines go.
+        table: Where the rows go unless users configured otherwise, as path or URI.
+        fabric_activity_id: Fabric's id of this run, kept in the rows' metadata.
+    """
+
+    def __init__(
+        self,
+        *,
+        identity: Mapping[str, str],
+        parameters: Mapping[str, Any],
+        log: Any,
+        table: str,
+        fabric_activity_id: str | None = None,
+    ) -> None:
+        self.started_at = datetime.now(timezone.utc)
+        self.execution_id = new_execution_id(identity["notebook_name"], self.started_at)
+        self.parameters = parameters
+        self.log = log
+        self.table = table
+        self.result: SessionResult = new_result()
+        self.error_type: str | None = None
+        self.capability_metadata: dict[str, dict[str, Any]] = {}
+        self.recorded = False
+        self.ended = False
+        self.told_problem: str | None = None
+        self.process_id = os.getpid()
+        self._identity = {
+            **identity,
+            "execution_id": self.execution_id,
+            "sdk_version": __version__,
+        }
+        self._fabric = {"fabric_activity_id": fabric_activity_id} if fabric_activity_id else {}
+        self._activity_began_at = self.started_at
+
+    @property
+    def failed(self) -> bool:
+        """Whether the stage failed; anything but Success in ``result["status"]`` counts."""
+        return self.result.get("status") != SUCCESS
+
+    @property
+    def is_this_process(self) -> bool:
+        """Whether the run began in this process, and not in one that forked it."""
+        return self.process_id == os.getpid()
+
+    def mark_failed(self, message: str, error_type: str | None = None) -> None:
+        """Take down a failure; the first one is the one that counts."""
+        self.result["status"] = FAILED
+        if self.result.get("error") is None:
+            self.result["error"] = redact_text(str(message))
+            self.error_type = error_type or StageFailedError.__name__
+
+    def log_record(self) -> None:
+        """Log the row that says how the run went so far."""
+        self._log_record({})
+        self.recorded = True
+
+    def log_ending(self, reason: str, exception: BaseException | None = None) -> None:
+        """Log the Failed row of a run that ends in another way than by ``record()``.
+
+        Args:
+            reason: How it ended, in words that can follow a colon.
+            exception: What ended it.
+        """
+        metadata: dict[str, Any] = {
+            "ended": reason if self.recorded else f"the session ended without record(): {reason}"
+        }
+        if exception is not None:
+            self.mark_failed(_message_of(exception), type(exception).__name__)
+            metadata["traceback"] = _traceback_text(exception)
+        self.mark_failed(metadata["ended"])
+        self._log_record(metadata)
+        self.recorded = True
+
+    def log_activity(
+        self,
+        *,
+        row_count: Any | None,
+        field_count: Any | None,
+        additional_metadata: Any | None,
+        **columns: Any | None,
+    ) -> None:
+        """Log the row of one activity; it began where the one before it ended."""
+        metadata = _as_mapping(additional_metadata)
+        counts = {}
+        for name, value in (("row_count", row_count), ("field_count", field_count)):
+            counts[name] = _as_whole_number(value)
+            if counts[name] is None and value is not None:
+                metadata[name] = value
+        began_at, ended_at = self._activity_began_at, datetime.now(timezone.utc)
+        self._activity_began_at = ended_at
+        texts = {name: None if value is None else str(value) for name, value in columns.items()}
+        self._log(
+            logging.INFO,
+            "activity",
+            began_at=began_at,
+            ended_at=ended_at,
+            metadata=metadata,
+            columns={**texts, **counts},
+        )
+
+    def _log_record(self, metadata: dict[str, Any]) -> None:
+        if self.capability_metadata:
+            metadata["capability_metadata"] = self.capability_metadata
+        if self.result.get("validation") is not None:
+            metadata["validation"] = self.result["validation"]
+        level = logging.ERROR if self.failed else logging.INFO
+        self._log(
+            level,
+            "record",
+            began_at=self.started_at,
+            ended_at=datetime.now(timezone.utc),
+            metadata=metadata,
+        )
+
+    def _log(
+        self,
+        level: int,
+        event: str,
+        *,
+        began_at: datetime,
+        ended_at: datetime,
+        metadata: Mapping[str, Any],
+        columns: Mapping[str, Any] = MappingProxyType({}),
+    ) -> None:
+        errors = self.result.get("errors")
+        row = {
+            **self._identity,
+            "activity_id": new_activity_id(),
+            "status": FAILED if self.failed else SUCCESS,
+            "error_type": self.error_type if self.failed else None,
+            "error_message": self.result.get("error") if self.failed else None,
+            "capabilities": ",".join(map(str, self.result.get("capabilities") or ())) or None,
+            "duration_seconds": max((ended_at - began_at).total_seconds(), 0.0),
+            "error_summary": errors if errors and errors.get("total_errors") else None,
+            "parameters": self.parameters,
+            "start_time": began_at,
+            "end_time": ended_at,
+            **columns,
+            "metadata": {**metadata, **self._fabric},
+        }
+        logging.getLogger(ACTIVITY_LOGGER).log(level, event, extra=redact_value(row))  # type: ignore[arg-type]
+
+
+def _as_whole_number(value: Any | None) -> int | None:
+    """The value as an integer, also one of NumPy's; ``None`` for what is none."""
+    try:
+        return operator.index(value)  # type: ignore[arg-type]
+    except TypeError:
+        return None
+
+
+def _as_mapping(metadata: Any | None) -> dict[str, Any]:
+    if metadata is None:
+        return {}
+    if isinstance(metadata, Mapping):
+        return {str(key): value for key, value in metadata.items()}
+    return {"additional_metadata": metadata}
+
+
+def _message_of(exception: BaseException) -> str:
+    """Its text; its repr where that says nothing, or no more than an exit code."""
+    text = "" if isinstance(exception, SystemExit) else safe_text(exception)
+    return text if text.strip() else repr(exception)
+
+
+def _traceback_text(exception: BaseException) -> str:
+    lines = traceback.format_exception(
+        type(exception), exception, exception.__traceback__, limit=-_TRACEBACK_FRAMES
+    )
+    return redact_text("".join(lines))
