@@ -46,19 +46,24 @@ _LINE = re.compile(r"[^\r\n]*")
 
 # An unquoted value runs to white space, or to a comma, semicolon or ampersand with another
 # key behind it; closing punctuation at its end belongs to the sentence.
+_REST_OF_BARE = r"""
+    \S*?
+    (?= [)\]}>"':\\]{0,4}
+        (?: [,;&]?(?:\s|\Z) | [,;&][ \t]?\\{0,3}["']?[\w.-]{1,64}\\{0,3}["']?[ \t]?[:=] )
+      | \Z
+    )
+"""
 _BARE = re.compile(
     r"""
     (?:Digest|Hawk|OAuth|AWS4-HMAC-SHA256)[ \t][^\r\n]*
     |
     (?:(?:ApiKey|Basic|Bearer|Negotiate|NTLM|SharedKey|SharedKeyLite|Token)[ \t]{1,3})?
-    [^\s,;&)\]}>"'] \S*?
-    (?= [)\]}>"':\\]{0,4}
-        (?: [,;&]?(?:\s|\Z) | [,;&][ \t]?\\{0,3}["']?[\w.-]{1,64}\\{0,3}["']?[ \t]?[:=] )
-      | \Z
-    )
-    """,
+    [^\s,;&)\]}>"']
+    """
+    + _REST_OF_BARE,
     re.VERBOSE | re.IGNORECASE,
 )
+_BEHIND_BRACKETS = re.compile(_REST_OF_BARE, re.VERBOSE)
 _COOKIES = re.compile(r"""[^\r\n"']+""")
 _SHOWS_ITS_ABSENCE = frozenset((REDACTED, "none", "null", "true", "false"))
 
@@ -162,30 +167,30 @@ def _redacted(text: str, registered: registry.Registered) -> str:
 
 def _without_values_of_secret_keys(text: str) -> str:
     parts: list[str] = []
-    done = 0
-    position = 0
-    brackets_close = True
+    done = position = 0
+    never_closed = len(text)
     while (key := _KEY.search(text, position)) is not None:
         position = key.end()
         if not _names_secret(text, key):
             continue
-        start, end = position, position
+        start = position
         replacement = REDACTED
         if (quote := _QUOTE.match(text, start)) is not None:
             start = quote.end()
             rest = _QUOTED_REST.get(quote[1]) or _ESCAPED_QUOTED_REST[quote[1]]
-            end = (rest.match(text, start) or _LINE.match(text, start)).end()  # type: ignore[union-attr]
+            end = _end(rest, text, start) or _end(_LINE, text, start)
         else:
-            if text[start : start + 1] in ("(", "[", "{") and start < len(text):
-                end = _closing(text, start) if brackets_close else -1
-                if end < 0:
-                    # Nothing closes from here to the end, so nothing will close later either.
-                    brackets_close = False
-                    end = _LINE.match(text, start).end()  # type: ignore[union-attr]
+            is_cookie = key[1].lower().endswith(("cookie", "cookies"))
+            if not text.startswith(("(", "[", "{"), start):
+                end = _end(_COOKIES if is_cookie else _BARE, text, start) or start
+            elif start < never_closed and (closing := _closing(text, start)):
+                rest = _COOKIES if is_cookie else _BEHIND_BRACKETS
+                end = _end(rest, text, closing) or closing
             else:
-                is_cookie = key[1].lower().endswith(("cookie", "cookies"))
-                bare = (_COOKIES if is_cookie else _BARE).match(text, start)
-                end = bare.end() if bare else start
+                # What doesn't close from here to the end won't close later either: don't look
+                # again, or hostile text takes its length squared.
+                never_closed = min(never_closed, start)
+                end = _end(_LINE, text, start)
             if key[2]:
                 # Behind a quoted key the text is a structure; a quoted value keeps it readable.
                 replacement = key[2] + REDACTED + key[2]
@@ -195,6 +200,12 @@ def _without_values_of_secret_keys(text: str) -> str:
         parts += (text[done:start], replacement)
         done = position = end
     return "".join((*parts, text[done:])) if parts else text
+
+
+def _end(pattern: re.Pattern[str], text: str, start: int) -> int:
+    """Where a match that begins at ``start`` ends; 0 without one."""
+    match = pattern.match(text, start)
+    return match.end() if match else 0
 
 
 def _names_secret(text: str, key: re.Match[str]) -> bool:
@@ -209,7 +220,7 @@ def _names_secret(text: str, key: re.Match[str]) -> bool:
 
 
 def _closing(text: str, start: int) -> int:
-    """Where the bracket that opens at ``start`` is closed; -1 when it never is."""
+    """The position behind the bracket that closes the one at ``start``; 0 when none does."""
     depth = 0
     for token in _BRACKETS.finditer(text, start):
         if token[0] in "([{":
@@ -218,4 +229,4 @@ def _closing(text: str, start: int) -> int:
             depth -= 1
             if not depth:
                 return token.end()
-    return -1
+    return 0
