@@ -384,6 +384,20 @@ def test_ordinary_lines_carry_the_execution_id(root: Path) -> None:
     assert landed["after the session"]["execution_id"] is None
 
 
+@pytest.fixture
+def logging_restored() -> Iterator[None]:
+    """Loggers that a test's dictConfig disables or sets a level for are as before afterwards."""
+    loggers = [
+        one for one in logging.root.manager.loggerDict.values() if isinstance(one, logging.Logger)
+    ]
+    before = [(one, one.disabled, one.level) for one in loggers]
+    yield
+    for one, disabled, level in before:
+        one.disabled = disabled
+        one.setLevel(level)
+
+
+@pytest.mark.usefixtures("logging_restored")
 @pytest.mark.parametrize("named", [{}, {"loggers": {"spectra_logging": {"level": "WARNING"}}}])
 def test_a_dict_config_in_mid_session_loses_nothing(root: Path, named: dict[str, Any]) -> None:
     """A dictConfig closes all handlers and disables loggers it does not name; rows still land."""
