@@ -19,14 +19,19 @@ ENGINES = ("auto", "deltalake")
 """What ``engine`` may be. ``auto`` is the embedded engine unless ``SPECTRA_ENGINE`` names one."""
 
 
-def check_engine(engine: str) -> str:
+def check_engine(engine: str, option: str = "engine") -> str:
     """An engine's name, known to be one.
+
+    Args:
+        engine: The name.
+        option: Where it was given, for the error's message.
 
     Raises:
         ConfigurationError: There is no such engine.
     """
     if engine not in ENGINES:
-        raise ConfigurationError(f"engine={engine!r} may be {' or '.join(ENGINES)}")
+        later = "; Spark is not supported yet" if engine == "spark" else ""
+        raise ConfigurationError(f"{option}={engine!r} may be {' or '.join(ENGINES)}{later}")
     return engine
 
 
@@ -40,10 +45,10 @@ def open_lakehouse(
         storage_options: Options of the object store, as delta-rs takes them.
 
     Raises:
-        ConfigurationError: There is no such engine.
+        ConfigurationError: There is no such engine, or an option is no text.
     """
     if check_engine(engine) == "auto":
-        check_engine(os.environ.get("SPECTRA_ENGINE") or "auto")
+        check_engine(os.environ.get("SPECTRA_ENGINE") or "auto", "SPECTRA_ENGINE")
     from spectra_logging.lakehouse.deltalake import EmbeddedLakehouse
 
     return EmbeddedLakehouse(storage_options)

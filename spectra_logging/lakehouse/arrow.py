@@ -7,14 +7,18 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
-from arro3.core import DataType, Field, Schema, Table
+from arro3.core import ChunkedArray, DataType, Field, Schema, Table
 from arro3.io import read_json
 
 from spectra_logging.errors import RowsRejectedError
 from spectra_logging.tables import Column
 from spectra_logging.values import DoesNotFitError, to_column
 
-__all__ = ["arrow_schema", "read_rows", "table_of"]
+__all__ = ["arrow_schema", "conform", "in_utc", "python_values", "read_rows", "table_of"]
+
+UTC_MICROSECONDS = DataType.timestamp("us", tz="UTC")
+REASON_CHARACTERS = 300
+"""arro3's errors quote the whole value, which may be megabytes."""
 
 _SCALARS = {
     "string": DataType.utf8,
@@ -28,14 +32,12 @@ _SCALARS = {
 
 def arrow_schema(columns: Sequence[Column]) -> Schema:
     """The Arrow schema of a spec's columns; timestamps are microseconds in UTC."""
-    return Schema(
-        [Field(c.name, _arrow_type(c.type), nullable=c.nullable) for c in columns]
-    )
+    return Schema([Field(c.name, _arrow_type(c.type), nullable=c.nullable) for c in columns])
 
 
 def _arrow_type(column_type: str) -> DataType:
     if column_type == "timestamp":
-        return DataType.timestamp("us", tz="UTC")
+        return UTC_MICROSECONDS
     if column_type.startswith("array<"):
         return DataType.list(Field("element", _arrow_type(column_type[6:-1]), nullable=True))
     return _SCALARS[column_type]()
@@ -47,10 +49,35 @@ def read_rows(rows: bytes, schema: Schema) -> Table:
     Raises:
         RowsRejectedError: Some row does not fit the schema.
     """
+    # arro3 ends the whole process, not just the call, when an error's text holds a NUL. So NULs
+    # that could come to stand in one are looked for first: raw ones, which JSON does not allow,
+    # and escaped ones, for which the same rows with another control character are read first.
+    if b"\0" in rows:
+        raise RowsRejectedError("a row holds a raw NUL byte, which JSON does not allow")
+    if b"\\u0000" in rows:
+        _read(rows.replace(b"\\u0000", b"\\u0001"), schema)
+    return _read(rows, schema)
+
+
+def _read(rows: bytes, schema: Schema) -> Table:
     try:
-        return read_json(io.BytesIO(rows), schema).read_all()
-    except Exception as error:  # noqa: BLE001 - arro3 raises plain Exception
-        raise RowsRejectedError(f"rows can't be read as the table's columns: {error}") from error
+        data = read_json(io.BytesIO(rows), schema).read_all()
+    except Exception as error:
+        reason = str(error).removeprefix("C Data interface error: Json error: ")
+        raise RowsRejectedError(_shortened(reason)) from error
+    # Its reader gives null for a timestamp beyond 64 bits, also where none may be.
+    _refuse_nulls(data, schema)
+    return data
+
+
+def _shortened(reason: str) -> str:
+    return reason if len(reason) <= REASON_CHARACTERS else f"{reason[:REASON_CHARACTERS]}…"
+
+
+def _refuse_nulls(data: Table, schema: Schema) -> None:
+    for field in _fields(schema):
+        if not field.nullable and data.column(field.name).null_count:
+            raise RowsRejectedError(f"column {field.name} is null in some row and must not be")
 
 
 def table_of(rows: Iterable[Mapping[str, Any]], columns: Sequence[Column]) -> Table:
@@ -62,15 +89,82 @@ def table_of(rows: Iterable[Mapping[str, Any]], columns: Sequence[Column]) -> Ta
     types = {column.name: column.type for column in columns}
     lines = []
     for number, row in enumerate(rows):
-        unknown = sorted(set(row) - set(types))
-        if unknown:
+        if unknown := sorted(set(row) - set(types)):
             raise RowsRejectedError(f"row {number} has fields that are no columns: {unknown}")
-        try:
-            line = {k: to_column(types[k], v) for k, v in row.items() if v is not None}
-        except DoesNotFitError as error:
-            raise RowsRejectedError(f"row {number}: {error}") from error
+        line = {}
+        for name, value in row.items():
+            try:
+                line[name] = None if value is None else to_column(types[name], value)
+            except DoesNotFitError as error:
+                raise RowsRejectedError(f"row {number}, column {name}: {error}") from error
         lines.append(msgspec.json.encode(line))
-    schema = arrow_schema(columns)
-    if not lines:
-        return Table.from_batches([], schema=schema)
-    return read_rows(b"\n".join(lines), schema)
+    return read_rows(b"\n".join(lines), arrow_schema(columns))
+
+
+def in_utc(data: Table) -> Table:
+    """The same data with every timestamp column in microseconds of UTC.
+
+    Timestamps without a zone are taken as UTC, so that tables need no reader that knows zoneless
+    ones.
+    """
+    for index, field in enumerate(_fields(data.schema)):
+        if DataType.is_timestamp(field.type) and field.type != UTC_MICROSECONDS:
+            data = data.set_column(
+                index,
+                field.with_type(UTC_MICROSECONDS),
+                data.column(field.name).cast(UTC_MICROSECONDS),
+            )
+    return data
+
+
+def python_values(column: ChunkedArray) -> list[Any]:
+    """A column as plain Python values; timestamps are aware datetimes in UTC."""
+    if DataType.is_timestamp(column.type):
+        column = column.cast(UTC_MICROSECONDS)
+    return list(column.to_pylist())
+
+
+def conform(data: Table, schema: Schema) -> Table:
+    """Data in a schema's columns, order and types; columns that the data lacks are null.
+
+    Raises:
+        RowsRejectedError: The data has a column that the schema lacks, a value that its column
+            can't hold, or a null where there may be none.
+    """
+    if unknown := sorted(set(data.column_names) - set(schema.names)):
+        raise RowsRejectedError(f"the data has columns that the table lacks: {unknown}")
+    columns = []
+    for field in _fields(schema):
+        if field.name in data.column_names:
+            columns.append(_cast(data.column(field.name), field))
+        else:
+            columns.append(_nulls(data.num_rows, field))
+    conformed = Table.from_arrays(columns, schema=schema)
+    _refuse_nulls(conformed, schema)
+    return conformed
+
+
+def _cast(values: ChunkedArray, field: Field) -> ChunkedArray:
+    if values.type == field.type:
+        return values
+    refusal = f"column {field.name} is {values.type} and does not fit {field.type}"
+    try:
+        cast = values.cast(field.type)
+    except Exception as error:
+        raise RowsRejectedError(refusal) from error
+    # Arrow makes null of what it can't cast, and cuts fractions off.
+    may_cut = DataType.is_floating(values.type) and DataType.is_integer(field.type)
+    cut = may_cut and not cast.cast(values.type).equals(values)
+    if cut or cast.null_count != values.null_count:
+        raise RowsRejectedError(refusal)
+    return cast
+
+
+def _fields(schema: Schema) -> list[Field]:
+    return [schema.field(name) for name in schema.names]
+
+
+def _nulls(count: int, field: Field) -> ChunkedArray:
+    # arro3 makes arrays of few types; its JSON reader knows them all.
+    nulls = read_json(io.BytesIO(b"{}\n" * count), Schema([field.with_nullable(nullable=True)]))
+    return nulls.read_all().column(field.name)

@@ -1,8 +1,8 @@
 """The one interface through which tables are reached.
 
 The handler's writer, the stage helpers and validation speak to a :class:`Lakehouse` and to nothing
-else; what runs below it (delta-rs in this process, or a Spark session) is the engine's own business,
-and engine packages are imported nowhere outside this folder.
+else; what runs below it (delta-rs in this process, or a Spark session) is the engine's own
+business, and engine packages are imported nowhere outside this folder.
 """
 
 from __future__ import annotations

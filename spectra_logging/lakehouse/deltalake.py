@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import re
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
+from arro3.core import Table
 from deltalake import (
     CommitProperties,
     DeltaTable,
@@ -17,22 +16,24 @@ from deltalake import (
     WriterProperties,
     write_deltalake,
 )
-from deltalake import Field as DeltaField
 from deltalake import Schema as DeltaSchema
 from deltalake import Transaction as DeltaTransaction
-from deltalake.exceptions import SchemaMismatchError
-from deltalake.exceptions import TableNotFoundError as DeltaTableNotFoundError
-from deltalake.schema import ArrayType, PrimitiveType
+from deltalake.exceptions import CommitFailedError
 
 from spectra_logging.errors import (
     ConfigurationError,
     LakehouseError,
-    RowsRejectedError,
-    SchemaConflictError,
     TableNotFoundError,
     TableUnavailableError,
 )
-from spectra_logging.lakehouse.arrow import read_rows, table_of
+from spectra_logging.lakehouse.arrow import (
+    arrow_schema,
+    conform,
+    in_utc,
+    python_values,
+    read_rows,
+    table_of,
+)
 from spectra_logging.lakehouse.base import (
     ArrowStream,
     Commit,
@@ -42,19 +43,26 @@ from spectra_logging.lakehouse.base import (
     Transaction,
     UpkeepReport,
 )
-from spectra_logging.paths import is_uri
+from spectra_logging.lakehouse.compaction import compact
+from spectra_logging.lakehouse.opened import OpenTables
+from spectra_logging.lakehouse.schemas import delta_field, missing_columns, type_name
+from spectra_logging.lakehouse.translation import translated
 from spectra_logging.tables import Column, TableSpec
 
 __all__ = ["EmbeddedLakehouse"]
 
-COMPACTED_FILE_BYTES = 32 << 20
-"""Files of this size are not compacted again, so that upkeep does not rewrite a growing table."""
+ATTEMPTS = 10
+"""How often a change is planned anew when another process's commit came first."""
 
-VACUUM_EVERY_SECONDS = 3600.0
+CLEAN_UP_EVERY_SECONDS = 3600.0
+"""How often to look for log entries and data files that have expired: that lists them all."""
 
 # The writer does this in its upkeep, not in the midst of an append.
 _NO_HOOKS = PostCommitHookProperties(create_checkpoint=False, cleanup_expired_logs=False)
+# A third smaller than snappy, delta-rs's default, and as fast for a batch of 500 rows.
 _COMPRESSED = WriterProperties(compression="ZSTD", compression_level=1)
+
+_T = TypeVar("_T")
 
 
 class EmbeddedLakehouse(Lakehouse):
@@ -62,82 +70,63 @@ class EmbeddedLakehouse(Lakehouse):
 
     Args:
         storage_options: Options of the object store, as delta-rs takes them.
+
+    Raises:
+        ConfigurationError: A name or a value among the options is no text.
     """
 
     engine = "deltalake"
 
     def __init__(self, storage_options: Mapping[str, str] | None = None) -> None:
         self._storage_options = dict(storage_options or {})
-        self._open: dict[str, tuple[DeltaTable, object]] = {}
-        self._vacuumed_at_seconds: dict[str, float] = {}
+        for name, value in self._storage_options.items():
+            if not isinstance(name, str) or not isinstance(value, str):
+                # The value stays out of it: it may be the key to the store.
+                raise ConfigurationError(
+                    f"storage_options[{name!r}] is of type {type(value).__name__}; names and "
+                    "values may only be text"
+                )
+        self._tables = OpenTables(self._storage_options)
+        self._upkept_versions: dict[str, int] = {}
+        self._cleaned_up_at_seconds: dict[str, float] = {}
 
     def exists(self, table: str) -> bool:
+        """Whether a Delta table can be opened there."""
         try:
-            self._current(table)
+            self._tables.current(table)
         except TableNotFoundError:
             return False
         return True
 
     def schema(self, table: str) -> tuple[Column, ...]:
-        with _translated(table):
-            fields = self._current(table).schema().fields
+        """The table's columns, in order, with their comments."""
         return tuple(
             Column(
                 name=field.name,
-                type=_type_name(field.type),
+                type=type_name(field.type),
                 nullable=field.nullable,
                 comment=str(field.metadata.get("comment", "")),
             )
-            for field in fields
+            for field in self._tables.current(table).schema().fields
         )
 
     def ensure(self, table: str, spec: TableSpec) -> TableChange:
-        for attempts_left in (2, 1, 0):
-            try:
-                return self._converge(table, spec)
-            except TableUnavailableError:
-                # Another process may have made the same change this very moment; then there is
-                # nothing left to do, which looking again tells.
-                if not attempts_left:
-                    raise
-        raise AssertionError("unreachable")
+        """Create the table with the spec's properties and comments, or add what it lacks."""
+        return self._until_committed(lambda: self._converge(table, spec))
 
     def append(
         self, table: str, rows: bytes, spec: TableSpec, *, transaction: Transaction
     ) -> Commit:
-        current = self._current(table)
-        # delta-rs records the transaction but does not refuse a version it has seen.
-        with self._changing(table):
-            seen = current.transaction_version(transaction.application_id)
-        if seen is not None and seen >= transaction.version:
-            return Commit(version=current.version(), replayed=True)
-        schema = current.schema()
-        if not {column.name for column in spec.columns} <= {field.name for field in schema.fields}:
-            self.ensure(table, spec)
-            current = self._current(table)
-            schema = current.schema()
-        # By the table's schema rather than the spec's: columns that only it has become null.
-        data = read_rows(rows, schema.to_arrow())
-        properties = CommitProperties(
-            app_transactions=[
-                DeltaTransaction(transaction.application_id, transaction.version)
-            ]
-        )
-        with self._changing(table):
-            write_deltalake(
-                current,
-                data,
-                mode="append",
-                writer_properties=_COMPRESSED,
-                commit_properties=properties,
-                post_commithook_properties=_NO_HOOKS,
-            )
-        return Commit(version=current.version())
+        """Append rows as one commit, which carries the transaction, unless the table has it."""
+        # Before the table is asked: rows that it can't take are to be told of in a replay too.
+        data = read_rows(rows, arrow_schema(spec.columns))
+        return self._until_committed(lambda: self._append_once(table, data, spec, transaction))
 
     def transaction_version(self, table: str, application_id: str) -> int | None:
-        current = self._current(table)
-        with _translated(table):
-            return current.transaction_version(application_id)
+        """The newest version in the table's log under that application id."""
+        delta = self._tables.current(table)
+        with translated(table):
+            return delta.transaction_version(application_id)
 
     def write(
         self,
@@ -147,205 +136,172 @@ class EmbeddedLakehouse(Lakehouse):
         spec: TableSpec | None = None,
         mode: str = "overwrite",
     ) -> int:
-        if mode not in ("overwrite", "append"):
+        """Write a whole data set; overwriting without a spec also replaces the columns."""
+        if mode not in {"overwrite", "append"}:
             raise ConfigurationError(f"mode={mode!r} may be overwrite or append")
-        if not hasattr(data, "__arrow_c_stream__"):
-            if spec is None:
-                raise ConfigurationError(
-                    f"rows for {table} came as mappings, whose types only a spec can tell; pass spec="
-                )
-            data = table_of(data, spec.columns)
-        if spec is not None:
-            self.ensure(table, spec)
-        target: DeltaTable | str = self._current(table) if self.exists(table) else table
-        replaces_schema = mode == "overwrite" and spec is None
-        with self._changing(table):
-            write_deltalake(
-                target,
-                data,
-                mode=mode,  # type: ignore[call-overload]
-                schema_mode="overwrite" if replaces_schema else None,
-                storage_options=self._storage_options,
-                writer_properties=_COMPRESSED,
-            )
-        return self._current(table).version()
+        with translated(table):
+            rows = _as_arrow(table, data, spec)
+        return self._until_committed(lambda: self._write_once(table, rows, spec, mode))
 
     def query(self, sql: str, tables: Mapping[str, str]) -> QueryResult:
+        """Run one SQL statement in DataFusion, whose names of columns heed their case."""
         builder = QueryBuilder()
         for name, table in tables.items():
-            builder.register(name, self._current(table))
-        with _translated(", ".join(tables.values())):
+            # Quoted, else it would be taken apart at dots and put in lower case.
+            builder.register('"' + name.replace('"', '""') + '"', self._tables.current(table))
+        with translated(", ".join(tables.values()) or "the query"):
             result = builder.execute(sql).read_all()
-            columns = [result.column(name).to_pylist() for name in result.column_names]
-        return QueryResult(
-            columns=tuple(result.column_names), rows=tuple(zip(*columns, strict=True))
-        )
+            columns = [python_values(result.column(name)) for name in result.column_names]
+        rows = zip(*columns, strict=True)
+        return QueryResult(columns=tuple(result.column_names), rows=tuple(rows))
 
-    def register(self, table: str, name: str) -> bool:
+    def register(self, table: str, name: str) -> bool:  # noqa: ARG002 - there is no metastore
+        """``False``: tables are found by their place."""
         return False
 
     def upkeep(self, table: str) -> UpkeepReport:
-        current = self._current(table)
+        """Compact and checkpoint; once an hour also remove what has expired."""
+        delta = self._tables.current(table)
+        if self._upkept_versions.get(table) == delta.version():
+            return UpkeepReport()
         with self._changing(table):
-            compacted = current.optimize.compact(
-                target_size=COMPACTED_FILE_BYTES,
-                max_concurrent_tasks=1,
-                writer_properties=_COMPRESSED,
-                post_commithook_properties=_NO_HOOKS,
-            )
-            current.create_checkpoint()
-            current.cleanup_metadata()
-            vacuumed = self._vacuum(table, current)
-        return UpkeepReport(
-            compacted_files=compacted["numFilesRemoved"],
-            checkpointed=True,
-            vacuumed_files=vacuumed,
-        )
+            compacted = compact(delta, self._storage_options)
+        delta = self._tables.current(table)
+        with self._changing(table):
+            delta.create_checkpoint()
+            vacuumed = self._clean_up(table, delta)
+        self._upkept_versions[table] = self._tables.current(table).version()
+        return UpkeepReport(compacted_files=compacted, checkpointed=True, vacuumed_files=vacuumed)
 
-    def _vacuum(self, table: str, current: DeltaTable) -> int:
-        """Remove data files that compaction replaced longer ago than the table's retention.
-
-        It lists the whole table, so not each time.
-        """
+    def _clean_up(self, table: str, delta: DeltaTable) -> int:
+        """Remove what has expired by the table's own retention; returns how many data files."""
         now = time.monotonic()
-        if now - self._vacuumed_at_seconds.get(table, -VACUUM_EVERY_SECONDS) < VACUUM_EVERY_SECONDS:
+        last = self._cleaned_up_at_seconds.get(table)
+        if last is not None and now - last < CLEAN_UP_EVERY_SECONDS:
             return 0
-        self._vacuumed_at_seconds[table] = now
+        self._cleaned_up_at_seconds[table] = now
+        delta.cleanup_metadata()
         # Without retention_hours: delta.deletedFileRetentionDuration, a week unless it says else.
-        return len(current.vacuum(dry_run=False, post_commithook_properties=_NO_HOOKS))
+        return len(delta.vacuum(dry_run=False, post_commithook_properties=_NO_HOOKS))
 
     def _converge(self, table: str, spec: TableSpec) -> TableChange:
         try:
-            present = {column.name: column for column in self.schema(table)}
+            delta = self._tables.current(table)
         except TableNotFoundError:
-            fields = [_delta_field(column) for column in spec.columns]
-            with self._changing(table):
-                DeltaTable.create(
-                    table,
-                    DeltaSchema(fields),
-                    mode="error",
-                    name=spec.name,
-                    description=spec.comment,
-                    configuration=dict(spec.properties),
-                    storage_options=self._storage_options,
-                )
+            try:
+                self._create(table, spec)
+            except LakehouseError:
+                # Another process may have created it this very moment.
+                if not self.exists(table):
+                    raise
+                return self._converge(table, spec)
             return TableChange(created=True)
-        if differences := _conflicts(present, spec):
-            raise SchemaConflictError(table, differences)
-        missing = [column for column in spec.columns if column.name not in present]
+        missing = missing_columns(table, delta.schema(), spec)
         if missing:
             with self._changing(table):
-                self._current(table).alter.add_columns(
-                    [_delta_field(column, nullable=True) for column in missing],
+                delta.alter.add_columns(
+                    [delta_field(column, nullable=True) for column in missing],
                     post_commithook_properties=_NO_HOOKS,
                 )
         return TableChange(added_columns=tuple(column.name for column in missing))
 
-    def _current(self, table: str) -> DeltaTable:
-        """The table at its newest version, from the log entries that are new since the last look.
+    def _create(self, table: str, spec: TableSpec) -> None:
+        fields = [delta_field(column, nullable=column.nullable) for column in spec.columns]
+        with self._changing(table):
+            DeltaTable.create(
+                table,
+                DeltaSchema(fields),
+                name=spec.name,
+                description=spec.comment,
+                configuration=dict(spec.properties),
+                storage_options=self._storage_options,
+            )
 
-        Raises:
-            TableNotFoundError: There is no table.
-        """
-        known, identity = self._open.pop(table, (None, None))
-        found_identity = _log_identity(table)
-        with _translated(table):
-            if known is None or identity != found_identity:
-                known = DeltaTable(table, storage_options=self._storage_options)
-            else:
-                known.update_incremental()
-        self._open[table] = known, found_identity
-        return known
+    def _append_once(
+        self, table: str, data: Table, spec: TableSpec, transaction: Transaction
+    ) -> Commit:
+        delta = self._tables.current(table)
+        # delta-rs refuses a transaction that another process commits between this look and its own
+        # commit, but takes one that the table had before.
+        with translated(table):
+            seen = delta.transaction_version(transaction.application_id)
+        if seen is not None and seen >= transaction.version:
+            return Commit(version=delta.version(), replayed=True)
+        if missing_columns(table, delta.schema(), spec):
+            self._converge(table, spec)
+            delta = self._tables.current(table)
+        rows = conform(data, delta.schema().to_arrow())
+        self._commit_rows(delta, table, rows, transaction)
+        return Commit(version=delta.version())
+
+    def _commit_rows(
+        self, delta: DeltaTable, table: str, rows: Table, transaction: Transaction
+    ) -> None:
+        marks = [DeltaTransaction(transaction.application_id, transaction.version)]
+        with self._changing(table):
+            write_deltalake(
+                delta,
+                rows,
+                mode="append",
+                writer_properties=_COMPRESSED,
+                commit_properties=CommitProperties(app_transactions=marks),
+                post_commithook_properties=_NO_HOOKS,
+            )
+
+    def _write_once(self, table: str, rows: Table, spec: TableSpec | None, mode: str) -> int:
+        if spec is not None:
+            self._converge(table, spec)
+        try:
+            target: DeltaTable | str = self._tables.current(table)
+        except TableNotFoundError:
+            target = table
+        new_columns = spec is None and mode == "overwrite"
+        if isinstance(target, DeltaTable) and not new_columns:
+            rows = conform(rows, target.schema().to_arrow())
+        # A retry of delta-rs's own would leave files that a compaction has made meanwhile.
+        commit = CommitProperties(max_commit_retries=0) if mode == "overwrite" else None
+        with self._changing(table):
+            write_deltalake(
+                target,
+                rows,
+                mode=mode,  # type: ignore[call-overload] # checked above
+                schema_mode="overwrite" if new_columns else None,
+                storage_options=self._storage_options,
+                writer_properties=_COMPRESSED,
+                commit_properties=commit,
+                post_commithook_properties=_NO_HOOKS,
+            )
+        return self._tables.current(table).version()
+
+    def _until_committed(self, change: Callable[[], _T]) -> _T:
+        """Make a change, anew from the newest version whenever another commit came first."""
+        for _ in range(ATTEMPTS - 1):
+            try:
+                return change()
+            except TableUnavailableError as error:
+                if not isinstance(error.__cause__, CommitFailedError):
+                    raise
+        return change()
 
     @contextmanager
     def _changing(self, table: str) -> Iterator[None]:
         """A change to a table: when it fails, what is known of the table is forgotten."""
         try:
-            with _translated(table):
+            with translated(table):
                 yield
         except BaseException:
-            self._open.pop(table, None)
+            self._tables.forget(table)
             raise
 
 
-def _log_identity(table: str) -> object:
-    """What tells a table's log from that of another table later made at the same place.
-
-    delta-rs looks for new log entries only, and so would not see that the old ones are gone.
-
-    Raises:
-        TableNotFoundError: There is no log.
-    """
-    if is_uri(table):
-        return None
-    try:
-        found = os.stat(os.path.join(table, "_delta_log"))
-    except (FileNotFoundError, NotADirectoryError) as error:
-        raise TableNotFoundError(f"{table}: there is no Delta table") from error
-    return found.st_dev, found.st_ino
-
-
-@contextmanager
-def _translated(table: str) -> Iterator[None]:
-    """Raise our errors in place of delta-rs's."""
-    try:
-        yield
-    except (KeyboardInterrupt, SystemExit, LakehouseError):
-        raise
-    except DeltaTableNotFoundError as error:
-        raise TableNotFoundError(f"{table}: there is no Delta table") from error
-    except SchemaMismatchError as error:
-        raise RowsRejectedError(f"{table}: {_in_one_line(error)}") from error
-    # A panic in Rust is a BaseException of pyo3's.
-    except BaseException as error:
-        raise TableUnavailableError(f"{table}: {_in_one_line(error)}") from error
-
-
-def _in_one_line(error: BaseException) -> str:
-    """delta-rs draws its chain of causes over several lines, with colours."""
-    plain = re.sub(r"\x1b\[[0-9;]*m", "", str(error))
-    return f"{type(error).__name__}: {re.sub(r'[ ]*↳[ ]*', '', ' '.join(plain.split()))}"
-
-
-def _delta_field(column: Column, *, nullable: bool | None = None) -> DeltaField:
-    item = column.type.removeprefix("array<").removesuffix(">")
-    primitive = PrimitiveType(item)
-    return DeltaField(
-        column.name,
-        primitive if item == column.type else ArrayType(primitive, contains_null=True),
-        nullable=column.nullable if nullable is None else nullable,
-        metadata={"comment": column.comment} if column.comment else {},
-    )
-
-
-def _type_name(delta_type: Any) -> str:
-    if isinstance(delta_type, ArrayType):
-        return f"array<{_type_name(delta_type.element_type)}>"
-    return str(delta_type.type)
-
-
-def _conflicts(present: Mapping[str, Column], spec: TableSpec) -> list[str]:
-    """What keeps rows of a spec out of a table, one sentence each.
-
-    A column that may be null there and never here is none: rows of the spec fit it, and columns
-    added to a table that has rows can't be otherwise.
-    """
-    differences = []
-    by_lower_case = {name.lower(): name for name in present}
-    for column in spec.columns:
-        found = present.get(column.name)
-        if found is None:
-            # Delta's column names differ by more than case.
-            if spelt := by_lower_case.get(column.name.lower()):
-                differences.append(f"column {column.name} is spelt {spelt} there")
-        elif found.type != column.type:
-            differences.append(f"column {column.name} is {found.type} there, not {column.type}")
-        elif column.nullable and not found.nullable:
-            differences.append(f"column {column.name} is never null there, and may be null here")
-    needed = {column.name for column in spec.columns}
-    differences += [
-        f"column {name} is never null there, and rows have no such column here"
-        for name, column in present.items()
-        if not column.nullable and name not in needed and name.lower() not in map(str.lower, needed)
-    ]
-    return differences
+def _as_arrow(
+    table: str, data: ArrowStream | Sequence[Mapping[str, Any]], spec: TableSpec | None
+) -> Table:
+    if isinstance(data, Sequence):
+        if spec is None:
+            raise ConfigurationError(
+                f"rows for {table} came as mappings, whose types only a spec can tell: pass spec="
+            )
+        return table_of(data, spec.columns)
+    rows = in_utc(Table.from_arrow(data))
+    return conform(rows, arrow_schema(spec.columns)) if spec else rows

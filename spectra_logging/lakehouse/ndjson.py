@@ -23,17 +23,23 @@ def split_unreadable(rows: bytes, spec: TableSpec) -> tuple[bytes, list[tuple[by
     schema = arrow_schema(spec.columns)
     good: list[bytes] = []
     bad: list[tuple[bytes, str]] = []
-    pending = [rows.splitlines(keepends=True)]
+    # bytes.splitlines would also split at a carriage return, which JSON allows between tokens.
+    pending = [[line + b"\n" for line in rows.split(b"\n") if line.strip()]]
     while pending:
         lines = pending.pop()
         try:
-            read_rows(b"".join(lines), schema)
+            row_count = read_rows(b"".join(lines), schema).num_rows
         except RowsRejectedError as error:
-            if len(lines) == 1:
-                bad.append((lines[0].rstrip(b"\n"), str(error)))
-            else:
-                middle = len(lines) // 2
-                pending += [lines[middle:], lines[:middle]]
+            reason = str(error)
         else:
-            good += lines
+            # Two halves of an object on two lines would else pass as the one row they make up.
+            if row_count == len(lines):
+                good += lines
+                continue
+            reason = f"the line holds {row_count} rows, not one"
+        if len(lines) == 1:
+            bad.append((lines[0].rstrip(b"\n"), reason))
+        else:
+            middle = len(lines) // 2
+            pending += [lines[middle:], lines[:middle]]
     return b"".join(good), bad

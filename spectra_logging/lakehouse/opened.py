@@ -1,0 +1,101 @@
+"""Delta tables kept open, so that an append costs milliseconds, and never stale."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeAlias
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
+
+from deltalake import DeltaTable
+
+from spectra_logging.errors import LakehouseError
+from spectra_logging.lakehouse.translation import translated
+from spectra_logging.paths import is_uri
+
+__all__ = ["OpenTables"]
+
+_Identity: TypeAlias = tuple[int, int, int]
+
+
+@dataclass(frozen=True)
+class _Open:
+    """A table as it was when last looked at: a log entry that it had, and that file's identity."""
+
+    delta: DeltaTable
+    version: int
+    identity: _Identity
+
+
+class OpenTables:
+    """Delta tables by place, each at its newest version whenever it is asked for.
+
+    delta-rs's own ``update_incremental`` takes no notice when a table was removed, or removed and
+    made anew, below an open ``DeltaTable``; what is committed through it then is lost, or spoils
+    the new table's log. So on a file system the log entry last seen must still be the same file.
+    Stores of objects have no such cheap look: there a table is opened afresh for each use.
+
+    Args:
+        storage_options: Options of the object store, as delta-rs takes them.
+    """
+
+    def __init__(self, storage_options: Mapping[str, str]) -> None:
+        self._storage_options = dict(storage_options)
+        self._open: dict[str, _Open] = {}
+
+    def current(self, table: str) -> DeltaTable:
+        """The table at its newest version.
+
+        Raises:
+            TableNotFoundError: There is no table.
+            TableUnavailableError: Its store can't be reached.
+        """
+        log = _local_log(table)
+        # Out of the dictionary until all has gone well, so that no error leaves it stale there.
+        known = self._open.pop(table, None)
+        with translated(table):
+            if known and log and _identity(log, known.version) == known.identity:
+                delta = known.delta
+                # One look instead of listing the log, which takes longer the more it holds.
+                if _identity(log, delta.version() + 1):
+                    delta.update_incremental()
+            else:
+                delta = DeltaTable(table, storage_options=self._storage_options)
+            version = delta.version()
+            if log and (identity := _identity(log, version)):
+                self._open[table] = _Open(delta, version, identity)
+        return delta
+
+    def forget(self, table: str) -> None:
+        """Open the table afresh the next time: what is known of it may be wrong."""
+        self._open.pop(table, None)
+
+
+def _identity(log: Path, version: int) -> _Identity | None:
+    """What tells a log entry from another of the same version; ``None`` when there is none."""
+    try:
+        found = os.stat(log / f"{version:020}.json")
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    return found.st_ino, found.st_mtime_ns, found.st_size
+
+
+def _local_log(table: str) -> Path | None:
+    """The folder of a table's log; ``None`` when the table is not on a file system.
+
+    Raises:
+        LakehouseError: delta-rs would look for the table somewhere else.
+    """
+    if is_uri(table):
+        parts = urlsplit(table)
+        return Path(url2pathname(parts.path), "_delta_log") if parts.scheme == "file" else None
+    if re.search("%[0-9A-Fa-f]{2}", table):
+        raise LakehouseError(
+            f"delta-rs can't open {table}: it reads % and two hex digits in a path as one "
+            "character. Choose a path without them."
+        )
+    return Path(table, "_delta_log")

@@ -1,0 +1,70 @@
+"""delta-rs's errors → ours."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from deltalake.exceptions import CommitFailedError, DeltaError, SchemaMismatchError
+from deltalake.exceptions import TableNotFoundError as DeltaTableNotFoundError
+
+from spectra_logging.errors import (
+    ConfigurationError,
+    LakehouseError,
+    RowsRejectedError,
+    SchemaConflictError,
+    TableNotFoundError,
+    TableUnavailableError,
+)
+
+__all__ = ["in_one_line", "translated"]
+
+
+@contextmanager
+def translated(table: str) -> Iterator[None]:
+    """Raise our errors in place of delta-rs's, with the table in the message.
+
+    ``KeyboardInterrupt`` and ``SystemExit`` pass; a panic in Rust, which is a ``BaseException``
+    of pyo3's, does not.
+    """
+    try:
+        yield
+    except (KeyboardInterrupt, SystemExit, LakehouseError, ConfigurationError):
+        raise
+    except BaseException as error:
+        raise _translate(error, table) from error
+
+
+def _translate(error: BaseException, table: str) -> LakehouseError:
+    reason = in_one_line(error)
+    if "Unsupported table features" in reason or "not supported by" in reason:
+        return LakehouseError(
+            f"{table} needs Delta features that the embedded engine does not write: {reason}. "
+            "Write to it through Spark, or to another table."
+        )
+    if isinstance(error, DeltaTableNotFoundError):
+        if "Could not create local directory" in reason:
+            return TableUnavailableError(f"{table} can't be created: {reason}")
+        if "Unknown scheme" in reason:
+            return LakehouseError(
+                f"{table} is on no store that the embedded engine knows: {reason}"
+            )
+        return TableNotFoundError(f"there is no Delta table at {table}")
+    if isinstance(error, SchemaMismatchError):
+        return SchemaConflictError(table, [reason])
+    if isinstance(error, DeltaError) and "failed validation check" in reason:
+        return RowsRejectedError(f"{table} refuses rows: {reason}")
+    if isinstance(error, DeltaError) and not isinstance(error, CommitFailedError):
+        return LakehouseError(f"{table}: {reason}")
+    # OSError: the store. CommitFailedError: somebody else was faster. A panic says nothing about
+    # the rows, so they are worth another try too.
+    if isinstance(error, (OSError, CommitFailedError)) or not isinstance(error, Exception):
+        return TableUnavailableError(f"{table}: {reason}")
+    return LakehouseError(f"{table}: {type(error).__name__}: {reason}")
+
+
+def in_one_line(error: BaseException) -> str:
+    """An error's text: delta-rs draws its chain of causes over several lines, with colours."""
+    plain = re.sub(r"\x1b\[[0-9;]*m", "", str(error))
+    return re.sub(r"\s*↳\s*", ": ", " ".join(plain.split()))
