@@ -82,7 +82,7 @@ class DeltaHandler(logging.Handler):
         block_timeout_seconds: float = 5.0,
         shutdown_timeout_seconds: float = 10.0,
     ) -> None:
-        super().__init__(check_level("level", level))
+        level = check_level("level", level)
         self.table = resolve_table(table)
         self.spec = load_spec(spec)
         lakehouse.check_engine(engine)
@@ -122,6 +122,9 @@ class DeltaHandler(logging.Handler):
             StateFile(self._directory),
             flush_interval_seconds=flush_interval_seconds,
         )
+        # Last, because logging knows a handler from here on and flushes and closes it at exit, also
+        # one that an option refused has left half built.
+        super().__init__(level)
         self._begin()
         _handlers.add(self)
 
