@@ -1,0 +1,218 @@
+"""`configure()`: one call, and both kinds of loggers go the same way."""
+
+from __future__ import annotations
+
+import json
+import logging
+import logging.config
+from pathlib import Path
+
+import pytest
+import structlog
+
+from spectra_logging import DeltaHandler
+from spectra_logging.config import configure, console_formatter, logging_config
+from spectra_logging.errors import ConfigurationError
+from spectra_logging.redaction import register_secret
+from tests.tables import read_rows
+
+pytestmark = pytest.mark.usefixtures("fresh_logging")
+
+
+class Console:
+    """What has been shown on stderr so far."""
+
+    def __init__(self, capsys: pytest.CaptureFixture[str]) -> None:
+        self._capsys = capsys
+        self._shown = ""
+
+    def getvalue(self) -> str:
+        self._shown += self._capsys.readouterr().err
+        return self._shown
+
+
+@pytest.fixture
+def console(capsys: pytest.CaptureFixture[str]) -> Console:
+    """What the console shows."""
+    return Console(capsys)
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> str:
+    """Where a table would be."""
+    return str(tmp_path / "Tables" / "log" / "events")
+
+
+def without_time(console: Console) -> list[str]:
+    """The console's lines from the level on, with runs of blanks made one."""
+    return [" ".join(line.split()[1:]) for line in console.getvalue().splitlines()]
+
+
+def test_structlog_and_stdlib_lines_look_the_same(console: Console) -> None:
+    """Time, level, message, logger, fields; context variables for both."""
+    configure()
+    structlog.contextvars.bind_contextvars(run="r1")
+    structlog.get_logger("shop").info("sold %d", 3, entity="book")
+    logging.getLogger("shop").info("sold %d", 3, extra={"entity": "book"})
+    first, second = without_time(console)
+    assert first == "[info ] sold 3 [shop] entity=book run=r1"
+    assert sorted(second.split()) == sorted(first.split())
+
+
+def test_fields_may_have_any_name(console: Console) -> None:
+    """Names that the stdlib refuses as extras don't raise into the caller."""
+    configure()
+    structlog.get_logger("shop").info("sold", name="n", module="m", message="s", args=1, level="l")
+    assert "name=n module=m message=s args=1" in console.getvalue()
+
+
+def test_levels_hold_for_both_kinds_of_loggers(console: Console) -> None:
+    """The root's level, and those of single loggers above and below it."""
+    configure(level="WARNING", levels={"shop": "DEBUG", "noisy": "ERROR"})
+    for get_logger in (structlog.get_logger, logging.getLogger):
+        get_logger("shop").debug("shown")
+        get_logger("other").info("hidden")
+        get_logger("noisy.deep").warning("hidden")
+    assert len(without_time(console)) == 2
+    assert "hidden" not in console.getvalue()
+
+
+def test_nothing_that_is_logged_raises_or_spills_on_stderr(console: Console) -> None:
+    """Arguments that don't fit and objects that can't be shown are shown as far as they can be."""
+
+    class Unshowable:
+        def __repr__(self) -> str:
+            raise RuntimeError("no")
+
+    configure()
+    for logger in (structlog.get_logger("shop"), logging.getLogger("shop")):
+        logger.info("sold %d", "x")
+    structlog.get_logger("shop").info("sold", item=Unshowable())
+    logging.getLogger("shop").info("sold", extra={"item": Unshowable()})
+    logging.getLogger("shop").info("sold %(item)s", {"item": "book"})
+    assert len(without_time(console)) == 5
+    assert "Logging error" not in console.getvalue()
+
+
+def test_the_console_shows_no_secret(console: Console) -> None:
+    """In message, arguments, fields, nested fields, exception and cause; from either logger."""
+    register_secret("hunter2000")
+    configure()
+    for logger, fields in (
+        (structlog.get_logger("shop"), {"password": "pw-1", "deep": [{"token": "pw-2"}]}),
+        (logging.getLogger("shop"), {"extra": {"password": "pw-1", "deep": [{"token": "pw-2"}]}}),
+    ):
+        logger.info("with %s and api_key=pw-3", "hunter2000", **fields)
+        logger.info("wrong %d", "hunter2000")
+        try:
+            try:
+                {}["hunter2000"]
+            except KeyError as error:
+                raise RuntimeError("Authorization: Bearer pw-4") from error
+        except RuntimeError:
+            logger.exception("failed")
+    shown = console.getvalue()
+    assert shown.count("RuntimeError: Authorization: ***") == 2
+    for secret in ("hunter2000", "pw-1", "pw-2", "pw-3", "pw-4"):
+        assert secret not in shown
+
+
+def test_without_a_console_nothing_is_printed(console: Console) -> None:
+    """Only the table gets records then."""
+    assert configure(console=False) is None
+    logging.getLogger("shop").info("sold")
+    assert console.getvalue() == ""
+
+
+def test_with_a_table_the_handler_is_returned(table: str, console: Console) -> None:
+    """Its options are those of `DeltaHandler`, and rows of both loggers land in the table."""
+    handler = configure(table=table, flush_interval_seconds=3600.0)
+    assert isinstance(handler, DeltaHandler)
+    structlog.get_logger("shop").info("sold", entity="book")
+    logging.getLogger("shop").info("bought", extra={"entity": "book"})
+    assert handler.flush()
+    rows = read_rows(table)
+    assert [(row["event"], json.loads(row["context"])) for row in rows] == [
+        ("sold", {"entity": "book"}),
+        ("bought", {"entity": "book"}),
+    ]
+
+
+def test_calling_it_again_replaces_and_doubles_nothing(tmp_path: Path, console: Console) -> None:
+    """The old handler's rows are in its table; loggers in hand go the new way."""
+    log = structlog.get_logger("shop")
+    first = configure(table=str(tmp_path / "first"), flush_interval_seconds=3600.0)
+    log.info("before")
+    second = configure(table=str(tmp_path / "second"), level="DEBUG")
+    log.debug("after")
+    assert first is not None
+    assert second is not None
+    assert second.flush()
+    assert first.stats().pending == 0
+    assert [row["event"] for row in read_rows(tmp_path / "first")] == ["before"]
+    assert [row["event"] for row in read_rows(tmp_path / "second")] == ["after"]
+    assert len(logging.getLogger().handlers) == 2
+    assert len(without_time(console)) == 2
+
+
+def test_loggers_made_before_are_not_disabled(console: Console) -> None:
+    """The default of dictConfig would silence every module imported earlier."""
+    logger = logging.getLogger("tests.made_before")
+    configure()
+    logger.info("still here")
+    assert "still here" in console.getvalue()
+
+
+def test_capturing_for_tests_still_works(console: Console) -> None:
+    """The test helper of structlog reaches loggers that are cached already."""
+    configure()
+    log = structlog.get_logger("shop")
+    log.info("sold")
+    configure()
+    with structlog.testing.capture_logs() as captured:
+        log.info("sold", entity="book")
+    assert captured == [{"event": "sold", "entity": "book", "log_level": "info"}]
+
+
+def test_the_mapping_is_plain_and_can_be_applied_by_hand(table: str, console: Console) -> None:
+    """It survives JSON, and dictConfig builds the same handlers from it."""
+    config = json.loads(json.dumps(logging_config(table=table, levels={"shop": "DEBUG"})))
+    config["root"]["level"] = "ERROR"
+    logging.config.dictConfig(config)
+    logging.getLogger("shop").debug("sold")
+    logging.getLogger("other").warning("hidden")
+    delta, stream = logging.getLogger().handlers
+    assert isinstance(delta, DeltaHandler)
+    assert isinstance(stream, logging.StreamHandler)
+    assert len(without_time(console)) == 1
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"level": "LOUD"}, "level='LOUD'"),
+        ({"levels": {"urllib3": "LOUD"}}, r"levels\['urllib3'\]='LOUD'"),
+        ({"levels": {"": "INFO"}}, "level="),
+        ({"levels": "INFO"}, "mapping of logger name to level"),
+        ({"console": "yes"}, "console='yes'"),
+        ({"tabel": "x"}, "tabel is no option"),
+        ({"flush_interval_seconds": 1}, "give table= too"),
+        ({"table": ""}, "table"),
+        ({"table": "Tables/log/x", "when_full": "explode"}, "when_full='explode'"),
+        ({"table": "Tables/log/x", "spec": "nothing"}, "spec='nothing'"),
+    ],
+)
+def test_nonsense_is_refused_by_name(
+    options: dict[str, object], message: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """As a ConfigurationError that names the option, not as dictConfig's riddle."""
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigurationError, match=message):
+        configure(**options)  # type: ignore[arg-type]
+
+
+def test_colours_can_be_asked_for() -> None:
+    """For a handler of one's own; the default looks at the terminal."""
+    record = logging.makeLogRecord({"msg": "sold", "levelname": "INFO", "name": "shop"})
+    assert "\x1b[" in console_formatter(colors=True).format(record)
+    assert "\x1b[" not in console_formatter(colors=False).format(record)
