@@ -10,6 +10,7 @@ more; rows logged before are in the journal.
 from __future__ import annotations
 
 import atexit
+import logging
 import sys
 import weakref
 from collections import deque
@@ -19,6 +20,8 @@ from spectra_logging.session import routing
 from spectra_logging.session.run import SessionRun
 
 __all__ = ["close", "opened"]
+
+_logger = logging.getLogger(__name__)
 
 _open_runs: dict[str, tuple[SessionRun, int]] = {}
 """Execution id → the run, and the id of what was the last uncaught exception when it began."""
@@ -73,11 +76,14 @@ def _interpreter_exits() -> None:
     for run, exception_before in list(_open_runs.values()):
         if not run.is_this_process:
             continue
-        if not run.recorded:
-            routing.connect(run.execution_id, run.table)
-            happened_since = id(exception) != exception_before
-            run.log_ending("the interpreter exited", exception if happened_since else None)
-        close(run)
+        happened_since = id(exception) != exception_before
+        try:
+            if not run.recorded:
+                routing.connect(run.execution_id, run.table)
+                run.log_ending("the interpreter exited", exception if happened_since else None)
+            close(run)
+        except Exception:  # one session's trouble must not cost the next one its row
+            _logger.exception("session %s could not be ended", run.execution_id)
     _release_abandoned()
 
 

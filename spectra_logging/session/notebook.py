@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import logging
-import math
 import re
 import sys
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from functools import partial
-from types import MappingProxyType, TracebackType
+from types import TracebackType
 from typing import Any
 
 import structlog
 
 from spectra_logging.errors import ConfigurationError, SpectraError, StageFailedError
 from spectra_logging.fabric import PipelineRun, RuntimeContext
+from spectra_logging.handlers.options import check_seconds
 from spectra_logging.paths import resolve_table
 from spectra_logging.redaction import redact_text
 from spectra_logging.session import endings, routing
@@ -69,29 +69,20 @@ class NotebookSession:
         params: From ``load_context()`` on, the arguments it was called with.
         environment: From ``load_context()`` on, the
             :class:`~spectra_logging.fabric.RuntimeContext`.
-        spark: The Spark session handed to ``load_context()``, or ``None``.
 
     Raises:
         ConfigurationError: The name is empty, or the time-out is no number of seconds from 0 up.
     """
 
     def __init__(self, variable_library_name: str, *, record_timeout_seconds: float = 30.0) -> None:
-        if (
-            isinstance(record_timeout_seconds, bool)
-            or not isinstance(record_timeout_seconds, (int, float))
-            or not 0 <= record_timeout_seconds < math.inf
-        ):
-            raise ConfigurationError(
-                f"record_timeout_seconds={record_timeout_seconds!r} must be a number of seconds, "
-                "0 or more"
-            )
+        self._record_timeout_seconds = check_seconds(
+            "record_timeout_seconds", record_timeout_seconds
+        )
         self.variables = VariableLibrary(variable_library_name)
         self.delta = DeltaTables()
-        self.spark: Any | None = None
         self.environment = RuntimeContext()
         self.ctx: dict[str, Any] = {}
         self.params: dict[str, Any] = {}
-        self._record_timeout_seconds = float(record_timeout_seconds)
         self._run: SessionRun | None = None
         self._cleanup = ExitStack()
 
@@ -122,7 +113,7 @@ class NotebookSession:
             rebuild: Whether to build the tables anew.
             debug: Whether the notebook's log shows DEBUG lines.
             mode: The notebook's own mode of running.
-            spark: The notebook's Spark session; without one the embedded engine serves.
+            spark: The notebook's Spark session, asked where this runs; it may be left out.
             preview: Whether to show samples.
             test: Whether to validate the stage's tables.
 
@@ -154,7 +145,6 @@ class NotebookSession:
                 "first"
             )
         self._end("load_context() was called again")
-        self.spark = spark
         self.params = params
         self.environment = RuntimeContext.detect(spark)
         identity = {
@@ -166,7 +156,7 @@ class NotebookSession:
         }
         self._run = run = SessionRun(
             identity=identity,
-            parameters=MappingProxyType(params),
+            parameters=params,
             log=notebook_logger(identity["notebook_name"], debug=debug, cleanup=self._cleanup),
             table=resolve_table(f"Tables/log/{identity['stage'].lower()}log"),
             fabric_activity_id=self.environment.pipeline.activity_id,

@@ -9,12 +9,12 @@ import traceback
 from collections.abc import Mapping
 from datetime import datetime, timezone
 from types import MappingProxyType
-from typing import Any
+from typing import Any, cast
 
 from spectra_logging._version import __version__
 from spectra_logging.errors import StageFailedError
+from spectra_logging.identifiers import new_activity_id, new_execution_id
 from spectra_logging.redaction import redact_text, redact_value
-from spectra_logging.session.identifiers import new_activity_id, new_execution_id
 from spectra_logging.session.result import FAILED, SUCCESS, SessionResult, new_result
 from spectra_logging.values import safe_text
 
@@ -161,6 +161,8 @@ class SessionRun:
         columns: Mapping[str, Any] = MappingProxyType({}),
     ) -> None:
         errors = self.result.get("errors")
+        # Handlers other than ours may not scrub what they are given.
+        scrubbed = redact_value({**columns, "metadata": {**metadata, **self._fabric}})
         row = {
             **self._identity,
             "activity_id": new_activity_id(),
@@ -173,10 +175,9 @@ class SessionRun:
             "parameters": self.parameters,
             "start_time": began_at,
             "end_time": ended_at,
-            **columns,
-            "metadata": {**metadata, **self._fabric},
+            **cast("dict[str, Any]", scrubbed),
         }
-        logging.getLogger(ACTIVITY_LOGGER).log(level, event, extra=redact_value(row))  # type: ignore[arg-type]
+        logging.getLogger(ACTIVITY_LOGGER).log(level, event, extra=row)
 
 
 def _as_whole_number(value: Any | None) -> int | None:
