@@ -177,7 +177,8 @@ class SessionRun:
             "end_time": ended_at,
             **cast("dict[str, Any]", scrubbed),
         }
-        logging.getLogger(ACTIVITY_LOGGER).log(level, event, extra=row)
+        told = {name: value for name, value in row.items() if value not in (None, {})}
+        logging.getLogger(ACTIVITY_LOGGER).log(level, event, extra=told)
 
 
 def _as_whole_number(value: Any | None) -> int | None:
