@@ -12,7 +12,7 @@ from typing import Any
 
 import structlog
 from structlog.stdlib import ProcessorFormatter
-from structlog.typing import Processor
+from structlog.typing import EventDict, Processor
 
 from spectra_logging.errors import ConfigurationError
 from spectra_logging.handlers.delta import DeltaHandler
@@ -26,6 +26,16 @@ from spectra_logging.processors import (
 
 __all__ = ["configure", "console_formatter", "logging_config"]
 
+
+def _wrap(logger: Any, method: str, event_dict: EventDict) -> tuple[Any, Any]:
+    """Wrap for the formatter, without the traceback that ``Logger.exception`` adds to the record.
+
+    The event dict holds it already, scrubbed, and as text that can cross a queue.
+    """
+    arguments, keywords = ProcessorFormatter.wrap_for_formatter(logger, method, event_dict)
+    return arguments, {**keywords, "exc_info": False}
+
+
 # Handlers get the event dict whole (wrap_for_formatter): rendering it to `extra` instead would make
 # a field called "name" or "module" raise in the caller. Exceptions become text at once, so that
 # records can cross a queue or a thread. Level, logger and time are the record's own.
@@ -38,7 +48,7 @@ _STRUCTLOG_PROCESSORS: list[Processor] = [
     structlog.processors.format_exc_info,
     structlog.processors.UnicodeDecoder(),
     redact,
-    ProcessorFormatter.wrap_for_formatter,
+    _wrap,
 ]
 
 _STDLIB_PROCESSORS: list[Processor] = [

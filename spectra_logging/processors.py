@@ -10,6 +10,7 @@ from typing import cast
 
 from structlog.typing import EventDict, WrappedLogger
 
+from spectra_logging.exc_info import exc_info_triple
 from spectra_logging.redaction import redact_value
 
 __all__ = [
@@ -66,12 +67,8 @@ def resolve_exc_info(_logger: WrappedLogger, _method: str, event_dict: EventDict
     """
     if "exc_info" not in event_dict:
         return event_dict
-    exc_info = event_dict["exc_info"]
-    if isinstance(exc_info, BaseException):
-        exc_info = (type(exc_info), exc_info, exc_info.__traceback__)
-    elif exc_info and not isinstance(exc_info, tuple):
-        exc_info = sys.exc_info()
-    if exc_info and exc_info[0] is not None:
+    exc_info = exc_info_triple(event_dict["exc_info"])
+    if exc_info is not None:
         event_dict["exc_info"] = exc_info
     else:
         del event_dict["exc_info"]

@@ -7,6 +7,7 @@ import logging
 import sys
 import traceback
 
+from spectra_logging.exc_info import exc_info_triple
 from spectra_logging.redaction.keys import is_secret_key
 from spectra_logging.redaction.registry import REDACTED
 from spectra_logging.redaction.text import redact_text
@@ -53,22 +54,40 @@ class RedactionFilter(logging.Filter):
             elif record.args:
                 changes |= _changed("args", record.args, redact_value(record.args))
         else:
-            changes |= _changed("msg", record.msg, redact_value(record.msg))
+            changes |= _changed("msg", record.msg, _redacted_message(record.msg))
         for name, value in record.__dict__.items():
             if name not in _STANDARD_ATTRIBUTES:
                 hidden = is_secret_key(name) and value is not None
                 changes |= _changed(name, value, REDACTED if hidden else redact_value(value))
         if record.stack_info:
             changes |= _changed("stack_info", record.stack_info, redact_text(record.stack_info))
-        if record.exc_info and record.exc_info[0] is not None:
-            text = "".join(traceback.format_exception(*record.exc_info)).rstrip("\n")
-            redacted = redact_text(text)
-            if redacted is not text:
-                # Formatters that don't know exc_text would print exc_info as it is.
-                changes |= {"exc_text": redacted, "exc_info": None}
+        if (text := _redacted_traceback(record.exc_info)) is not None:
+            # Formatters that don't know exc_text would print exc_info as it is.
+            changes |= {"exc_text": text, "exc_info": None}
         elif record.exc_text:
             changes |= _changed("exc_text", record.exc_text, redact_text(record.exc_text))
         return changes
+
+
+def _redacted_message(message: object) -> object:
+    redacted = redact_value(message)
+    if isinstance(redacted, dict) and "exc_info" in redacted:
+        # An event dict of structlog, whose exception is rendered only behind this filter.
+        text = _redacted_traceback(redacted["exc_info"])
+        if text is not None:
+            redacted = {name: item for name, item in redacted.items() if name != "exc_info"}
+            redacted["exception"] = text
+    return redacted
+
+
+def _redacted_traceback(exc_info: object) -> str | None:
+    """The traceback without the secrets it holds; ``None`` when it holds none."""
+    triple = exc_info_triple(exc_info)
+    if triple is None:
+        return None
+    text = "".join(traceback.format_exception(*triple)).rstrip("\n")
+    redacted = redact_text(text)
+    return None if redacted is text else redacted
 
 
 def _message(record: logging.LogRecord) -> str:
