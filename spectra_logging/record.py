@@ -27,6 +27,7 @@ from typing import Any
 
 import msgspec
 from structlog.contextvars import get_contextvars
+from structlog.processors import StackInfoRenderer
 
 from spectra_logging import redaction
 from spectra_logging.errors import ConfigurationError
@@ -99,6 +100,8 @@ _SCALARS = frozenset({str, int, bool, type(None)})
 
 _encode = msgspec.json.encode
 _copy_context = contextvars.copy_context
+_render_stack = StackInfoRenderer(additional_ignores=["logging", "spectra_logging"])
+_TRACEBACK = "Traceback (most recent call last):\n"
 
 
 class RowEncoder:
@@ -244,6 +247,20 @@ class RowEncoder:
         elif kind != _NO_FIELD:
             context[name] = _clean(value)
 
+    def _place_foreign(
+        self,
+        name: str,
+        value: Any,
+        fields: dict[str, Any],
+        row: dict[str, Any],
+        context: dict[str, Any],
+    ) -> None:
+        """Place a field that is no attribute of the record, though it may be called like one."""
+        if self._kinds.get(name) == _NO_FIELD:
+            context[name] = _clean(value)
+        else:
+            self._place(name, value, fields, row, context)
+
     def _place_in_column(self, name: str, value: Any, row: dict[str, Any]) -> bool:
         column_type = self._types[name]
         try:
@@ -275,24 +292,25 @@ class RowEncoder:
         """The message of a record whose ``msg`` is no plain text; its fields are placed."""
         fields = record.__dict__
         message = fields["msg"]
+        exc_text = None
         if "_name" in fields and isinstance(message, str) and message.startswith("{"):
-            # A QueueHandler has turned the event dict into its repr.
+            # A QueueHandler has turned the event dict into its repr, and put the traceback behind.
+            shown, traceback_begins, rest = message.partition(f"}}\n{_TRACEBACK}")
             try:
-                message = ast.literal_eval(message)
+                message = ast.literal_eval(shown + "}" if traceback_begins else shown)
             except (ValueError, SyntaxError, MemoryError, RecursionError):
                 return message
+            exc_text = _TRACEBACK + rest if traceback_begins else None
         if "_name" in fields and isinstance(message, dict):
             # What structlog's ProcessorFormatter.wrap_for_formatter sends.
-            event_dict = dict(message)
+            event_dict = _render_stack(None, "", dict(message))
             event = event_dict.pop("event", "")
-            exc_info, stack_info = (
-                event_dict.pop("exc_info", None),
-                event_dict.pop("stack_info", None),
-            )
+            exc_info = event_dict.pop("exc_info", None)
+            stack = event_dict.pop("stack", None)
             for name, value in event_dict.items():
-                self._place(name, value, fields, row, context)
-            if exc_info or stack_info:
-                self._place_exception(exc_info, None, stack_info, row, context)
+                self._place_foreign(name, value, fields, row, context)
+            if exc_info or exc_text or stack:
+                self._place_exception(exc_info, exc_text, stack, row, context)
             return safe_text(event)
         text = safe_text(message)
         return text % fields["args"] if fields["args"] else text
@@ -312,8 +330,9 @@ class RowEncoder:
         self, fields: dict[str, Any], row: dict[str, Any], context: dict[str, Any]
     ) -> None:
         for name, value in get_contextvars().items():
-            if name not in fields and name not in row and name not in context:
-                self._place(name, value, fields, row, context)
+            own = name in fields and name not in _NO_FIELDS
+            if not own and name not in row and name not in context:
+                self._place_foreign(name, value, fields, row, context)
 
     def _add_trace_ids(self, row: dict[str, Any]) -> None:
         ids = current_trace_ids()
