@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from types import TracebackType
-from typing import TypeAlias
+from typing import TypeAlias, cast
 
 __all__ = ["ExcInfo", "exc_info_triple"]
 
@@ -26,4 +26,4 @@ def exc_info_triple(given: object) -> ExcInfo | None:
     if not given:
         return None
     triple = given if isinstance(given, tuple) and len(given) == 3 else sys.exc_info()
-    return triple if isinstance(triple[1], BaseException) else None
+    return cast("ExcInfo", triple) if isinstance(triple[1], BaseException) else None
