@@ -476,10 +476,12 @@ def test_awkward_metadata_does_not_cost_the_row(root: Path) -> None:
         session.log_activity(entity_name=Awkward(), additional_metadata=[1, 2])  # type: ignore[arg-type]
         session.add_capability("authVerified", odd=Awkward())
         assert session.record() is True
-    first, *_, record = rows(root)
+    first, second, record = rows(root)
     assert first["entity_name"] == "awkward"
     assert first["row_count"] is None
     assert json.loads(first["metadata"])["row_count"] == "three"
+    assert "Awkward" in second["entity_name"]
+    assert json.loads(second["metadata"]) == {"additional_metadata": [1, 2]}
     assert record["status"] == "Success"
 
 

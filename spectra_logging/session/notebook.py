@@ -299,7 +299,10 @@ class NotebookSession:
                 additional_metadata=additional_metadata,
             )
         except Exception as error:  # noqa: BLE001 - activity logging never fails the stage
-            _warn(f"log_activity() lost a row: {type(error).__name__}: {error}")
+            _warn(
+                f"log_activity() lost a row: {type(error).__name__}: "
+                f"{redact_text(safe_text(error))}"
+            )
 
     def add_capability(self, name: str, **metadata: Any) -> None:
         """Note what the run has established; ``metadata`` lands in the record's ``metadata``."""
@@ -317,7 +320,7 @@ class NotebookSession:
         run = self._running("mark_failed")
         handled = sys.exc_info()[0]
         run.mark_failed(message, handled.__name__ if handled else None)
-        run.log.error("stage failed", error=redact_text(str(message)))
+        run.log.error("stage failed", error=redact_text(safe_text(message)))
 
     def register_tables(self, tables: Iterable[tuple[str, str]]) -> None:
         """Register tables in the metastore; failures are warnings.

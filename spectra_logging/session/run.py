@@ -84,7 +84,7 @@ class SessionRun:
         """Take down a failure; the first one is the one that counts."""
         self.result["status"] = FAILED
         if self.result.get("error") is None:
-            self.result["error"] = redact_text(str(message))
+            self.result["error"] = redact_text(safe_text(message))
             self.error_type = error_type or StageFailedError.__name__
 
     def log_record(self) -> None:
@@ -126,7 +126,9 @@ class SessionRun:
                 metadata[name] = value
         began_at, ended_at = self._activity_began_at, datetime.now(timezone.utc)
         self._activity_began_at = ended_at
-        texts = {name: None if value is None else str(value) for name, value in columns.items()}
+        texts = {
+            name: None if value is None else safe_text(value) for name, value in columns.items()
+        }
         self._log(
             logging.INFO,
             "activity",
@@ -160,7 +162,6 @@ class SessionRun:
         metadata: Mapping[str, Any],
         columns: Mapping[str, Any] = MappingProxyType({}),
     ) -> None:
-        errors = self.result.get("errors")
         # Handlers other than ours may not scrub what they are given.
         scrubbed = redact_value({**columns, "metadata": {**metadata, **self._fabric}})
         row = {
@@ -171,7 +172,7 @@ class SessionRun:
             "error_message": self.result.get("error") if self.failed else None,
             "capabilities": ",".join(map(str, self.result.get("capabilities") or ())) or None,
             "duration_seconds": max((ended_at - began_at).total_seconds(), 0.0),
-            "error_summary": errors if errors and errors.get("total_errors") else None,
+            "error_summary": self._error_summary(),
             "parameters": self.parameters,
             "start_time": began_at,
             "end_time": ended_at,
@@ -179,6 +180,12 @@ class SessionRun:
         }
         told = {name: value for name, value in row.items() if value not in (None, {})}
         logging.getLogger(ACTIVITY_LOGGER).log(level, event, extra=told)
+
+    def _error_summary(self) -> Any | None:
+        """The errors that the stage collected; ``None`` when there are none."""
+        errors: Any = self.result.get("errors")
+        none = isinstance(errors, Mapping) and not errors.get("total_errors", True)
+        return None if none else errors
 
 
 def _as_whole_number(value: Any | None) -> int | None:
@@ -193,7 +200,7 @@ def _as_mapping(metadata: Any | None) -> dict[str, Any]:
     if metadata is None:
         return {}
     if isinstance(metadata, Mapping):
-        return {str(key): value for key, value in metadata.items()}
+        return {safe_text(key): value for key, value in metadata.items()}
     return {"additional_metadata": metadata}
 
 
