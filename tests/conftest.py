@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 import structlog
 
+from spectra_logging.lakehouse import open_lakehouse
+from spectra_logging.lakehouse.base import Lakehouse
 from spectra_logging.redaction.registry import forget_secrets
 
 
@@ -43,3 +45,9 @@ def fresh_logging() -> Iterator[None]:
     root.setLevel(level)
     structlog.reset_defaults()
     structlog.contextvars.clear_contextvars()
+
+
+@pytest.fixture(params=["deltalake"])
+def lakehouse(request: pytest.FixtureRequest) -> Lakehouse:
+    """Each engine in turn."""
+    return open_lakehouse(request.param)

@@ -20,6 +20,8 @@ UTC_MICROSECONDS = DataType.timestamp("us", tz="UTC")
 REASON_CHARACTERS = 300
 """arro3's errors quote the whole value, which may be megabytes."""
 
+_HOLDS_NULL = "column {} is null in some row and must not be"
+
 _SCALARS = {
     "string": DataType.utf8,
     "long": DataType.int64,
@@ -66,18 +68,14 @@ def _read(rows: bytes, schema: Schema) -> Table:
         reason = str(error).removeprefix("C Data interface error: Json error: ")
         raise RowsRejectedError(_shortened(reason)) from error
     # Its reader gives null for a timestamp beyond 64 bits, also where none may be.
-    _refuse_nulls(data, schema)
+    for field in _fields(schema):
+        if not field.nullable and data.column(field.name).null_count:
+            raise RowsRejectedError(_HOLDS_NULL.format(field.name))
     return data
 
 
 def _shortened(reason: str) -> str:
     return reason if len(reason) <= REASON_CHARACTERS else f"{reason[:REASON_CHARACTERS]}…"
-
-
-def _refuse_nulls(data: Table, schema: Schema) -> None:
-    for field in _fields(schema):
-        if not field.nullable and data.column(field.name).null_count:
-            raise RowsRejectedError(f"column {field.name} is null in some row and must not be")
 
 
 def table_of(rows: Iterable[Mapping[str, Any]], columns: Sequence[Column]) -> Table:
@@ -139,9 +137,9 @@ def conform(data: Table, schema: Schema) -> Table:
             columns.append(_cast(data.column(field.name), field))
         else:
             columns.append(_nulls(data.num_rows, field))
-    conformed = Table.from_arrays(columns, schema=schema)
-    _refuse_nulls(conformed, schema)
-    return conformed
+        if not field.nullable and columns[-1].null_count:
+            raise RowsRejectedError(_HOLDS_NULL.format(field.name))
+    return Table.from_arrays(columns, schema=schema)
 
 
 def _cast(values: ChunkedArray, field: Field) -> ChunkedArray:

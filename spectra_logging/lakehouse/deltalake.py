@@ -61,6 +61,9 @@ CLEAN_UP_EVERY_SECONDS = 3600.0
 _NO_HOOKS = PostCommitHookProperties(create_checkpoint=False, cleanup_expired_logs=False)
 # A third smaller than snappy, delta-rs's default, and as fast for a batch of 500 rows.
 _COMPRESSED = WriterProperties(compression="ZSTD", compression_level=1)
+# For changes that are not appends. A retry of delta-rs's own would create a table a second time on
+# top of another process's, and overwrite without removing what a compaction has merged meanwhile.
+_NO_RETRY = CommitProperties(max_commit_retries=0)
 
 _T = TypeVar("_T")
 
@@ -215,6 +218,7 @@ class EmbeddedLakehouse(Lakehouse):
                 description=spec.comment,
                 configuration=dict(spec.properties),
                 storage_options=self._storage_options,
+                commit_properties=_NO_RETRY,
             )
 
     def _append_once(
@@ -258,8 +262,7 @@ class EmbeddedLakehouse(Lakehouse):
         new_columns = spec is None and mode == "overwrite"
         if isinstance(target, DeltaTable) and not new_columns:
             rows = conform(rows, target.schema().to_arrow())
-        # A retry of delta-rs's own would leave files that a compaction has made meanwhile.
-        commit = CommitProperties(max_commit_retries=0) if mode == "overwrite" else None
+        appends = mode == "append" and isinstance(target, DeltaTable)
         with self._changing(table):
             write_deltalake(
                 target,
@@ -268,7 +271,7 @@ class EmbeddedLakehouse(Lakehouse):
                 schema_mode="overwrite" if new_columns else None,
                 storage_options=self._storage_options,
                 writer_properties=_COMPRESSED,
-                commit_properties=commit,
+                commit_properties=None if appends else _NO_RETRY,
                 post_commithook_properties=_NO_HOOKS,
             )
         return self._tables.current(table).version()
