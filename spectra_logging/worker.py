@@ -14,12 +14,10 @@ import threading
 import weakref
 from collections.abc import Callable
 
-__all__ = ["Worker", "is_worker_thread"]
+__all__ = ["Worker", "log_from_worker", "worker_idents"]
 
-_worker_idents: set[int] = set()
-
-is_worker_thread = _worker_idents.__contains__
-"""Whether a thread, by its ident, is a worker.
+worker_idents: set[int | None] = set()
+"""The idents of the worker threads that run.
 
 What a sink's own thread and the libraries below it log must not be fed to the sink again.
 """
@@ -34,13 +32,13 @@ class Worker:
 
     Args:
         name: The thread's name.
-        round: One round of work; returns the seconds until the next, unless woken before.
+        do_round: One round of work; returns the seconds until the next, unless woken before.
             What it raises is told to the logger ``spectra_logging`` and the thread goes on.
     """
 
-    def __init__(self, name: str, round: Callable[[], float]) -> None:
+    def __init__(self, name: str, do_round: Callable[[], float]) -> None:
         self._name = name
-        self._round = round
+        self._do_round = do_round
         self._begin()
         _workers.add(self)
 
@@ -99,7 +97,7 @@ class Worker:
 
     def _run(self) -> None:
         ident = threading.get_ident()
-        _worker_idents.add(ident)
+        worker_idents.add(ident)
         try:
             while not self._stopping:
                 self._woken.clear()
@@ -107,11 +105,11 @@ class Worker:
                 if not self._stopping:
                     self._woken.wait(delay_seconds)
         finally:
-            _worker_idents.discard(ident)
+            worker_idents.discard(ident)
 
     def _run_round(self) -> float:
         try:
-            return self._round()
+            return self._do_round()
         except (KeyboardInterrupt, SystemExit):
             # Meant for the program, and raised in the main thread it reaches it.
             _thread.interrupt_main()
@@ -123,8 +121,8 @@ class Worker:
 def log_from_worker(level: int, message: str, *, exc_info: bool = False) -> None:
     """Log to ``spectra_logging`` without taking ``logging``'s module lock.
 
-    ``logging.config.dictConfig`` holds that lock while it waits for a handler to close; a worker that
-    asked ``Logger.isEnabledFor`` then would wait for it in turn.
+    ``logging.config.dictConfig`` holds that lock while it waits for a handler to close; a worker
+    that asked ``Logger.isEnabledFor`` then would wait for it in turn.
     """
     logger = logging.getLogger("spectra_logging")
     if level >= logger.getEffectiveLevel() and not logger.disabled:
@@ -144,7 +142,7 @@ _workers: weakref.WeakSet[Worker] = weakref.WeakSet()
 
 
 def _after_fork_in_child() -> None:
-    _worker_idents.clear()
+    worker_idents.clear()
     for worker in list(_workers):
         worker._begin()  # noqa: SLF001 - the registry belongs to the class
 

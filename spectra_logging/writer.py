@@ -54,6 +54,7 @@ class Writer:
         self._changed = threading.Condition()
         self._waiting = 0
         self._urgent = False
+        self._draining = False
         self._seen_batch = -1
         self._committed_here = True
         self._last_commit_seconds = time.monotonic()
@@ -104,6 +105,9 @@ class Writer:
                     return False
                 with self._changed:
                     self._changed.wait(min(left, POLL_SECONDS))
+            with self._changed:
+                # The figures are renewed a moment after the commit.
+                self._changed.wait_for(lambda: not self._draining, deadline - time.monotonic())
             return True
         finally:
             with self._changed:
@@ -122,6 +126,7 @@ class Writer:
         if wait_seconds > 0:
             return wait_seconds
         self._urgent = False
+        self._draining = True
         try:
             busy = self._drain()
         except (KeyboardInterrupt, SystemExit):
@@ -130,6 +135,7 @@ class Writer:
             return self._note_failure(error)
         finally:
             with self._changed:
+                self._draining = False
                 self._changed.notify_all()
         if busy:
             self._urgent |= self._waiting > 0
@@ -165,7 +171,7 @@ class Writer:
                 log_from_worker(
                     logging.WARNING,
                     f"{report.quarantined} damaged or unfit pieces of the journal were set aside in "
-                    f"its folder quarantine",
+                    "its folder quarantine",
                 )
             self._appender.reclaim()
         if self._failures:
@@ -186,7 +192,7 @@ class Writer:
                 exc_info=not isinstance(error, SpectraError),
             )
         self.last_error = told
-        pause_seconds = min(LAST_RETRY_SECONDS, FIRST_RETRY_SECONDS * 2 ** min(self._failures, 10))
+        pause_seconds = min(LAST_RETRY_SECONDS, FIRST_RETRY_SECONDS * (1 << min(self._failures, 10)))
         self._failures += 1
         self._retry_at_seconds = time.monotonic() + pause_seconds
         self._urgent = True

@@ -318,3 +318,22 @@ def test_any_record_becomes_one_line_of_json(
     assert b"\0" not in line
     row = msgspec.json.decode(line)
     assert {c.name for c in ACTIVITY_LOG.columns if not c.nullable} <= set(row)
+
+
+@given(
+    messages=st.lists(st.one_of(st.text(st.characters()), anything), min_size=2, max_size=4),
+    args=st.lists(anything, max_size=2),
+    extras=st.lists(
+        st.dictionaries(st.sampled_from(["a", "token", "line", "é\n", "level"]), anything),
+        min_size=2,
+        max_size=4,
+    ),
+)
+def test_a_familiar_call_site_gives_the_same_rows_as_a_new_one(
+    messages: list[object], args: list[object], extras: list[dict[str, object]]
+) -> None:
+    """What an encoder remembers of a call site changes no row, whatever comes from there next."""
+    experienced = RowEncoder(EVENT_LOG)
+    for message, extra in [*zip(messages, extras, strict=False)] * 2:
+        record = make_record(message, *args, **extra)
+        assert experienced.encode(record) == RowEncoder(EVENT_LOG).encode(record)

@@ -25,7 +25,7 @@ from spectra_logging.paths import resolve_table
 from spectra_logging.record import RowEncoder
 from spectra_logging.stats import HandlerStats
 from spectra_logging.tables import load_spec
-from spectra_logging.worker import is_worker_thread
+from spectra_logging.worker import worker_idents
 from spectra_logging.writer import Writer
 
 __all__ = ["DeltaHandler"]
@@ -154,7 +154,7 @@ class DeltaHandler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Journal a record; when this returns, it is safe from the process's end."""
-        if is_worker_thread(record.thread):
+        if record.thread in worker_idents:
             # What our own thread and the libraries below it log would feed us with ourselves.
             self._appender.count_dropped("own_thread")
             return
@@ -162,7 +162,7 @@ class DeltaHandler(logging.Handler):
         if record.levelno >= self._flush_level:
             self._writer.request_commit()
 
-    def flush(self, timeout_seconds: float | None = None) -> bool:
+    def flush(self, timeout_seconds: float | None = None) -> bool:  # type: ignore[override]
         """Wait until every record emitted so far is in the table.
 
         In a forked child of a process that had loaded an engine, which may not use it, this waits

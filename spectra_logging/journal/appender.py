@@ -286,9 +286,8 @@ class Appender:
         for name, end in open_segments.items():
             if name.sequence > position.sequence:
                 continue
-            if name.sequence == position.sequence:
-                end = min(end, position.offset)
-            if (state.progress(str(name)).offset if state else 0) < end:
+            asked = min(end, position.offset) if name.sequence == position.sequence else end
+            if (state.progress(str(name)).offset if state else 0) < asked:
                 return False
         return True
 

@@ -5,9 +5,9 @@ allocated ahead. Each line ends in its checksum::
 
     {"recorded_at":1700000000000000,…,"crc":"89abcdef"}
 
-The checksum is the CRC-32 of *every byte of the segment* up to the checksum itself. So the last line
-vouches for all before it, and a sound range of any length is verified by one call that releases
-the GIL; only a range that fails is taken apart line by line.
+The checksum is the CRC-32 of *every byte of the segment* up to the checksum itself. So the last
+line vouches for all before it, and a sound range of any length is verified by one call that
+releases the GIL; only a range that fails is taken apart line by line.
 """
 
 from __future__ import annotations

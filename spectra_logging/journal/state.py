@@ -1,5 +1,6 @@
-"""What a journal remembers between drains: which batch is the newest, and what of each segment
-is in the table.
+"""What a journal remembers between drains.
+
+That is which batch is the newest, and how much of each segment is in the table.
 
 The state is one small JSON file, replaced by rename. Sealing a batch *is* that rename: before it,
 the batch does not exist; after it, the same bytes make up that batch for whoever commits it. Two
