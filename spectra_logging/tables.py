@@ -103,6 +103,20 @@ class TableSpec:
         raise KeyError(name)
 
 
+LOG_RETENTION = MappingProxyType(
+    {
+        "delta.logRetentionDuration": "interval 3 days",
+        "delta.deletedFileRetentionDuration": "interval 3 days",
+    }
+)
+"""How long upkeep keeps what it has replaced, of tables that are committed to all day long.
+
+A reader that comes for what is new, such as a stream, misses nothing while it is no more than
+three days behind: a daily one may skip a weekend. Delta's own 30 days would keep half a million log
+entries of a table that is committed to every five seconds, and each commit lists them.
+"""
+
+
 def _required(name: str, type: str, comment: str, default: Default = None) -> Column:
     return Column(name=name, type=type, nullable=False, comment=comment, default=default)
 
@@ -115,6 +129,7 @@ EVENT_LOG = TableSpec(
     name="log.events",
     comment="Ordinary log lines, one row a log call.",
     json_column="context",
+    properties=LOG_RETENTION,
     columns=(
         _required("recorded_at", "timestamp", "When the log call was made."),
         _required(
@@ -142,6 +157,7 @@ ACTIVITY_LOG = TableSpec(
     name="log.activity",
     comment="What each notebook run did: one row a record() or log_activity().",
     json_column="metadata",
+    properties=LOG_RETENTION,
     keys=("activity_id",),
     columns=(
         _required(

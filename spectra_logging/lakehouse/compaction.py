@@ -38,8 +38,8 @@ FULL_FILE_BYTES = 64 << 20
 FILES_A_TIER = 8
 """So many files of about one size are merged into one of the next, which is eight times as large.
 
-A row is then rewritten once a tier and not once a round, four times in all however large the table
-grows, and a table has fewer than eight small files of each size between two rounds.
+So a row is rewritten once a size and not once a round, four times in all however large the table
+grows, and small files stay few.
 """
 
 SMALLEST_TIER_BYTES = 128 << 10
@@ -124,7 +124,7 @@ def compact(delta: DeltaTable, storage_options: Mapping[str, str]) -> int:
 def files_to_merge(files: Sequence[DataFile]) -> list[DataFile]:
     """The files to merge into one now, oldest first; none while there are few of any size."""
     tiers: dict[int, list[DataFile]] = {}
-    for file in sorted(files, key=lambda file: (file.modified_at_milliseconds, file.path)):
+    for file in files:
         if file.size_bytes < FULL_FILE_BYTES // 2:
             tiers.setdefault(_tier(file.size_bytes), []).append(file)
     chosen: list[DataFile] = []
@@ -134,6 +134,7 @@ def files_to_merge(files: Sequence[DataFile]) -> list[DataFile]:
             chosen += tier
         elif chosen:
             break
+    chosen.sort(key=lambda file: (file.modified_at_milliseconds, file.path))
     total_bytes = 0
     for count, file in enumerate(chosen):
         total_bytes += file.size_bytes

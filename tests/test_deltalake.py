@@ -1,0 +1,291 @@
+"""The embedded engine's own hazards: what delta-rs does that a log table must not suffer."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import polars as pl
+import pytest
+from arro3.core import Table
+from deltalake import DeltaTable, write_deltalake
+
+from spectra_logging.errors import (
+    ConfigurationError,
+    LakehouseError,
+    TableNotFoundError,
+    TableUnavailableError,
+)
+from spectra_logging.lakehouse import check_engine, is_loaded, open_lakehouse
+from spectra_logging.lakehouse.base import Transaction
+from spectra_logging.lakehouse.compaction import compact
+from spectra_logging.lakehouse.deltalake import EmbeddedLakehouse
+from spectra_logging.lakehouse.translation import translated
+from tests.lakehouses import lines, spec_of, transaction
+
+SMALL = spec_of(("n", "long", False), ("text", "string", True))
+
+
+@pytest.fixture
+def engine() -> EmbeddedLakehouse:
+    return EmbeddedLakehouse()
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> str:
+    return str(tmp_path / "Tables" / "log")
+
+
+def fill(engine: EmbeddedLakehouse, table: str, commits: int) -> None:
+    engine.ensure(table, SMALL)
+    for number in range(commits):
+        engine.append(table, lines({"n": number}), SMALL, transaction=transaction(number))
+
+
+class AmbiguousLakehouse(EmbeddedLakehouse):
+    """Commits, and then says that it could not, as a store does whose answer is lost."""
+
+    fails = True
+
+    def _commit_rows(
+        self, delta: DeltaTable, table: str, rows: Table, transaction: Transaction
+    ) -> None:
+        super()._commit_rows(delta, table, rows, transaction)
+        if self.fails:
+            with self._changing(table):
+                raise OSError("connection reset")
+
+
+def test_a_commit_that_took_effect_and_failed_is_not_repeated(table: str) -> None:
+    """The retry asks the table, finds the batch there and writes nothing."""
+    engine = AmbiguousLakehouse()
+    engine.ensure(table, SMALL)
+    with pytest.raises(TableUnavailableError):
+        engine.append(table, lines({"n": 1}), SMALL, transaction=transaction(1))
+    engine.fails = False
+    commit = engine.append(table, lines({"n": 1}), SMALL, transaction=transaction(1))
+    assert (commit.version, commit.replayed) == (1, True)
+    assert DeltaTable(table).count() == 1
+
+
+def test_of_two_compactions_planned_at_once_one_counts(
+    engine: EmbeddedLakehouse, table: str
+) -> None:
+    """The later one finds the table changed and leaves it; no row is in it twice."""
+    fill(engine, table, 10)
+    first, second = DeltaTable(table), DeltaTable(table)
+    assert compact(first, {}) == 10
+    assert compact(second, {}) == 0
+    assert DeltaTable(table).count() == 10
+
+
+def test_a_compaction_gives_way_to_an_overwrite(engine: EmbeddedLakehouse, table: str) -> None:
+    """Rows that were replaced while it ran do not come back."""
+    fill(engine, table, 10)
+    planned = DeltaTable(table)
+    engine.write(table, [{"n": 99}], spec=SMALL)
+    assert compact(planned, {}) == 0
+    assert engine.query("SELECT n FROM t", {"t": table}).rows == ((99,),)
+
+
+def test_an_overwrite_replaces_what_a_compaction_has_just_merged(
+    engine: EmbeddedLakehouse, table: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """When a compaction comes first, the overwrite is planned anew and leaves no old row."""
+    fill(engine, table, 10)
+    current = engine._tables.current
+
+    def outrun(place: str) -> DeltaTable:
+        delta = current(place)
+        monkeypatch.undo()
+        assert compact(DeltaTable(place), {}) == 10
+        return delta
+
+    monkeypatch.setattr(engine._tables, "current", outrun)
+    engine.write(table, pl.DataFrame({"n": [99], "text": ["a"]}))
+    assert engine.query("SELECT n FROM t", {"t": table}).rows == ((99,),)
+
+
+def test_columns_added_during_an_append_do_not_fail_it(
+    engine: EmbeddedLakehouse, table: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An append that another process's new columns outran is planned anew."""
+    engine.ensure(table, SMALL)
+    current = engine._tables.current
+
+    def outrun(place: str) -> DeltaTable:
+        delta = current(place)
+        monkeypatch.undo()
+        EmbeddedLakehouse().ensure(place, spec_of(("n", "long", False), ("more", "long", True)))
+        return delta
+
+    monkeypatch.setattr(engine._tables, "current", outrun)
+    commit = engine.append(table, lines({"n": 1}), SMALL, transaction=transaction(1))
+    assert (commit.version, commit.replayed) == (2, False)
+
+
+def test_upkeep_leaves_partitioned_tables_and_new_features_to_others(
+    engine: EmbeddedLakehouse, table: str
+) -> None:
+    """What it does not know how to compact stays as it is, and appends work all the same."""
+    frame = pl.DataFrame({"n": [1], "text": ["a"]})
+    for _ in range(10):
+        write_deltalake(table, frame, mode="append", partition_by=["text"])
+    assert engine.upkeep(table).compacted_files == 0
+    engine.append(table, lines({"n": 2, "text": "b"}), SMALL, transaction=transaction(1))
+    assert DeltaTable(table).count() == 11
+
+
+def test_a_writer_feature_that_the_engine_lacks_is_named(
+    engine: EmbeddedLakehouse, table: str
+) -> None:
+    """The error says what the table needs and what to do, and is not one to retry."""
+    engine.ensure(table, SMALL)
+    entry = Path(table, "_delta_log", f"{0:020}.json")
+    actions = [json.loads(line) for line in entry.read_text().splitlines()]
+    for action in actions:
+        if "protocol" in action:
+            action["protocol"] = {
+                "minReaderVersion": 1,
+                "minWriterVersion": 7,
+                "writerFeatures": ["identityColumns"],
+            }
+    entry.write_text("\n".join(map(json.dumps, actions)))
+    with pytest.raises(LakehouseError, match=r"IdentityColumns.*Spark") as caught:
+        engine.append(table, lines({"n": 1}), SMALL, transaction=transaction(1))
+    assert not isinstance(caught.value, TableUnavailableError)
+
+
+def test_expired_log_entries_go_and_what_is_within_the_retention_can_be_read(
+    engine: EmbeddedLakehouse, table: str
+) -> None:
+    """Every version as young as the retention can still be opened after a clean-up."""
+    spec = spec_of(("n", "long", False), **{"delta.logRetentionDuration": "interval 3 days"})
+    engine.ensure(table, spec)
+    for number in range(40):
+        engine.append(table, lines({"n": number}), spec, transaction=transaction(number))
+        if number % 8 == 0:
+            # A new instance each time: one by itself cleans up once an hour.
+            EmbeddedLakehouse().upkeep(table)
+    log = Path(table, "_delta_log")
+    newest = DeltaTable(table).version()
+    four_days_ago = time.time() - 4 * 86_400
+    for entry in log.iterdir():
+        if entry.name[:20].isdigit() and int(entry.name[:20]) <= 25:
+            os.utime(entry, (four_days_ago, four_days_ago))
+    EmbeddedLakehouse().upkeep(table)
+    entries = sorted(int(path.stem) for path in log.glob("*.json"))
+    assert 0 < entries[0] <= 26
+    assert entries == list(range(entries[0], DeltaTable(table).version() + 1))
+    counts = [DeltaTable(table, version=version).count() for version in range(26, newest + 1)]
+    assert counts == sorted(counts)
+    assert counts[-1] == 40
+    assert engine.query("SELECT count(*) FROM t", {"t": table}).rows == ((40,),)
+
+
+@pytest.mark.parametrize("folder", ["with space", "ünïcödé", "hash#mark", "question?mark", "plus+"])
+def test_tables_may_be_in_folders_of_odd_names(
+    engine: EmbeddedLakehouse, tmp_path: Path, folder: str
+) -> None:
+    """Blanks, accents and marks that mean something in a URI are part of the name."""
+    table = str(tmp_path / folder / "log")
+    fill(engine, table, 9)
+    assert engine.upkeep(table).compacted_files == 9
+    assert engine.query("SELECT count(*) FROM t", {"t": table}).rows == ((9,),)
+    assert Path(table, "_delta_log").is_dir()
+
+
+def test_tables_may_be_named_by_a_file_uri(engine: EmbeddedLakehouse, tmp_path: Path) -> None:
+    """The log is then watched as for a path."""
+    table = (tmp_path / "with space").as_uri()
+    fill(engine, table, 2)
+    assert list(engine._tables._open) == [table]
+    assert engine.transaction_version(table, "journal-1") == 1
+
+
+def test_a_path_that_delta_rs_would_misread_is_refused(
+    engine: EmbeddedLakehouse, tmp_path: Path
+) -> None:
+    """It would take %20 for a blank and look elsewhere; the error says so."""
+    with pytest.raises(LakehouseError, match="Choose a path without"):
+        engine.ensure(str(tmp_path / "a%20b"), SMALL)
+
+
+def test_a_table_where_none_can_be_is_not_taken_for_a_missing_one(
+    engine: EmbeddedLakehouse, tmp_path: Path
+) -> None:
+    """Below a file there can be no table: that is the store's failure, with its reason."""
+    (tmp_path / "file").touch()
+    with pytest.raises(LakehouseError) as caught:
+        engine.ensure(str(tmp_path / "file" / "log"), SMALL)
+    assert not isinstance(caught.value, TableNotFoundError)
+
+
+def test_an_unknown_scheme_is_told(engine: EmbeddedLakehouse) -> None:
+    """A store that delta-rs does not know is no missing table."""
+    with pytest.raises(LakehouseError, match="no store that the embedded engine knows") as caught:
+        engine.ensure("nonsense://bucket/log", SMALL)
+    assert not isinstance(caught.value, (TableNotFoundError, TableUnavailableError))
+
+
+class PanicError(BaseException):
+    """As pyo3 raises a Rust panic."""
+
+
+def test_a_panic_is_an_error_like_others() -> None:
+    """It becomes one of ours, worth a retry, with the panic as its cause."""
+    with pytest.raises(TableUnavailableError) as caught, translated("a table"):
+        raise PanicError("index out of bounds")
+    assert isinstance(caught.value.__cause__, PanicError)
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit])
+def test_the_wish_to_end_passes_through(error: type[BaseException]) -> None:
+    """Nobody who presses Ctrl-C is told that a table can't be reached."""
+    with pytest.raises(error), translated("a table"):
+        raise error
+
+
+def test_options_of_the_store_may_only_be_text() -> None:
+    """The option is named, and its value, which may be a key, is not."""
+    with pytest.raises(ConfigurationError, match=r"storage_options\['timeout'\]") as caught:
+        open_lakehouse(storage_options={"timeout": 4711})  # type: ignore[dict-item]
+    assert "4711" not in str(caught.value)
+
+
+@pytest.mark.parametrize("engine_name", ["duckdb", "", "Spark", "spark"])
+def test_an_unknown_engine_is_refused(engine_name: str) -> None:
+    """The message names the option, the value and what it may be."""
+    with pytest.raises(ConfigurationError, match=f"engine='{engine_name}'.*auto or deltalake"):
+        check_engine(engine_name)
+
+
+def test_the_environment_decides_for_auto(monkeypatch: pytest.MonkeyPatch) -> None:
+    """SPECTRA_ENGINE names the engine where the code leaves it open, and is checked as well."""
+    monkeypatch.setenv("SPECTRA_ENGINE", "deltalake")
+    assert open_lakehouse().engine == "deltalake"
+    monkeypatch.setenv("SPECTRA_ENGINE", "nonsense")
+    with pytest.raises(ConfigurationError, match="SPECTRA_ENGINE='nonsense'"):
+        open_lakehouse()
+    assert open_lakehouse("deltalake").engine == "deltalake"
+
+
+def test_no_engine_is_loaded_before_one_is_opened() -> None:
+    """Checking an engine's name is cheap, and a process that never drains loads none."""
+    program = """
+import sys
+from spectra_logging.lakehouse import check_engine, is_loaded, open_lakehouse
+check_engine("deltalake")
+import spectra_logging.lakehouse.ndjson
+assert not is_loaded()
+assert not {"deltalake", "arro3", "pyarrow"} & set(sys.modules)
+open_lakehouse("deltalake")
+assert is_loaded()
+assert not {"pyarrow", "pandas"} & set(sys.modules)
+"""
+    subprocess.run([sys.executable, "-c", program], check=True, cwd=Path(__file__).parent.parent)
+    assert is_loaded()
