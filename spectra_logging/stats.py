@@ -38,7 +38,8 @@ class HandlerStats:
         pending: Those that are journalled and not yet known to be in the table.
         quarantined: Those that could not be delivered and were set aside.
         dropped: Those that were given up, by reason: ``journal_full``, ``disk_full``,
-            ``journal_unwritable``, or ``own_thread`` for what a handler's own thread logged.
+            ``journal_unwritable``, ``own_thread`` for what a handler's own thread logged, or
+            ``internal_error``.
         engine: The lakehouse engine in use; ``None`` until this process has drained.
         journal_directory: Folder of the journal.
         last_error: What the last attempt to commit failed with; ``None`` once one succeeds.

@@ -170,8 +170,8 @@ class Writer:
             if report.quarantined:
                 log_from_worker(
                     logging.WARNING,
-                    f"{report.quarantined} damaged or unfit pieces of the journal were set aside in "
-                    "its folder quarantine",
+                    f"{report.quarantined} damaged or unfit pieces of the journal were set aside "
+                    "in its folder quarantine",
                 )
             self._appender.reclaim()
         if self._failures:
@@ -192,7 +192,8 @@ class Writer:
                 exc_info=not isinstance(error, SpectraError),
             )
         self.last_error = told
-        pause_seconds = min(LAST_RETRY_SECONDS, FIRST_RETRY_SECONDS * (1 << min(self._failures, 10)))
+        doubled = FIRST_RETRY_SECONDS * (1 << min(self._failures, 10))
+        pause_seconds = min(LAST_RETRY_SECONDS, doubled)
         self._failures += 1
         self._retry_at_seconds = time.monotonic() + pause_seconds
         self._urgent = True

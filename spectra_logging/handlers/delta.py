@@ -11,13 +11,13 @@ from collections.abc import Mapping
 
 from spectra_logging import lakehouse
 from spectra_logging.drain import Drainer
+from spectra_logging.errors import ConfigurationError
 from spectra_logging.handlers.options import (
     check_choice,
     check_level,
     check_seconds,
     check_storage_options,
 )
-from spectra_logging.errors import ConfigurationError
 from spectra_logging.journal.appender import Appender
 from spectra_logging.journal.folder import open_folder
 from spectra_logging.journal.state import StateFile
@@ -59,8 +59,8 @@ class DeltaHandler(logging.Handler):
         when_full: What gives way when it does: ``drop_oldest`` or ``drop_newest`` records, which
             are counted, or ``block``: the log call waits.
         block_timeout_seconds: How long ``block`` waits before the record is dropped after all.
-        shutdown_timeout_seconds: How long :meth:`close`, and :meth:`flush` without a time-out of its
-            own, wait for a table that does not answer.
+        shutdown_timeout_seconds: How long :meth:`close`, and :meth:`flush` without a time-out of
+            its own, wait for a table that does not answer.
 
     Raises:
         ConfigurationError: An option holds nonsense; the message names it and what it may be.
@@ -158,7 +158,12 @@ class DeltaHandler(logging.Handler):
             # What our own thread and the libraries below it log would feed us with ourselves.
             self._appender.count_dropped("own_thread")
             return
-        self._append(self._encode(record))
+        try:
+            self._append(self._encode(record))
+        except Exception as error:  # noqa: BLE001 - a log call must not raise
+            self._appender.count_dropped("internal_error")
+            _tell(f"spectra_logging: a record was dropped: {type(error).__name__}: {error}")
+            return
         if record.levelno >= self._flush_level:
             self._writer.request_commit()
 

@@ -92,7 +92,7 @@ class Appender:
     def _begin(self) -> None:
         """The state of a process that has appended nothing yet."""
         self.owner = f"{os.getpid()}-{os.urandom(6).hex()}"
-        self._owner_lock: FileLock | None = None
+        self._owner_lock = FileLock(self._directory / f"{self.owner}.owner")
         self._lock = threading.RLock()
         self._appending = False
         self._reentered: deque[bytes] = deque()
@@ -164,10 +164,8 @@ class Appender:
                 # "block" asks again for each record, since that is what it waits for.
                 self._refuse("journal_full", 0.0 if self._when_full == "block" else RETRY_SECONDS)
                 return False
-            if self._owner_lock is None:
-                owner_lock = FileLock(self._directory / f"{self.owner}.owner")
-                owner_lock.acquire()
-                self._owner_lock = owner_lock
+            if not self._owner_lock.held:
+                self._owner_lock.acquire()
             name = SegmentName(self.owner, self._sequence + 1)
             fresh = create_segment(self._directory / str(name), size)
         except OSError as error:
@@ -324,11 +322,9 @@ class Appender:
         with self._lock:
             self._retire_live_segment()
             self.reclaim()
-            owner_lock, self._owner_lock = self._owner_lock, None
-            if owner_lock is not None:
-                if not self._full_segments:
-                    owner_lock.path.unlink(missing_ok=True)
-                owner_lock.release()
+            if not self._full_segments:
+                self._owner_lock.path.unlink(missing_ok=True)
+            self._owner_lock.release()
 
 
 def _consumed(state: JournalState | None, name: SegmentName, rows: int) -> tuple[int, int]:

@@ -21,6 +21,11 @@ class FileLock:
     """
 
     def __init__(self, path: Path) -> None:
+        # Not at this module's import, since the package takes longer to load than all of ours, and
+        # no later than this: at interpreter exit it can't be loaded any more.
+        from filelock import lock_descriptor, unlock_descriptor
+
+        self._lock_descriptor, self._unlock_descriptor = lock_descriptor, unlock_descriptor
         self.path = path
         self._descriptor: int | None = None
         _locks.add(self)
@@ -39,13 +44,10 @@ class FileLock:
         Raises:
             OSError: The file can't be opened or the file system can't lock.
         """
-        # Here rather than above: the package takes longer to load than all of ours.
-        from filelock import lock_descriptor
-
         deadline = time.monotonic() + timeout_seconds
         descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o644)
         try:
-            while not lock_descriptor(descriptor, blocking=False):
+            while not self._lock_descriptor(descriptor, blocking=False):
                 if time.monotonic() >= deadline:
                     os.close(descriptor)
                     return False
@@ -60,10 +62,8 @@ class FileLock:
         """Let the lock go; without effect when it isn't held."""
         descriptor, self._descriptor = self._descriptor, None
         if descriptor is not None:
-            from filelock import unlock_descriptor
-
             # Closing alone would leave it locked while a child just forked still has a copy.
-            unlock_descriptor(descriptor)
+            self._unlock_descriptor(descriptor)
             os.close(descriptor)
 
     def _forget_in_child(self) -> None:

@@ -1,0 +1,138 @@
+"""A row in the making: fields are put where the spec's rules say."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Mapping
+from typing import Any
+
+from structlog.contextvars import get_contextvars
+
+from spectra_logging.exc_info import exc_info_triple
+from spectra_logging.processors import current_trace_ids
+from spectra_logging.record.rules import SITE_COLUMNS, FieldKind, FieldRules
+from spectra_logging.redaction import REDACTED, redact_text, redact_value
+from spectra_logging.values import DoesNotFitError, safe_text, to_column, to_jsonable
+
+__all__ = ["RowDraft", "clean", "describe"]
+
+_EMPTY: dict[str, Any] = {
+    "string": "",
+    "long": 0,
+    "integer": 0,
+    "double": 0.0,
+    "boolean": False,
+    "date": "1970-01-01",
+}
+
+
+class RowDraft:
+    """The columns of a row, and what goes into its JSON column.
+
+    Args:
+        rules: The rules of the row's spec.
+        fields: The record's attributes.
+        recorded_at: Microseconds since 1970.
+
+    Attributes:
+        row: Column -> value.
+        context: Field -> value, for the JSON column.
+    """
+
+    def __init__(self, rules: FieldRules, fields: Mapping[str, Any], recorded_at: int) -> None:
+        self._rules = rules
+        self._fields = fields
+        self.row: dict[str, Any] = {"recorded_at": recorded_at}
+        self.context: dict[str, Any] = {}
+
+    def place(self, name: str, value: Any) -> None:
+        """Put one attribute of the record where it belongs, if it is a field of the caller's."""
+        kind = self._rules.kind(name)
+        if kind is not FieldKind.NO_FIELD:
+            self._place(kind, name, value)
+
+    def place_foreign(self, name: str, value: Any) -> None:
+        """Put a field that is no attribute of the record, though it may be called like one."""
+        kind = self._rules.kind(name)
+        self._place(FieldKind.TO_JSON if kind is FieldKind.NO_FIELD else kind, name, value)
+
+    def _place(self, kind: FieldKind, name: str, value: Any) -> None:
+        if kind is FieldKind.SECRET:
+            self.context[name] = REDACTED
+        elif kind is FieldKind.MERGED and isinstance(value, Mapping):
+            self.context.update(clean(value))
+        elif not self._has_a_column(kind, name, value):
+            self.context[name] = clean(value)
+
+    def _has_a_column(self, kind: FieldKind, name: str, value: Any) -> bool:
+        """Whether a column holds the value now, or already says the same."""
+        if kind is FieldKind.TO_COLUMN:
+            return value is None or self._fits_column(name, value)
+        return kind is FieldKind.ECHO and self._is_echo(name, value)
+
+    def _is_echo(self, name: str, value: Any) -> bool:
+        own = self._fields.get(SITE_COLUMNS[name])
+        return safe_text(value).lower() == str(own).lower()
+
+    def _fits_column(self, name: str, value: Any) -> bool:
+        column_type = self._rules.types[name]
+        is_text = column_type in ("string", "array<string>")
+        try:
+            self.row[name] = to_column(column_type, clean(value) if is_text else value)
+        except DoesNotFitError:
+            return False
+        return True
+
+    def place_exception(self, exc_info: Any, exc_text: str | None, stack: str | None) -> None:
+        """Put a traceback into its column, or where there is none into the JSON column."""
+        text = redact_text(_format_exception(exc_info, exc_text, stack))
+        target = self.row if "exception" in self._rules.types else self.context
+        target["exception"] = text
+
+    def place_context_variables(self) -> None:
+        """Put what is bound with ``structlog.contextvars``; the call's own fields win."""
+        for name, value in get_contextvars().items():
+            own = name in self._fields and self._rules.kind(name) is not FieldKind.NO_FIELD
+            if not own and name not in self.row and name not in self.context:
+                self.place_foreign(name, value)
+
+    def place_trace_ids(self) -> None:
+        """Put the ids of the active OpenTelemetry span, unless the caller gave others."""
+        ids = current_trace_ids()
+        if ids is not None:
+            self.row.setdefault("trace_id", ids[0])
+            self.row.setdefault("span_id", ids[1])
+
+    def fill_required(self) -> None:
+        """Give each column that is never null a value."""
+        for column in self._rules.required:
+            if column.name in self.row:
+                continue
+            if callable(column.default):
+                self.row[column.name] = column.default()
+            elif column.default is not None:
+                self.row[column.name] = column.default
+            elif column.type == "timestamp":
+                self.row[column.name] = self.row["recorded_at"]
+            else:
+                self.row[column.name] = _EMPTY.get(column.type, [])
+
+
+def clean(value: Any) -> Any:
+    """A value made of JSON's own types, and without secrets."""
+    return redact_value(to_jsonable(value))
+
+
+def describe(error: Exception) -> str:
+    """An error's class and words, without secrets."""
+    return redact_text(f"{type(error).__name__}: {safe_text(error)}")
+
+
+def _format_exception(exc_info: Any, exc_text: str | None, stack: str | None) -> str:
+    triple = exc_info_triple(exc_info)
+    if triple is not None:
+        try:
+            exc_text = "".join(traceback.format_exception(*triple)).rstrip("\n")
+        except Exception as error:  # noqa: BLE001 - whatever a foreign exception raises when shown
+            exc_text = f"{triple[0].__name__} whose traceback can't be had: {type(error).__name__}"
+    return safe_text("\n".join(text for text in (exc_text, stack) if text))

@@ -1,0 +1,110 @@
+"""What a field's name means for the rows of one spec."""
+
+from __future__ import annotations
+
+import enum
+import logging
+
+from spectra_logging.errors import ConfigurationError
+from spectra_logging.redaction import is_secret_key
+from spectra_logging.tables import Column, TableSpec
+
+__all__ = ["KEPT", "SITE_COLUMNS", "STANDARD_ATTRIBUTES", "FieldKind", "FieldRules"]
+
+KEPT = 4096
+"""Names and call sites remembered; a program that makes them up as it goes must not grow us."""
+
+STANDARD_ATTRIBUTES = tuple(logging.LogRecord("", 0, "", 0, "", (), None).__dict__)
+"""A record's own attributes, in the order they are set; whatever else it has comes after them."""
+
+SITE_COLUMNS = {
+    "level": "levelname",
+    "logger": "name",
+    "module": "module",
+    "function": "funcName",
+    "line": "lineno",
+    "thread": "threadName",
+    "process_id": "process",
+}
+"""Column -> the record's attribute, for what the records of one call site have in common."""
+
+_FILLED_BY_RECORD = frozenset({*SITE_COLUMNS, "recorded_at", "event", "host"})
+# Set by formatters and by structlog's bridge to the stdlib.
+_SET_BY_OTHERS = (
+    "message",
+    "asctime",
+    "taskName",
+    "_logger",
+    "_name",
+    "_record",
+    "_from_structlog",
+)
+
+
+class FieldKind(enum.Enum):
+    """Where a field of that name goes."""
+
+    TO_JSON = enum.auto()
+    """Into the JSON column, under its name."""
+    TO_COLUMN = enum.auto()
+    """Into its column, if it fits."""
+    MERGED = enum.auto()
+    """It is called as the JSON column itself: a mapping becomes part of it."""
+    ECHO = enum.auto()
+    """structlog's copy of the record's own level or logger; kept only where it differs."""
+    SECRET = enum.auto()
+    """Nowhere: what is written is that it was there."""
+    NO_FIELD = enum.auto()
+    """An attribute of the record, and no field of the caller's."""
+
+
+class FieldRules:
+    """The rules of one spec.
+
+    Args:
+        spec: The table's spec; it needs a ``json_column``.
+
+    Attributes:
+        json_column: Name of the JSON column.
+        types: Column -> type.
+        kinds: Field -> kind, as far as it has been asked for.
+        required: Columns that are never null and that no record fills by itself.
+
+    Raises:
+        ConfigurationError: The spec has no ``json_column``.
+    """
+
+    def __init__(self, spec: TableSpec) -> None:
+        if spec.json_column is None:
+            raise ConfigurationError(
+                f"spec {spec.name!r} has no json_column, so fields without a column would be lost; "
+                "declare a nullable string column as its json_column"
+            )
+        self.json_column = spec.json_column
+        self.types = {column.name: column.type for column in spec.columns}
+        self.kinds = dict.fromkeys((*STANDARD_ATTRIBUTES, *_SET_BY_OTHERS), FieldKind.NO_FIELD)
+        self.required: list[Column] = [
+            column
+            for column in spec.columns
+            if not column.nullable and column.name not in _FILLED_BY_RECORD
+        ]
+
+    def kind(self, name: str) -> FieldKind:
+        """Where a field of that name goes."""
+        kind = self.kinds.get(name)
+        if kind is None:
+            kind = self._classify(name)
+            if len(self.kinds) < KEPT:
+                self.kinds[name] = kind
+        return kind
+
+    def _classify(self, name: str) -> FieldKind:
+        if is_secret_key(name):
+            return FieldKind.SECRET
+        if name == self.json_column:
+            return FieldKind.MERGED
+        if name in ("level", "logger"):
+            return FieldKind.ECHO
+        if name in self.types and name not in _FILLED_BY_RECORD:
+            return FieldKind.TO_COLUMN
+        return FieldKind.TO_JSON
