@@ -166,6 +166,7 @@ def test_expired_log_entries_go_and_what_is_within_the_retention_can_be_read(
     """Every version as young as the retention can still be opened after a clean-up."""
     spec = spec_of(("n", "long", False), **{"delta.logRetentionDuration": "interval 3 days"})
     engine.ensure(table, spec)
+    engine.append(table, lines(), spec, transaction=transaction(7, "old journal"))
     for number in range(40):
         engine.append(table, lines({"n": number}), spec, transaction=transaction(number))
         if number % 8 == 0:
@@ -185,6 +186,8 @@ def test_expired_log_entries_go_and_what_is_within_the_retention_can_be_read(
     assert counts == sorted(counts)
     assert counts[-1] == 40
     assert engine.query("SELECT count(*) FROM t", {"t": table}).rows == ((40,),)
+    replay = engine.append(table, lines(), spec, transaction=transaction(7, "old journal"))
+    assert replay.replayed, "the checkpoint keeps the transactions of entries that are gone"
 
 
 @pytest.mark.parametrize("folder", ["with space", "ünïcödé", "hash#mark", "question?mark", "plus+"])
