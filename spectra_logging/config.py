@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 import logging
-import logging.config
 import os
 import sys
 from collections.abc import Mapping
@@ -99,8 +98,10 @@ def configure(
     config = logging_config(
         table=table, level=level, levels=levels, console=console, **handler_options
     )
+    from logging.config import dictConfig  # loads a server for sockets, among others
+
     try:
-        logging.config.dictConfig(config)
+        dictConfig(config)
     except ValueError as error:
         # dictConfig says only which handler it could not build, and keeps why as the cause.
         if isinstance(error.__cause__, ConfigurationError):

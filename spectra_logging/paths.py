@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 from pathlib import Path
@@ -80,6 +79,8 @@ def journal_folder_name(table: str, spec: str) -> str:
         table: The table as :func:`resolve_table` gives it.
         spec: The spec's name: rows of two specs can't be drained as one batch.
     """
+    import hashlib  # loads OpenSSL, which importing the package need not
+
     readable = re.sub(r"[^A-Za-z0-9]+", "-", "-".join(Path(table).parts[-2:])).strip("-")
     identity = f"{table}\0{spec}".encode("utf-8", "surrogateescape")
     return f"{readable}-{hashlib.sha256(identity).hexdigest()[:12]}"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -78,6 +77,8 @@ def open_folder(table: str, spec: str, journal_directory: str | None) -> Path:
     try:
         _make(folder, identity)
     except OSError as error:
+        import tempfile  # not needed by those for whom all goes well
+
         user = getattr(os, "getuid", os.getpid)()
         fallback = Path(tempfile.gettempdir()) / f"spectra-logging-{user}" / folder.name
         try:
