@@ -253,6 +253,11 @@ def test_a_child_forked_during_a_registration_can_register() -> None:
         ("{'password': 'x y', 'n': 1}", "{'password': '***', 'n': 1}"),
         ("{b'token': b'abc d'}", "{b'token': b'***'}"),
         ("credentials={'user': 'me', 'key': [1, '}']} ok", "credentials=*** ok"),
+        (
+            '{\\"secrets\\": {\\"a\\": \\"x} y\\"}, \\"n\\": 1}',
+            '{\\"secrets\\": \\"***\\", \\"n\\": 1}',
+        ),
+        ('secrets={"a": "\\"} b", "c": "\\\\"} ok', "secrets=*** ok"),
         ("Authorization: Bearer xyz.123", "Authorization: ***"),
         ("Authorization: Basic dXNlcjp4 sent", "Authorization: *** sent"),
         ('authorization: Digest username="me", response="abc"', "authorization: ***"),
@@ -341,7 +346,8 @@ def test_any_unquoted_value_is_hidden_whole(key: str, value: str) -> None:
 @pytest.mark.parametrize(
     "piece",
     ["a", "a-", "token=", "token=[\n", 'token="', 'token=\\"', "token='\n", "token=x,a", "token ",
-     "://a:", "Bearer ", ":", "token=a:", "(token=", "token={'a", "/webhooks/1", "=)", "api key "],
+     "://a:", "Bearer ", ":", "token=a:", "(token=", "token={'a", "/webhooks/1", "=)", "api key ",
+     'token=[[[\\"', "token={'", "\\", 'token={\\', "token={a\\'"],
 )  # fmt: skip
 def test_hostile_text_is_scanned_in_time_proportional_to_its_length(piece: str) -> None:
     """A megabyte of what makes regular expressions stumble; in quadratic time this never ends."""

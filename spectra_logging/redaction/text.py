@@ -41,7 +41,7 @@ _ESCAPED_QUOTED_REST = {
     for slashes in (1, 2, 3)
     for quote in "\"'"
 }
-_BRACKETS = re.compile(r"""[()\[\]{}]|"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*'""")
+_BRACKET_OR_QUOTE = re.compile(r"""[()\[\]{}\n]|(?<!\\)\\*["']""")
 _LINE = re.compile(r"[^\r\n]*")
 
 # An unquoted value runs to white space, or to a comma, semicolon or ampersand with another
@@ -220,13 +220,30 @@ def _names_secret(text: str, key: re.Match[str]) -> bool:
 
 
 def _closing(text: str, start: int) -> int:
-    """The position behind the bracket that closes the one at ``start``; 0 when none does."""
+    """The position behind the bracket that closes the one at ``start``; 0 when none does.
+
+    Brackets in quotes don't count. A quote ends at the latest with its line.
+    """
     depth = 0
-    for token in _BRACKETS.finditer(text, start):
-        if token[0] in "([{":
+    quote = ""
+    for match in _BRACKET_OR_QUOTE.finditer(text, start):
+        mark = match[0]
+        if mark == "\n" or (quote and _closes(mark, quote)):
+            quote = ""
+        elif quote:
+            continue
+        elif mark in "([{":
             depth += 1
-        elif token[0] in ")]}":
+        elif mark in ")]}":
             depth -= 1
             if not depth:
-                return token.end()
+                return match.end()
+        else:
+            quote = mark
     return 0
+
+
+def _closes(mark: str, quote: str) -> bool:
+    """Whether this quotation mark, with the backslashes before it, ends what that one began."""
+    escaped_backslashes = len(quote) == 1 and len(mark) % 2 == 1
+    return mark[-1] == quote[-1] and (len(mark) == len(quote) or escaped_backslashes)
