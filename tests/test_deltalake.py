@@ -140,22 +140,25 @@ def test_upkeep_leaves_partitioned_tables_and_new_features_to_others(
     assert DeltaTable(table).count() == 11
 
 
-def test_a_writer_feature_that_the_engine_lacks_is_named(
-    engine: EmbeddedLakehouse, table: str
+@pytest.mark.parametrize("needs", ["minWriterVersion", "minReaderVersion"])
+def test_a_feature_that_the_engine_lacks_is_named(
+    engine: EmbeddedLakehouse, table: str, needs: str
 ) -> None:
     """The error says what the table needs and what to do, and is not one to retry."""
     engine.ensure(table, SMALL)
+    protocol = {
+        "minReaderVersion": 3,
+        "minWriterVersion": 7,
+        "readerFeatures": ["fromTheFuture"] if needs == "minReaderVersion" else [],
+        "writerFeatures": ["fromTheFuture"],
+    }
     entry = Path(table, "_delta_log", f"{0:020}.json")
     actions = [json.loads(line) for line in entry.read_text().splitlines()]
     for action in actions:
         if "protocol" in action:
-            action["protocol"] = {
-                "minReaderVersion": 1,
-                "minWriterVersion": 7,
-                "writerFeatures": ["identityColumns"],
-            }
+            action["protocol"] = protocol
     entry.write_text("\n".join(map(json.dumps, actions)))
-    with pytest.raises(LakehouseError, match=r"IdentityColumns.*Spark") as caught:
+    with pytest.raises(LakehouseError, match=r"fromTheFuture.*Spark") as caught:
         engine.append(table, lines({"n": 1}), SMALL, transaction=transaction(1))
     assert not isinstance(caught.value, TableUnavailableError)
 

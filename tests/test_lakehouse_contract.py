@@ -414,6 +414,7 @@ class TestWrite:
             pytest.param(pl.DataFrame({"n": [1], "unknown": [2]}), id="an unknown column"),
             pytest.param(pl.DataFrame({"n": [1.5]}), id="a fraction for an integer"),
             pytest.param(pl.DataFrame({"n": ["x"]}), id="text for a number"),
+            pytest.param(pl.DataFrame({"n": [2**63]}, {"n": pl.UInt64}), id="too large a number"),
             pytest.param(pl.DataFrame({"n": [None, 1]}), id="a null that must not be"),
         ],
     )

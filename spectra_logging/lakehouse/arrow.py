@@ -143,8 +143,10 @@ def _cast(values: ChunkedArray, field: Field) -> ChunkedArray:
         cast = values.cast(field.type)
     except Exception as error:
         raise RowsRejectedError(refusal) from error
-    # Arrow makes null of what it can't cast, and cuts fractions off.
-    may_cut = DataType.is_floating(values.type) and DataType.is_integer(field.type)
+    # Arrow makes null of what it can't cast, and cuts off fractions and times of day.
+    may_cut = (DataType.is_floating(values.type) and DataType.is_integer(field.type)) or (
+        DataType.is_timestamp(values.type) and DataType.is_date(field.type)
+    )
     cut = may_cut and not cast.cast(values.type).equals(values)
     if cut or cast.null_count != values.null_count:
         raise RowsRejectedError(refusal)

@@ -14,11 +14,11 @@ import json
 import math
 import time
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from arro3.core import RecordBatch, RecordBatchReader, Schema, Table
+from arro3.core import RecordBatch, Schema, Table
 from arro3.io import read_parquet, write_parquet
 from deltalake import CommitProperties, DeltaTable, PostCommitHookProperties
 
@@ -32,13 +32,13 @@ from spectra_logging.lakehouse.arrow import conform
 
 __all__ = ["DataFile", "Statistics", "compact", "files_to_merge", "merged_statistics"]
 
-FULL_FILE_BYTES = 64 << 20
-"""A merged file holds no more than this."""
+FULL_FILE_BYTES = 16 << 20
+"""A merged file holds no more than this, since merging takes about eight times as much memory."""
 
 FILES_A_TIER = 8
 """So many files of about one size are merged into one of the next, which is eight times as large.
 
-So a row is rewritten once a size and not once a round, four times in all however large the table
+So a row is rewritten once a size and not once a round, three times in all however large the table
 grows, and small files stay few.
 """
 
@@ -190,18 +190,14 @@ def _merged(
     store: DeltaFileSystemHandler, files: Sequence[DataFile], schema: Schema
 ) -> tuple[bytes, int]:
     """One Parquet file with the rows of all, and how many they are."""
-    row_count = 0
-
-    def batches() -> Iterator[RecordBatch]:
-        nonlocal row_count
-        for file in files:
-            content = store.open_input_file(file.path).read(file.size_bytes)
-            for batch in read_parquet(io.BytesIO(content)):
-                row_count += batch.num_rows
-                yield from conform(Table.from_batches([batch]), schema).to_batches()
-
+    batches: list[RecordBatch] = []
+    for file in files:
+        content = store.open_input_file(file.path).read(file.size_bytes)
+        rows = read_parquet(io.BytesIO(content)).read_all()
+        batches += conform(rows, schema).to_batches()
     merged = io.BytesIO()
-    write_parquet(RecordBatchReader.from_batches(schema, batches()), merged, compression="zstd(1)")
+    write_parquet(Table.from_batches(batches, schema=schema), merged, compression="zstd(1)")
+    row_count = sum(batch.num_rows for batch in batches)
     expected = [file.statistics.row_count for file in files]
     if None not in expected and sum(filter(None, expected)) != row_count:
         raise LakehouseError(f"files whose log says {expected} rows hold {row_count}")

@@ -38,10 +38,10 @@ def translated(table: str) -> Iterator[None]:
 
 def _translate(error: BaseException, table: str) -> LakehouseError:
     reason = in_one_line(error)
-    if "Unsupported table features" in reason or "not supported by" in reason:
+    if "Unsupported table features" in reason or "Kernel error: Unsupported" in reason:
         return LakehouseError(
-            f"{table} needs Delta features that the embedded engine does not write: {reason}. "
-            "Write to it through Spark, or to another table."
+            f"{table} needs Delta features that the embedded engine lacks: {reason}. "
+            "Use Spark for it, or another table."
         )
     if isinstance(error, DeltaTableNotFoundError):
         if "Could not create local directory" in reason:
