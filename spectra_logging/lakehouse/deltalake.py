@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
-from arro3.core import Table
+from arro3.core import RecordBatchReader, Table
 from deltalake import (
     CommitProperties,
     DeltaTable,
@@ -28,10 +28,12 @@ from spectra_logging.errors import (
 )
 from spectra_logging.lakehouse.arrow import (
     arrow_schema,
+    columns_of,
     conform,
     in_utc,
     python_values,
     read_rows,
+    stream_rows,
     table_of,
 )
 from spectra_logging.lakehouse.base import (
@@ -121,9 +123,12 @@ class EmbeddedLakehouse(Lakehouse):
         self, table: str, rows: bytes, spec: TableSpec, *, transaction: Transaction
     ) -> Commit:
         """Append rows as one commit, which carries the transaction, unless the table has it."""
-        # Before the table is asked: rows that it can't take are to be told of in a replay too.
-        data = read_rows(rows, arrow_schema(spec.columns))
-        return self._until_committed(lambda: self._append_once(table, data, spec, transaction))
+        try:
+            return self._until_committed(lambda: self._append_once(table, rows, spec, transaction))
+        except LakehouseError:
+            # delta-rs tells of a row that can't be read as of any other failure.
+            read_rows(rows, arrow_schema(spec.columns))
+            raise
 
     def transaction_version(self, table: str, application_id: str) -> int | None:
         """The newest version in the table's log under that application id."""
@@ -222,7 +227,7 @@ class EmbeddedLakehouse(Lakehouse):
             )
 
     def _append_once(
-        self, table: str, data: Table, spec: TableSpec, transaction: Transaction
+        self, table: str, rows: bytes, spec: TableSpec, transaction: Transaction
     ) -> Commit:
         delta = self._tables.current(table)
         # delta-rs refuses a transaction that another process commits between this look and its own
@@ -230,16 +235,19 @@ class EmbeddedLakehouse(Lakehouse):
         with translated(table):
             seen = delta.transaction_version(transaction.application_id)
         if seen is not None and seen >= transaction.version:
+            # Rows that the table can't take are to be told of in a replay too.
+            read_rows(rows, arrow_schema(spec.columns))
             return Commit(version=delta.version(), replayed=True)
         if missing_columns(table, delta.schema(), spec):
             self._converge(table, spec)
             delta = self._tables.current(table)
-        rows = conform(data, delta.schema().to_arrow())
-        self._commit_rows(delta, table, rows, transaction)
+        schema = columns_of(delta.schema().to_arrow(), {column.name for column in spec.columns})
+        # As a stream: while arro3 parses by itself it holds the GIL; delta-rs lets it go.
+        self._commit_rows(delta, table, stream_rows(rows, schema), transaction)
         return Commit(version=delta.version())
 
     def _commit_rows(
-        self, delta: DeltaTable, table: str, rows: Table, transaction: Transaction
+        self, delta: DeltaTable, table: str, rows: RecordBatchReader, transaction: Transaction
     ) -> None:
         marks = [DeltaTransaction(transaction.application_id, transaction.version)]
         with self._changing(table):
@@ -247,6 +255,8 @@ class EmbeddedLakehouse(Lakehouse):
                 delta,
                 rows,
                 mode="append",
+                # Columns that only the table has become null.
+                schema_mode="merge",
                 writer_properties=_COMPRESSED,
                 commit_properties=CommitProperties(app_transactions=marks),
                 post_commithook_properties=_NO_HOOKS,
