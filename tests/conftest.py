@@ -51,3 +51,15 @@ def fresh_logging() -> Iterator[None]:
 def lakehouse(request: pytest.FixtureRequest) -> Lakehouse:
     """Each engine in turn."""
     return open_lakehouse(request.param)
+
+
+@pytest.fixture
+def logger() -> Iterator[logging.Logger]:
+    """A logger of the test's own, whose handlers are closed afterwards."""
+    logger = logging.getLogger("tests.logger")
+    logger.setLevel(logging.DEBUG)
+    logger.propagate = False
+    yield logger
+    for handler in logger.handlers[:]:
+        logger.removeHandler(handler)
+        handler.close()

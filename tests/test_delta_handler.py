@@ -10,7 +10,6 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +22,7 @@ from spectra_logging.errors import ConfigurationError, SpectraWarning
 from spectra_logging.handlers.delta import DeltaHandler
 from spectra_logging.stats import HandlerStats
 from spectra_logging.tables import ACTIVITY_LOG, EVENT_LOG
+from tests.handlers import attach
 from tests.tables import column, read_rows, row_count
 
 UTC = dt.timezone.utc
@@ -32,25 +32,6 @@ UTC = dt.timezone.utc
 def table(tmp_path: Path) -> str:
     """Where a table would be."""
     return str(tmp_path / "Tables" / "log" / "events")
-
-
-@pytest.fixture
-def logger() -> Iterator[logging.Logger]:
-    """A logger of the test's own, whose handlers are closed afterwards."""
-    logger = logging.getLogger("tests.delta")
-    logger.setLevel(logging.DEBUG)
-    logger.propagate = False
-    yield logger
-    for handler in logger.handlers[:]:
-        logger.removeHandler(handler)
-        handler.close()
-
-
-def attach(logger: logging.Logger, table: str, **options: Any) -> DeltaHandler:
-    """A handler on the logger that commits when told to."""
-    handler = DeltaHandler(table, **{"flush_interval_seconds": 3600.0, **options})
-    logger.addHandler(handler)
-    return handler
 
 
 def balanced(stats: HandlerStats) -> bool:
@@ -67,7 +48,7 @@ def test_every_column_of_the_event_log_lands_with_its_value_and_type(
     handler = attach(logger, table)
     before = dt.datetime.now(UTC)
     try:
-        raise ValueError("out of stock")
+        raise ValueError("out of stock")  # noqa: TRY301 - the traceback is to be logged
     except ValueError:
         logger.exception(
             "sold %d", 3, extra={"execution_id": "nb_1", "entity": "book", "trace_id": "a" * 32}
@@ -80,7 +61,7 @@ def test_every_column_of_the_event_log_lands_with_its_value_and_type(
     assert json.loads(row.pop("context")) == {"entity": "book"}
     assert row == {
         "level": "ERROR",
-        "logger": "tests.delta",
+        "logger": "tests.logger",
         "event": "sold 3",
         "execution_id": "nb_1",
         "module": "test_delta_handler",

@@ -63,9 +63,7 @@ def test_what_was_logged_lands_however_the_program_ends(tmp_path: Path, ending: 
 def test_an_exit_does_not_wait_for_a_table_that_does_not_answer(
     tmp_path: Path, silent_server: str, ending: str
 ) -> None:
-    """It ends within its shutdown time-out, says what stays journalled, and the records are there
-    for the next run.
-    """
+    """It ends within its shutdown time-out and says what stays journalled."""
     source, code = ENDINGS[ending]
     done = run_program(
         f"""

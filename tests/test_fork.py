@@ -131,5 +131,8 @@ def test_a_fork_while_threads_hold_the_locks_does_not_hang_the_child(tmp_path: P
     )
     assert done.returncode == 0, done.stderr
     drain_journals(str(table))
-    expected = [*(f"parent {n}" for n in range(int(done.stdout))), *(f"child {n}" for n in range(20))]
+    expected = [
+        *(f"parent {n}" for n in range(int(done.stdout))),
+        *(f"child {n}" for n in range(20)),
+    ]
     assert Counter(column(table)) == Counter(expected)

@@ -41,7 +41,7 @@ def numbers(rows: bytes) -> list[int]:
     return [msgspec.json.decode(line)["n"] for line in rows.splitlines()]
 
 
-def drain(directory: Path, commit: Callable[[Batch], None] = lambda batch: None) -> list[int]:
+def drain(directory: Path, commit: Callable[[Batch], None] = lambda _: None) -> list[int]:
     """Commit all there is; returns the numbers of the records, in order."""
     batches = Batches(directory)
     got: list[int] = []
@@ -149,7 +149,8 @@ def test_a_record_larger_than_a_segment_gets_one_of_its_own(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize(
-    ("when_full", "kept"), [("drop_oldest", "newest"), ("drop_newest", "oldest"), ("block", "oldest")]
+    ("when_full", "kept"),
+    [("drop_oldest", "newest"), ("drop_newest", "oldest"), ("block", "oldest")],
 )
 def test_a_full_journal_gives_up_what_it_was_told_to_and_counts_it(
     tmp_path: Path, when_full: str, kept: str
@@ -306,10 +307,11 @@ def test_damage_to_any_file_leaves_the_rest_deliverable(
     victim: str,
     place: float,
     flip: int | None,
-    drained_before: bool,  # noqa: FBT001 - drawn by hypothesis
+    drained_before: bool,
 ) -> None:
-    """A byte flipped or a tail cut off anywhere in the journal: the sound records are delivered
-    once, what is lost is quarantined, and new records still flow.
+    """A byte flipped or a tail cut off anywhere in the journal costs what it hit and no more.
+
+    The sound records are delivered once, what is lost is quarantined, and new records still flow.
     """
     directory = tmp_path_factory.mktemp("journal")
     appender = make_appender(directory)

@@ -258,7 +258,7 @@ def test_an_exception_is_a_traceback_in_its_column() -> None:
     """With the stack, where one was asked for; the record itself is left as it was."""
     record = make_record()
     try:
-        raise ValueError("out of stock")
+        raise ValueError("out of stock")  # noqa: TRY301 - the traceback is to be logged
     except ValueError:
         record.exc_info = sys.exc_info()
     record.stack_info = "Stack (most recent call last): …"

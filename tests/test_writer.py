@@ -9,7 +9,7 @@ import os
 import signal
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from spectra_logging.errors import TableUnavailableError
 from spectra_logging.handlers.delta import DeltaHandler
 from spectra_logging.lakehouse.base import Commit
 from spectra_logging.lakehouse.deltalake import EmbeddedLakehouse
+from tests.handlers import attach
 from tests.programs import wait_until
 from tests.tables import column, row_count
 
@@ -54,25 +55,6 @@ def engine(monkeypatch: pytest.MonkeyPatch) -> Misbehaving:
 def table(tmp_path: Path) -> str:
     """Where a table would be."""
     return str(tmp_path / "events")
-
-
-@pytest.fixture
-def logger() -> Iterator[logging.Logger]:
-    """A logger of the test's own, whose handlers are closed afterwards."""
-    logger = logging.getLogger("tests.writer")
-    logger.setLevel(logging.DEBUG)
-    logger.propagate = False
-    yield logger
-    for handler in logger.handlers[:]:
-        logger.removeHandler(handler)
-        handler.close()
-
-
-def attach(logger: logging.Logger, table: str, **options: Any) -> DeltaHandler:
-    """A handler on the logger that commits when told to."""
-    handler = DeltaHandler(table, **{"flush_interval_seconds": 3600.0, **options})
-    logger.addHandler(handler)
-    return handler
 
 
 def failing(times: int, error: BaseException) -> Callable[[], None]:
@@ -121,10 +103,14 @@ def test_a_keyboard_interrupt_on_the_worker_reaches_the_program(
     engine.before = failing(1, KeyboardInterrupt())
     handler = attach(logger, table)
     logger.info("kept")
-    with pytest.raises(KeyboardInterrupt):
+
+    def flush_and_wait() -> None:
         handler.flush(30)
         # The interrupt may come a moment after the flush has ended.
         wait_until(lambda: False, 5)
+
+    with pytest.raises(KeyboardInterrupt):
+        flush_and_wait()
     assert handler.flush(30)
     assert column(table) == ["kept"]
 
@@ -146,8 +132,10 @@ def test_an_unreachable_table_is_told_once_and_when_it_is_back(
 def test_reconfiguring_while_the_worker_commits_and_logs_returns_in_time(
     engine: Misbehaving, table: str
 ) -> None:
-    """``dictConfig`` holds logging's own lock while it closes handlers; a worker whose library
-    logs then must not make it wait for ever, and no record is lost.
+    """A worker whose library logs then does not make ``dictConfig`` wait for ever.
+
+    It holds logging's own lock while it closes handlers, which that library wants. No record is
+    lost.
     """
     library = logging.getLogger("some.library")
     asked = threading.Event()
@@ -202,8 +190,9 @@ def test_reconfiguring_while_the_worker_commits_and_logs_returns_in_time(
 def test_the_handler_is_not_fed_with_its_own_thread_s_records(
     engine: Misbehaving, table: str
 ) -> None:
-    """Root at DEBUG, an engine that logs on every append, and a table that fails: what the worker
-    logs is counted and goes no further, and other threads' records are not concerned.
+    """What the worker logs is counted and goes no further; other threads' records land.
+
+    With root at DEBUG, an engine that logs on every append, and a table that fails.
     """
     library = logging.getLogger("some.library")
     library.setLevel(logging.DEBUG)
@@ -310,15 +299,15 @@ def test_a_batch_of_awkward_records_lands_whole(table: str) -> None:
     cyclic["me"] = cyclic
     mutable = {"n": 1}
     # Not one of the manager's, to which pytest adds a handler that does raise.
-    logger = logging.Logger("tests.awkward")
+    logger = logging.Logger("tests.awkward")  # noqa: LOG001
     handler = attach(logger, table)
     logger.info("first")
-    logger.info("%d %d", 1)
+    logger.info("%d %d", 1)  # noqa: PLE1206
     logger.info("%s", Unprintable())
     logger.info("cycle", extra={"cyclic": cyclic, "unprintable": Unprintable()})
     logger.info("surrogate \ud800 and NUL \0", extra={"\ud800": "\ud800"})
     logger.info("numbers", extra={"huge": 1 << 100, "nan": float("nan"), "line": 1 << 40})
-    logger.info("long " + "x" * (50 << 20))
+    logger.info("%s", "long " + "x" * (50 << 20))
     logger.info("changed", extra={"mutable": mutable})
     mutable["n"] = 2
     logger.info("last")
