@@ -1,9 +1,10 @@
 """What a log call costs: µs a call of DeltaHandler and its peers, in one run.
 
 Each peer runs in a process of its own, since a loaded peer can slow another. The processes take
-turns, round by round, so that what else the machine does meets all alike; in each round slices of a
-peer's calls alternate with equal slices of calls to a NullHandler in the same process. The table and the
-JSON give medians over the rounds; ``ratio`` is the median of each round's ratio to its NullHandler.
+turns, round by round, so that what else the machine does meets all alike; in each round slices of
+a peer's calls alternate with equal slices of calls to a NullHandler in the same process. The table
+and the JSON give medians over the rounds; ``ratio`` is the median of each round's ratio to its
+NullHandler.
 
 Run: ``pip install '.[cli]' -r benchmarks/requirements.txt && python benchmarks/emit.py``.
 """

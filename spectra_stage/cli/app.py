@@ -27,13 +27,20 @@ app.add_typer(log.app, name="log")
 app.command("demo")(demo.demo)
 
 
-@app.callback()
-def spectra(
-    version: Annotated[bool, typer.Option("--version", help="Show the version and end.")] = False,
-) -> None:
-    if version:
+def show_version(asked: bool) -> None:
+    if asked:
         typer.echo(f"spectra-logging {__version__}")
         raise typer.Exit
+
+
+@app.callback()
+def spectra(
+    version: Annotated[  # noqa: ARG001 - its callback does it
+        bool,
+        typer.Option("--version", callback=show_version, is_eager=True, help="Show the version."),
+    ] = False,
+) -> None:
+    pass
 
 
 def run() -> int:

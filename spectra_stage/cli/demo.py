@@ -48,6 +48,9 @@ def demo(
     )
     logger = logging.getLogger(ACTIVITY_LOGGER)
     logger.addHandler(handler)
+    # The notebook's own lines stay off the screen; how it ended is shown.
+    quiet = logging.NullHandler()
+    logging.getLogger("spectra").addHandler(quiet)
     try:
         with FakeSourceSystem() as source_system:
             screen.print(f"A source system answers at {source_system.base_url}")
@@ -56,6 +59,7 @@ def demo(
                     outcome = run_notebook()
                 screen.print(f"A notebook's run ended: [bold]{outcome}[/bold]")
     finally:
+        logging.getLogger("spectra").removeHandler(quiet)
         logger.removeHandler(handler)
         handler.close()
     rows = newest_rows(open_lakehouse(), str(place), limit=20, level=None)

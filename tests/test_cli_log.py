@@ -1,0 +1,266 @@
+"""`spectra log`: show, tail, stats and drain, on real tables and real journals."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from spectra_logging import DeltaHandler
+from spectra_logging.errors import ConfigurationError, SpectraError, TableNotFoundError
+from spectra_logging.lakehouse import open_lakehouse
+from spectra_stage import __main__ as entry
+from spectra_stage.cli.app import app
+from spectra_stage.cli.follow import Follower
+from tests.programs import run_program
+from tests.tables import column, row_count
+
+TABLE = "Tables/log/events"
+
+Log = Callable[..., None]
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Iterator[Log]:
+    """Logs a line at a level, and returns when it is in the table."""
+    handler = DeltaHandler(str(tmp_path / TABLE))
+    logger = logging.Logger("shop", logging.DEBUG)
+    logger.addHandler(handler)
+
+    def call(level: str, message: str, **extra: Any) -> None:
+        logger.log(getattr(logging, level), message, extra=extra)
+        assert handler.flush(30)
+
+    yield call
+    handler.close()
+
+
+def spectra(*arguments: str | Path) -> Result:
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+def rows_of(result: Result) -> list[dict[str, Any]]:
+    assert result.exit_code == 0, result.output
+    return [json.loads(line) for line in result.stdout.splitlines()]
+
+
+# -- show ------------------------------------------------------------------------------------
+
+
+def test_show_prints_the_newest_rows_oldest_first(log: Log, tmp_path: Path) -> None:
+    """--limit keeps the newest rows, in the order they were logged."""
+    for message in ("first", "second", "third"):
+        log("INFO", message)
+    rows = rows_of(spectra("log", "show", TABLE, "--root", tmp_path, "--limit", "2", "--json"))
+    assert [row["event"] for row in rows] == ["second", "third"]
+
+
+def test_show_as_json_has_every_column(log: Log, tmp_path: Path) -> None:
+    """A row of JSON holds all columns; timestamps are ISO 8601 in UTC."""
+    log("WARNING", "order placed", customer=42)
+    (row,) = rows_of(spectra("log", "show", tmp_path / TABLE, "--json"))
+    assert row["logger"] == "shop"
+    assert row["recorded_at"].endswith("+00:00")
+    assert json.loads(row["context"]) == {"customer": 42}
+    assert "trace_id" in row
+
+
+def test_show_filters_by_level_and_those_above(log: Log, tmp_path: Path) -> None:
+    """--level WARNING shows warnings and errors; its case does not matter."""
+    for level in ("DEBUG", "INFO", "WARNING", "ERROR"):
+        log(level, level.lower())
+    rows = rows_of(spectra("log", "show", tmp_path / TABLE, "--level", "warning", "--json"))
+    assert [row["event"] for row in rows] == ["warning", "error"]
+
+
+def test_show_prints_a_table_for_people(log: Log, tmp_path: Path) -> None:
+    """Without --json the columns worth a look are shown, markup in messages as it is."""
+    log("ERROR", "payment [bold]refused[/bold]")
+    output = spectra("log", "show", tmp_path / TABLE).stdout
+    assert "payment [bold]refused[/bold]" in output
+    assert "recorded_at" in output
+    assert "trace_id" not in output
+
+
+def test_show_says_where_there_is_no_table(tmp_path: Path) -> None:
+    """A missing table is an error that names the place."""
+    result = spectra("log", "show", tmp_path / "nothing")
+    assert isinstance(result.exception, TableNotFoundError)
+    assert str(tmp_path / "nothing") in str(result.exception)
+
+
+def test_show_refuses_a_table_that_is_no_log(tmp_path: Path) -> None:
+    """A Delta table without recorded_at is refused in words, not by the engine's SQL error."""
+    from deltalake import write_deltalake
+    from polars import DataFrame
+
+    write_deltalake(str(tmp_path / "prices"), DataFrame({"price": [1.5]}))
+    result = spectra("log", "show", tmp_path / "prices")
+    assert isinstance(result.exception, SpectraError)
+    assert "no column recorded_at" in str(result.exception)
+
+
+def test_a_storage_option_without_a_value_is_refused_without_repeating_it(tmp_path: Path) -> None:
+    """The message says what is wrong with the option, not the secret that it may hold."""
+    result = spectra("log", "show", tmp_path / TABLE, "--storage-option", "hunter2-secret")
+    assert isinstance(result.exception, ConfigurationError)
+    assert "KEY=VALUE" in str(result.exception)
+    assert "hunter2" not in str(result.exception)
+
+
+# -- tail ------------------------------------------------------------------------------------
+
+
+def test_following_gives_each_row_once(log: Log, tmp_path: Path) -> None:
+    """First the newest rows, then what has landed since, equal messages included."""
+    for message in ("a", "b", "c"):
+        log("INFO", message)
+    follower = Follower(open_lakehouse(), str(tmp_path / TABLE), limit=2, level=None)
+    assert [row["event"] for row in follower.new_rows()] == ["b", "c"]
+    assert follower.new_rows() == []
+    log("INFO", "c")
+    assert [row["event"] for row in follower.new_rows()] == ["c"]
+    assert follower.new_rows() == []
+
+
+def test_following_begins_before_the_table(log: Log, tmp_path: Path) -> None:
+    """A table that is not there yet has no rows, and then its first ones."""
+    follower = Follower(open_lakehouse(), str(tmp_path / TABLE), limit=5, level=None)
+    assert follower.new_rows() == []
+    log("INFO", "first")
+    assert [row["event"] for row in follower.new_rows()] == ["first"]
+
+
+def test_following_shows_rows_that_land_out_of_order(tmp_path: Path) -> None:
+    """A row recorded before the newest one, but committed after it, is shown."""
+    early = DeltaHandler(str(tmp_path / TABLE), journal_directory=str(tmp_path / "early"))
+    late = DeltaHandler(str(tmp_path / TABLE), journal_directory=str(tmp_path / "late"))
+    logger = logging.Logger("shop")
+    first = logger.makeRecord("shop", logging.INFO, __file__, 1, "recorded first", (), None)
+    second = logger.makeRecord("shop", logging.INFO, __file__, 2, "recorded second", (), None)
+    follower = Follower(open_lakehouse(), str(tmp_path / TABLE), limit=5, level=None)
+    late.handle(second)
+    assert late.flush(30)
+    assert [row["event"] for row in follower.new_rows()] == ["recorded second"]
+    early.handle(first)
+    assert early.flush(30)
+    assert [row["event"] for row in follower.new_rows()] == ["recorded first"]
+    early.close()
+    late.close()
+
+
+def test_tail_prints_rows_as_they_land_and_ends_quietly(log: Log, tmp_path: Path) -> None:
+    """The real command shows an old row, then a new one, and Ctrl-C ends it with code 0."""
+    log("INFO", "before")
+    command = ["log", "tail", str(tmp_path / TABLE), "--interval-seconds", "0.1", "--json"]
+    tail = subprocess.Popen(
+        [sys.executable, "-m", "spectra_stage", *command],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=Path(__file__).parent.parent,
+    )
+    assert tail.stdout is not None
+    assert json.loads(tail.stdout.readline())["event"] == "before"
+    log("INFO", "after")
+    assert json.loads(tail.stdout.readline())["event"] == "after"
+    tail.send_signal(signal.SIGINT)
+    assert tail.communicate(timeout=30) == ("", "")
+    assert tail.returncode == 0
+
+
+# -- stats and drain -------------------------------------------------------------------------
+
+LEAVE_RECORDS = """
+    logger.addHandler(DeltaHandler(table, flush_interval_seconds=3600))
+    for number in range(5):
+        logger.info("left %d", number)
+    os._exit(0)
+"""
+
+
+def test_stats_counts_rows_and_what_waits_in_the_journal(log: Log, tmp_path: Path) -> None:
+    """Rows by level come from the table, pending rows from a dead process's journal."""
+    log("INFO", "one")
+    log("ERROR", "two")
+    run_program(LEAVE_RECORDS, tmp_path / "other")
+    figures = json.loads(spectra("log", "stats", tmp_path / TABLE, "--json").stdout)
+    assert (figures["rows"], figures["rows_by_level"]) == (2, {"ERROR": 1, "INFO": 1})
+    waiting = json.loads(spectra("log", "stats", tmp_path / "other", "--json").stdout)
+    assert waiting["rows"] is None
+    assert [journal["pending_rows"] for journal in waiting["journals"]] == [5]
+    assert "pending_rows     5" in spectra("log", "stats", tmp_path / "other").stdout
+
+
+def test_drain_commits_what_a_dead_process_left(tmp_path: Path) -> None:
+    """Five records of a process that is gone land; draining again finds nothing."""
+    table = tmp_path / TABLE
+    run_program(LEAVE_RECORDS, table)
+    assert row_count(table) == 0
+    report = json.loads(spectra("log", "drain", table, "--json").stdout)
+    assert (report["rows"], report["batches"]) == (5, 1)
+    assert column(table) == [f"left {number}" for number in range(5)]
+    assert "0 rows in 0 commits" in spectra("log", "drain", table).stdout
+
+
+def test_drain_says_when_another_process_is_draining(log: Log, tmp_path: Path) -> None:
+    """Exit code 4 and a word on stderr, while the drain lock is held elsewhere."""
+    from spectra_logging.journal.batches import Batches
+    from spectra_logging.journal.folder import find_journals
+
+    log("INFO", "one")
+    (folder,) = find_journals(str(tmp_path / TABLE))
+    with Batches(folder).draining(30) as acquired:
+        assert acquired
+        result = spectra("log", "drain", tmp_path / TABLE)
+    assert result.exit_code == 4
+    assert "draining this journal" in result.stderr
+
+
+# -- the command as a whole ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "told"),
+    [
+        (["log", "show", "nowhere"], 1, "there is no Delta table"),
+        (["log", "show", ""], 2, "names no table"),
+        (["log", "show", "nowhere", "--engine", "abacus"], 2, "abacus"),
+        (["log", "show", "--limit", "0", "nowhere"], 2, "--limit"),
+        (["--version"], 0, "spectra-logging 0."),
+    ],
+)
+def test_exit_codes_and_messages(
+    arguments: list[str], code: int, told: str, tmp_path: Path
+) -> None:
+    """Errors are a line on stderr and a code, never a traceback."""
+    done = subprocess.run(
+        [sys.executable, "-m", "spectra_stage", *arguments],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == code
+    assert told in done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_without_its_extra_the_command_says_how_to_install_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Where typer is missing, the exit code is 3 and stderr names the extra."""
+    monkeypatch.setitem(sys.modules, "typer", None)
+    monkeypatch.delitem(sys.modules, "spectra_stage.cli.app")
+    assert entry.main() == 3
+    assert "spectra-logging[cli]" in capsys.readouterr().err
