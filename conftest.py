@@ -40,18 +40,23 @@ def enter_page(namespace: dict[str, Any]) -> None:
     environment.setenv("SPECTRA_JOURNAL_DIRECTORY", os.path.join(folder, "journals"))
     environment.chdir(folder)
     page.callback(structlog.reset_defaults)
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    page.callback(restore_logging, handlers, level)
+    page.callback(close_handlers, all_handlers())
+    page.callback(logging.getLogger().setLevel, logging.getLogger().level)
     namespace["_page"] = page
 
 
-def restore_logging(handlers: list[logging.Handler], level: int) -> None:
-    root = logging.getLogger()
-    for handler in [h for h in root.handlers if h not in handlers]:
-        root.removeHandler(handler)
-        handler.close()
-    root.setLevel(level)
+def all_handlers() -> dict[logging.Logger, list[logging.Handler]]:
+    loggers = [logging.getLogger(), *map(logging.getLogger, logging.root.manager.loggerDict)]
+    return {logger: logger.handlers[:] for logger in loggers}
+
+
+def close_handlers(kept: dict[logging.Logger, list[logging.Handler]]) -> None:
+    """Close what the page's blocks attached, while the page's folder is still there."""
+    for logger, handlers in all_handlers().items():
+        for handler in handlers:
+            if handler not in kept.get(logger, []):
+                logger.removeHandler(handler)
+                handler.close()
 
 
 def leave_page(namespace: dict[str, Any]) -> None:

@@ -35,7 +35,7 @@ def show_version(asked: bool) -> None:
 
 @app.callback()
 def spectra(
-    version: Annotated[  # noqa: ARG001 - its callback does it
+    version: Annotated[
         bool,
         typer.Option("--version", callback=show_version, is_eager=True, help="Show the version."),
     ] = False,
