@@ -11,7 +11,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from arro3.core import Table
+from arro3.core import RecordBatchReader
 from deltalake import DeltaTable, write_deltalake
 
 from spectra_logging.errors import (
@@ -52,7 +52,7 @@ class AmbiguousLakehouse(EmbeddedLakehouse):
     fails = True
 
     def _commit_rows(
-        self, delta: DeltaTable, table: str, rows: Table, transaction: Transaction
+        self, delta: DeltaTable, table: str, rows: RecordBatchReader, transaction: Transaction
     ) -> None:
         super()._commit_rows(delta, table, rows, transaction)
         if self.fails:

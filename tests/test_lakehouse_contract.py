@@ -217,6 +217,20 @@ class TestAppend:
         lakehouse.append(table, lines({"n": 1, "text": "a"}), SMALL, transaction=transaction(1))
         assert read_rows(table, "n") == [{"text": "a", "n": 1}]
 
+    def test_a_column_added_later_is_never_null_in_new_rows(
+        self, lakehouse: Lakehouse, table: str
+    ) -> None:
+        """The table has to allow nulls for its old rows; the spec still does not for new ones."""
+        lakehouse.ensure(table, SMALL)
+        wider = spec_of(("n", "long", False), ("text", "string", True), ("more", "long", False))
+        lakehouse.ensure(table, wider)
+        with pytest.raises(RowsRejectedError, match="more"):
+            lakehouse.append(table, lines({"n": 1}), wider, transaction=transaction(1))
+        lakehouse.append(table, lines({"n": 1, "more": 2}), wider, transaction=transaction(1))
+        assert read_rows(table, "n") == [{"n": 1, "text": None, "more": 2}]
+        assert DeltaTable(table).version() == 2
+        assert [column.nullable for column in lakehouse.schema(table)] == [False, True, True]
+
     def test_a_transaction_is_written_once(self, lakehouse: Lakehouse, table: str) -> None:
         """Replays of it and of older ones write nothing, also through another instance."""
         lakehouse.ensure(table, SMALL)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from collections.abc import Set as AbstractSet
 from typing import Any
 
 import msgspec
@@ -16,8 +15,8 @@ from spectra_logging.values import DoesNotFitError, to_column
 
 __all__ = [
     "arrow_schema",
-    "columns_of",
     "conform",
+    "in_order",
     "in_utc",
     "python_values",
     "read_rows",
@@ -172,9 +171,10 @@ def _cast(values: ChunkedArray, field: Field) -> ChunkedArray:
     return cast
 
 
-def columns_of(schema: Schema, names: AbstractSet[str]) -> Schema:
-    """The part of a schema with these names, in its own order."""
-    return Schema([field for field in _fields(schema) if field.name in names])
+def in_order(schema: Schema, names: Sequence[str]) -> Schema:
+    """A schema's fields in the order of these names, which may be more."""
+    known = set(schema.names)
+    return Schema([schema.field(name) for name in names if name in known])
 
 
 def _fields(schema: Schema) -> list[Field]:

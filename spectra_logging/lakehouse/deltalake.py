@@ -28,8 +28,8 @@ from spectra_logging.errors import (
 )
 from spectra_logging.lakehouse.arrow import (
     arrow_schema,
-    columns_of,
     conform,
+    in_order,
     in_utc,
     python_values,
     read_rows,
@@ -241,7 +241,8 @@ class EmbeddedLakehouse(Lakehouse):
         if missing_columns(table, delta.schema(), spec):
             self._converge(table, spec)
             delta = self._tables.current(table)
-        schema = columns_of(delta.schema().to_arrow(), {column.name for column in spec.columns})
+        # Nulls are as the spec has them: columns that were added later may hold some in the table.
+        schema = in_order(arrow_schema(spec.columns), delta.schema().to_arrow().names)
         # As a stream: while arro3 parses by itself it holds the GIL; delta-rs lets it go.
         self._commit_rows(delta, table, stream_rows(rows, schema), transaction)
         return Commit(version=delta.version())
