@@ -42,7 +42,7 @@ from spectra_logging.journal.state import (
 
 __all__ = ["Batch", "Batches", "Reject"]
 
-BATCH_BYTES = 32 << 20
+BATCH_BYTES = 16 << 20
 """About what one commit writes; a batch ends with the segment that reaches it."""
 
 
