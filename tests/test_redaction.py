@@ -465,7 +465,7 @@ class Collecting(logging.Handler):
 @pytest.fixture
 def two_handlers() -> tuple[logging.Logger, Collecting, Collecting]:
     """A logger with a filtered handler first, and one without a filter after it."""
-    logger = logging.Logger("shop")  # noqa: LOG001 - one for this test alone
+    logger = logging.Logger("shop")
     filtered, plain = Collecting(), Collecting()
     filtered.addFilter(RedactionFilter())
     logger.addHandler(filtered)

@@ -299,7 +299,7 @@ def test_a_batch_of_awkward_records_lands_whole(table: str) -> None:
     cyclic["me"] = cyclic
     mutable = {"n": 1}
     # Not one of the manager's, to which pytest adds a handler that does raise.
-    logger = logging.Logger("tests.awkward")  # noqa: LOG001
+    logger = logging.Logger("tests.awkward")
     handler = attach(logger, table)
     logger.info("first")
     logger.info("%d %d", 1)  # noqa: PLE1206

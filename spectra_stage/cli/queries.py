@@ -50,7 +50,7 @@ DELTALAKE = """\
 from deltalake import DeltaTable, QueryBuilder
 log = DeltaTable({table!r})
 rows = QueryBuilder().register("log", log).execute("{sql}").read_all()
-print(*rows.to_struct_array(), sep="\\n")"""
+print(*rows.to_struct_array().to_pylist(), sep="\\n")"""
 
 DUCKDB = """\
 import duckdb
