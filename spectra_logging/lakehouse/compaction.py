@@ -16,19 +16,19 @@ import time
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from arro3.core import RecordBatch, Schema, Table
 from arro3.io import read_parquet, write_parquet
 from deltalake import CommitProperties, DeltaTable, PostCommitHookProperties
-
-# The public DeltaStorageHandler is this one in pyarrow's clothes, and can't be had without it.
-from deltalake._internal import DeltaFileSystemHandler
 from deltalake.exceptions import CommitFailedError
 from deltalake.transaction import AddAction, RemoveAction
 
 from spectra_logging.errors import LakehouseError
 from spectra_logging.lakehouse.arrow import conform
+
+if TYPE_CHECKING:
+    from deltalake._internal import DeltaFileSystemHandler
 
 __all__ = ["DataFile", "Statistics", "compact", "files_to_merge", "merged_statistics"]
 
@@ -80,7 +80,7 @@ def compact(delta: DeltaTable, storage_options: Mapping[str, str]) -> int:
     files = files_to_merge(_data_files(delta))
     if not files:
         return 0
-    store = DeltaFileSystemHandler.from_table(delta._table, dict(storage_options))  # noqa: SLF001
+    store = _store(delta, storage_options)
     merged, row_count = _merged(store, files, delta.schema().to_arrow())
     now_milliseconds = time.time_ns() // 1_000_000
     added = AddAction(
@@ -119,6 +119,14 @@ def compact(delta: DeltaTable, storage_options: Mapping[str, str]) -> int:
         # The merged file stays, unused: a commit that took effect may be told as a failed one.
         return 0
     return len(files)
+
+
+def _store(delta: DeltaTable, storage_options: Mapping[str, str]) -> DeltaFileSystemHandler:
+    # The public DeltaStorageHandler is this one in pyarrow's clothes, and can't be had without it.
+    # Imported only now: if a later deltalake moves it, compaction fails and says so, not logging.
+    from deltalake._internal import DeltaFileSystemHandler
+
+    return DeltaFileSystemHandler.from_table(delta._table, dict(storage_options))  # noqa: SLF001
 
 
 def files_to_merge(files: Sequence[DataFile]) -> list[DataFile]:
