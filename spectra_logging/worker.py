@@ -46,12 +46,14 @@ class Worker:
         self._thread: threading.Thread | None = None
         self._start_lock = threading.Lock()
         self._woken = threading.Event()
-        self._stopping = False
+        # One a thread: a thread told to stop stays so, also when another has been started since.
+        self._stopping = threading.Event()
 
     @property
     def running(self) -> bool:
-        """Whether the thread is alive."""
-        return self._thread is not None and self._thread.is_alive()
+        """Whether the thread is alive and has not been told to stop."""
+        alive = self._thread is not None and self._thread.is_alive()
+        return alive and not self._stopping.is_set()
 
     def ensure_started(self) -> bool:
         """Start the thread unless it runs.
@@ -66,13 +68,15 @@ class Worker:
         try:
             if self.running:
                 return True
-            self._stopping = False
-            thread = threading.Thread(target=self._run, name=self._name, daemon=True)
+            stopping = threading.Event()
+            thread = threading.Thread(
+                target=self._run, args=(stopping,), name=self._name, daemon=True
+            )
             try:
                 thread.start()
             except RuntimeError:
                 return False
-            self._thread = thread
+            self._thread, self._stopping = thread, stopping
             return True
         finally:
             self._start_lock.release()
@@ -88,21 +92,21 @@ class Worker:
             Whether it has ended within the time-out; if not, it ends by itself later.
         """
         thread = self._thread
-        self._stopping = True
+        self._stopping.set()
         self._woken.set()
         if thread is None or thread is threading.current_thread():
             return True
         thread.join(max(0.0, timeout_seconds))
         return not thread.is_alive()
 
-    def _run(self) -> None:
+    def _run(self, stopping: threading.Event) -> None:
         ident = threading.get_ident()
         worker_idents.add(ident)
         try:
-            while not self._stopping:
+            while not stopping.is_set():
                 self._woken.clear()
                 delay_seconds = self._run_round()
-                if not self._stopping:
+                if not stopping.is_set():
                     self._woken.wait(delay_seconds)
         finally:
             worker_idents.discard(ident)

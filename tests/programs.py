@@ -30,7 +30,7 @@ def start_program(source: str, *arguments: str | Path) -> subprocess.Popen[str]:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env={**os.environ, "PYTHONWARNINGS": "default"},
+        env={**os.environ, "PYTHONWARNINGS": "default,ignore:This process:DeprecationWarning"},
         cwd=Path(__file__).parent.parent,
     )
 

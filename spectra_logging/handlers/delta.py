@@ -108,7 +108,7 @@ class DeltaHandler(logging.Handler):
             max_bytes=journal_max_bytes,
             when_full=when_full,
             block_timeout_seconds=block_timeout_seconds,
-            on_segment=self._have_it_drained,
+            on_segment=self.start,
         )
         self._writer = Writer(
             self._appender,
@@ -167,6 +167,16 @@ class DeltaHandler(logging.Handler):
         if record.levelno >= self._flush_level:
             self._writer.request_commit()
 
+    def start(self) -> None:
+        """Start the background thread now rather than with the first record.
+
+        For programs whose first record may come at interpreter exit, where Python 3.12 and later
+        start no threads: the record would wait in the journal for the next process. Without effect
+        where the thread runs, and in a forked child that may not use the engine.
+        """
+        if not self._append_only:
+            self._writer.ensure_started()
+
     def flush(self, timeout_seconds: float | None = None) -> bool:  # type: ignore[override]
         """Wait until every record emitted so far is in the table.
 
@@ -180,6 +190,8 @@ class DeltaHandler(logging.Handler):
             Whether they are. If not, they are journalled still.
         """
         position = self._appender.position()
+        if not self._appender.is_settled(position):
+            self.start()
         if timeout_seconds is None:
             alone = self._append_only or not self._writer.running
             timeout_seconds = 0.0 if alone else self._shutdown_timeout_seconds
@@ -223,10 +235,6 @@ class DeltaHandler(logging.Handler):
             last_error=self._writer.last_error,
             last_commit=self._writer.last_commit,
         )
-
-    def _have_it_drained(self) -> None:
-        if not self._append_only:
-            self._writer.ensure_started()
 
     def _after_fork_in_child(self) -> None:
         self._begin()

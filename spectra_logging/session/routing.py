@@ -53,7 +53,11 @@ def connect(execution_id: str, table: str) -> str | None:
     logger.disabled = False
     if logger.level == logging.NOTSET:
         logger.setLevel(logging.INFO)
-    if any(_configured_handlers(logger)):
+    configured = list(_configured_handlers(logger))
+    if configured:
+        # The session's only row may be the one that its end leaves, at interpreter exit.
+        for handler in configured:
+            handler.start()
         disconnect(execution_id)
     else:
         try:
@@ -74,6 +78,7 @@ def _attach(logger: logging.Logger, execution_id: str, table: str) -> None:
         own.execution_ids.add(execution_id)
         if own.handler not in logger.handlers:
             logger.addHandler(own.handler)
+    own.handler.start()
 
 
 def disconnect(execution_id: str) -> None:
