@@ -50,10 +50,14 @@ class Worker:
         self._stopping = threading.Event()
 
     @property
+    def alive(self) -> bool:
+        """Whether the thread has not ended, told to or not."""
+        return self._thread is not None and self._thread.is_alive()
+
+    @property
     def running(self) -> bool:
         """Whether the thread is alive and has not been told to stop."""
-        alive = self._thread is not None and self._thread.is_alive()
-        return alive and not self._stopping.is_set()
+        return self.alive and not self._stopping.is_set()
 
     def ensure_started(self) -> bool:
         """Start the thread unless it runs.

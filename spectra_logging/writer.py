@@ -52,6 +52,8 @@ class Writer:
 
     def _begin(self) -> None:
         self._changed = threading.Condition()
+        lock = getattr(logging, "_lock", None)
+        self._logging_lock = threading.Condition(lock) if lock is not None else None
         self._waiting = 0
         self._urgent = False
         self._draining = False
@@ -103,11 +105,10 @@ class Writer:
                 left = deadline - time.monotonic()
                 if left <= 0:
                     return False
-                with self._changed:
-                    self._changed.wait(min(left, POLL_SECONDS))
-            with self._changed:
-                # The figures are renewed a moment after the commit.
-                self._changed.wait_for(lambda: not self._draining, deadline - time.monotonic())
+                self._pause(min(left, POLL_SECONDS))
+            # The figures are renewed a moment after the commit.
+            while self._draining and time.monotonic() < deadline:
+                self._pause(POLL_SECONDS)
             return True
         finally:
             with self._changed:
@@ -115,7 +116,28 @@ class Writer:
 
     def stop(self, timeout_seconds: float) -> bool:
         """End the thread; ``False`` when it is still in a commit after that time."""
-        return self._worker.stop(timeout_seconds)
+        deadline = time.monotonic() + timeout_seconds
+        self._worker.stop(min(timeout_seconds, POLL_SECONDS))
+        while self._worker.alive and (left := deadline - time.monotonic()) > 0:
+            self._pause(min(left, POLL_SECONDS))
+        return not self._worker.alive
+
+    def _pause(self, seconds: float) -> None:
+        """Wait for the worker a little, without anything that it may be waiting for.
+
+        ``logging.config.dictConfig`` holds logging's module lock while it closes handlers, and a
+        library that the worker loads or calls may want it: delta-rs's package does when it is
+        imported. A condition lets go of its lock while it waits, however often it is held.
+        """
+        if self._logging_lock is not None:
+            try:
+                self._logging_lock.wait(seconds)
+            except RuntimeError:
+                pass  # this thread doesn't hold it
+            else:
+                return
+        with self._changed:
+            self._changed.wait(seconds)
 
     # -- on the thread -----------------------------------------------------------------------
 

@@ -119,3 +119,29 @@ def test_a_record_logged_after_the_handlers_were_closed_is_kept(tmp_path: Path) 
     assert "Traceback" not in done.stderr
     drain_journals(str(table))
     assert column(table) == ["early", "late"]
+
+
+def test_reconfiguring_before_the_engine_is_loaded_does_not_wait_in_vain(tmp_path: Path) -> None:
+    """The engine's package asks for logging's lock when it is imported, and dictConfig holds it.
+
+    Waited for in vain, the record would be told on stderr as one that is not in the table yet.
+    """
+    table = tmp_path / "events"
+    done = run_program(
+        """
+        import logging.config
+        config = {
+            "version": 1,
+            "disable_existing_loggers": False,
+            "handlers": {"delta": {"class": "spectra_logging.DeltaHandler", "table": table}},
+            "root": {"level": "INFO", "handlers": ["delta"]},
+        }
+        logging.config.dictConfig(config)
+        logger.info("first")
+        logging.config.dictConfig(config)
+        logger.info("second")
+        """,
+        table,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert column(table) == ["first", "second"]
