@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from spectra_logging.lakehouse.compaction import (
     FILES_A_TIER,
     FULL_FILE_BYTES,
+    FULL_FILE_ROWS,
     DataFile,
     Statistics,
     files_to_merge,
@@ -48,6 +49,21 @@ def test_a_merge_that_fills_the_next_size_takes_it_along() -> None:
     """Seven of a size and what becomes the eighth are merged in one go, not in two."""
     everything = files(*[500_000] * 7, *[100_000] * 8)
     assert files_to_merge(everything) == everything
+
+
+def test_a_merged_file_holds_no_more_rows_than_memory_can_spare() -> None:
+    """However well they compress: merging takes memory by the row."""
+    files = [
+        DataFile(
+            path=f"part-{n:02}",
+            size_bytes=1000,
+            statistics=Statistics(row_count=FULL_FILE_ROWS // 8),
+        )
+        for n in range(20)
+    ]
+    assert files_to_merge(files) == files[:8]
+    full = DataFile(path="full", size_bytes=1000, statistics=Statistics(row_count=FULL_FILE_ROWS))
+    assert files_to_merge([full] * 20) == []
 
 
 @given(st.lists(st.integers(1, 2 * FULL_FILE_BYTES), max_size=60))

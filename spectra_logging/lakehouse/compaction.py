@@ -35,6 +35,9 @@ __all__ = ["DataFile", "Statistics", "compact", "files_to_merge", "merged_statis
 FULL_FILE_BYTES = 16 << 20
 """A merged file holds no more than this, since merging takes about eight times as much memory."""
 
+FULL_FILE_ROWS = 250_000
+"""Nor more rows than this: log lines repeat themselves, and a small file may hold a great many."""
+
 FILES_A_TIER = 8
 """So many files of about one size are merged into one of the next, which is eight times as large.
 
@@ -133,7 +136,7 @@ def files_to_merge(files: Sequence[DataFile]) -> list[DataFile]:
     """The files to merge into one now, oldest first; none while there are few of any size."""
     tiers: dict[int, list[DataFile]] = {}
     for file in files:
-        if file.size_bytes < FULL_FILE_BYTES // 2:
+        if _fullness(file) < 0.5:
             tiers.setdefault(_tier(file.size_bytes), []).append(file)
     chosen: list[DataFile] = []
     for _, tier in sorted(tiers.items()):
@@ -143,13 +146,19 @@ def files_to_merge(files: Sequence[DataFile]) -> list[DataFile]:
         elif chosen:
             break
     chosen.sort(key=lambda file: (file.modified_at_milliseconds, file.path))
-    total_bytes = 0
+    fullness = 0.0
     for count, file in enumerate(chosen):
-        total_bytes += file.size_bytes
-        if total_bytes > FULL_FILE_BYTES:
+        fullness += _fullness(file)
+        if fullness > 1.0:
             chosen = chosen[:count]
             break
     return chosen if len(chosen) > 1 else []
+
+
+def _fullness(file: DataFile) -> float:
+    """What part of a full file it is, by bytes or by rows."""
+    rows = file.statistics.row_count or 0
+    return max(file.size_bytes / FULL_FILE_BYTES, rows / FULL_FILE_ROWS)
 
 
 def _tier(size_bytes: int) -> int:
