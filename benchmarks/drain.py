@@ -93,7 +93,7 @@ def write_ready_arrow(journals: str, table: str, rows: int) -> dict[str, float]:
             write_deltalake(f"{table}-arrow", data, mode="append")
             seconds += time.perf_counter() - start
             written += data.num_rows
-            batches.note_committed(batch, [], "benchmark")
+            batches.note_committed(batch, [])
     assert written == rows
     return {"seconds": seconds}
 

@@ -59,7 +59,6 @@ class Drainer:
         spec: The rows' spec.
         open_engine: Gives the engine; called at the first drain, so that a process which never
             drains never loads one.
-        owner: Token under which this process appends, if it does.
     """
 
     def __init__(
@@ -68,13 +67,11 @@ class Drainer:
         table: str,
         spec: TableSpec,
         open_engine: Callable[[], Lakehouse],
-        owner: str = "",
     ) -> None:
         self._batches = Batches(directory)
         self._table = table
         self._spec = spec
         self._open_engine = open_engine
-        self._owner = owner
         self._lakehouse: Lakehouse | None = None
         self._newest_in_table: int | None = None
         self._ensured = False
@@ -150,7 +147,7 @@ class Drainer:
                 rows, unreadable = split_unreadable(rows, self._spec)
                 rejected = [Reject(line, reason) for line, reason in unreadable]
                 commit = self._append(lakehouse, rows, transaction) if rows else None
-        self._batches.note_committed(batch, rejected, self._owner)
+        self._batches.note_committed(batch, rejected)
         row_count = batch.row_count - len(rejected)
         last_commit = None
         if commit is not None:

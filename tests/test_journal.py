@@ -50,7 +50,7 @@ def drain(directory: Path, commit: Callable[[Batch], None] = lambda _: None) -> 
         while batch := batches.next_batch():
             commit(batch)
             got += numbers(batch.rows)
-            batches.note_committed(batch, [], "test")
+            batches.note_committed(batch, [])
         batches.remove_leavings()
     return got
 
@@ -99,7 +99,7 @@ def test_a_sealed_batch_is_the_same_batch_for_the_next_drainer(tmp_path: Path) -
         assert first is not None
         assert second is not None
         assert (second.number, second.rows, second.recovered) == (first.number, first.rows, True)
-        again.note_committed(second, [], "test")
+        again.note_committed(second, [])
     assert drain(tmp_path) == [1]
 
 
@@ -183,7 +183,7 @@ def test_drop_oldest_spares_the_batch_in_flight(tmp_path: Path) -> None:
         recovered = Batches(tmp_path).next_batch()
         assert recovered is not None
         assert recovered.rows == batch.rows
-        batches.note_committed(batch, [], "test")
+        batches.note_committed(batch, [])
     later = drain(tmp_path)
     assert len(set(later)) == len(later)
     assert not set(later) & set(numbers(batch.rows))
@@ -286,7 +286,7 @@ def test_rejected_rows_are_quarantined_and_counted(tmp_path: Path) -> None:
         assert batch is not None
         bad = batch.rows.splitlines()[1]
         for _ in range(2):
-            batches.note_committed(batch, [Reject(bad, "no number")], "test")
+            batches.note_committed(batch, [Reject(bad, "no number")])
     figures = appender.figures()
     assert (figures.written, figures.quarantined, figures.pending) == (2, 1, 0)
     kept = (tmp_path / "quarantine" / "batch-00000001.ndjson").read_bytes().splitlines()

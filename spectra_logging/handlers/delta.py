@@ -117,7 +117,6 @@ class DeltaHandler(logging.Handler):
                 self.table,
                 self.spec,
                 lambda: lakehouse.open_lakehouse(engine, storage_options=options),
-                self._appender.owner,
             ),
             StateFile(self._directory),
             flush_interval_seconds=flush_interval_seconds,

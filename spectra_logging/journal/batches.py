@@ -152,13 +152,12 @@ class Batches:
             seal_lock.release()
         return self._batch(state, pieces, recovered=False)
 
-    def note_committed(self, batch: Batch, rejected: Sequence[Reject], drainer: str) -> None:
+    def note_committed(self, batch: Batch, rejected: Sequence[Reject]) -> None:
         """Book a batch as done and remove the segments of processes that are gone.
 
         Args:
             batch: What is in the table now.
             rejected: Those of its rows that the table could not take.
-            drainer: Owner token of the process that drained.
         """
         self._quarantine(batch, rejected)
         state = self.state()
@@ -175,8 +174,6 @@ class Batches:
         state.segments = {name: done for name, done in state.segments.items() if name in names}
         state.sealed = None
         state.committed_batch = batch.number
-        state.committed_at = time.time()
-        state.drainer = drainer
         self._state_file.save(state)
         self._remove_drained(state, [name for name in taken if name])
 

@@ -40,11 +40,6 @@ class SegmentName:
     def __str__(self) -> str:
         return f"{self.owner}-{self.sequence:06d}{EXTENSION}"
 
-    @property
-    def owner_file(self) -> str:
-        """Name of the lock its owner holds."""
-        return f"{self.owner}.owner"
-
     @classmethod
     def parse(cls, name: str) -> SegmentName | None:
         """The parts of a file's name; ``None`` when it is no segment."""

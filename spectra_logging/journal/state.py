@@ -81,16 +81,12 @@ class JournalState(msgspec.Struct, kw_only=True):
     Args:
         application_id: Application id of the journal's Delta transactions.
         committed_batch: Number of the newest batch known to be in the table; 0 for none.
-        committed_at: When that was noted, in seconds since the epoch.
-        drainer: Owner token of the process that committed it.
         sealed: The batch in flight, if there is one.
         segments: Segment name → progress, for segments that still exist.
     """
 
     application_id: str
     committed_batch: int = 0
-    committed_at: float = 0.0
-    drainer: str = ""
     sealed: SealedBatch | None = None
     segments: dict[str, SegmentProgress] = msgspec.field(default_factory=dict)
 
