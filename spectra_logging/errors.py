@@ -9,6 +9,8 @@
     ├── StageFailedError                    a pipeline stage ended as failed
     └── LakehouseError                      an engine could not do what it was asked
         ├── TableNotFoundError              there is no Delta table at that place
+        ├── TableForbiddenError             the store denies access to it
+        ├── TableUnreadableError            its log or data are damaged, or of a newer kind
         ├── SchemaConflictError             the table's columns contradict its spec
         ├── RowsRejectedError               some rows can't be read as the table's columns
         └── TableUnavailableError           the store or its log can't be reached; worth a retry
@@ -30,8 +32,10 @@ __all__ = [
     "SpectraError",
     "SpectraWarning",
     "StageFailedError",
+    "TableForbiddenError",
     "TableNotFoundError",
     "TableUnavailableError",
+    "TableUnreadableError",
     "VariableNotFoundError",
 ]
 
@@ -74,6 +78,14 @@ class LakehouseError(SpectraError):
 
 class TableNotFoundError(LakehouseError):
     """There is no Delta table at the place named."""
+
+
+class TableForbiddenError(LakehouseError):
+    """The table's store denies access; it may hold a table or not."""
+
+
+class TableUnreadableError(LakehouseError):
+    """There is a table whose log or data can't be read: damaged, or of features unknown here."""
 
 
 class SchemaConflictError(LakehouseError):

@@ -56,6 +56,7 @@ class TestWithoutATable:
         """Reading from and appending to a missing table names the table that is missing."""
         for use in (
             lambda: lakehouse.schema(table),
+            lambda: lakehouse.version(table),
             lambda: lakehouse.append(table, lines(), SMALL, transaction=transaction(1)),
             lambda: lakehouse.transaction_version(table, "journal-1"),
             lambda: lakehouse.query("SELECT 1 FROM t", {"t": table}),
@@ -179,6 +180,22 @@ class TestEnsure:
             "own2",
             "text",
         ]
+
+
+class TestPlan:
+    def test_says_what_ensure_would_do_and_does_nothing(
+        self, lakehouse: Lakehouse, table: str
+    ) -> None:
+        """For a missing table, a missing column, nothing missing, and a conflict."""
+        wider = spec_of(("n", "long", False), ("text", "string", True), ("more", "date", True))
+        assert lakehouse.plan(table, SMALL) == TableChange(created=True)
+        assert not lakehouse.exists(table)
+        lakehouse.ensure(table, SMALL)
+        assert not lakehouse.plan(table, SMALL)
+        assert lakehouse.plan(table, wider) == TableChange(added_columns=("more",))
+        assert lakehouse.version(table) == 0
+        with pytest.raises(SchemaConflictError, match="column n is long there, not string"):
+            lakehouse.plan(table, spec_of(("n", "string", False)))
 
 
 class TestAppend:
@@ -450,6 +467,19 @@ class TestWrite:
 
 
 class TestQuery:
+    def test_a_version_can_be_pinned(self, lakehouse: Lakehouse, table: str) -> None:
+        """Rows committed after the version asked for are not read; a table not named is newest."""
+        lakehouse.ensure(table, SMALL)
+        first = lakehouse.append(table, lines({"n": 1}), SMALL, transaction=transaction(1))
+        lakehouse.append(table, lines({"n": 2}), SMALL, transaction=transaction(2))
+        assert lakehouse.version(table) == first.version + 1
+        result = lakehouse.query(
+            "SELECT (SELECT count(*) FROM old), (SELECT count(*) FROM new)",
+            {"old": table, "new": table},
+            versions={"old": first.version},
+        )
+        assert result.rows == ((1, 2),)
+
     def test_tables_go_by_the_names_given(
         self, lakehouse: Lakehouse, table: str, tmp_path: Path
     ) -> None:

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from spectra_logging.lakehouse.schemas import missing_columns
 from spectra_logging.tables import Column, TableSpec
 
 __all__ = [
@@ -118,6 +119,25 @@ class Lakehouse(abc.ABC):
         """
 
     @abc.abstractmethod
+    def version(self, table: str) -> int:
+        """The table's newest version.
+
+        Raises:
+            TableNotFoundError: There is no table.
+        """
+
+    def plan(self, table: str, spec: TableSpec) -> TableChange:
+        """What :meth:`ensure` would do now; changes nothing.
+
+        Raises:
+            SchemaConflictError: As :meth:`ensure` would.
+        """
+        if not self.exists(table):
+            return TableChange(created=True)
+        missing = missing_columns(table, self.schema(table), spec)
+        return TableChange(added_columns=tuple(column.name for column in missing))
+
+    @abc.abstractmethod
     def ensure(self, table: str, spec: TableSpec) -> TableChange:
         """Make the table fit the spec: create it, or add the columns that are missing.
 
@@ -175,12 +195,15 @@ class Lakehouse(abc.ABC):
         """
 
     @abc.abstractmethod
-    def query(self, sql: str, tables: Mapping[str, str]) -> QueryResult:
+    def query(
+        self, sql: str, tables: Mapping[str, str], *, versions: Mapping[str, int] | None = None
+    ) -> QueryResult:
         """Run one SQL statement.
 
         Args:
             sql: The statement; it calls each table by its key in ``tables``.
             tables: Name in the statement → the table's place.
+            versions: Name in the statement → the version to read; the newest of those not named.
         """
 
     @abc.abstractmethod

@@ -46,8 +46,9 @@ from spectra_logging.lakehouse.base import (
     UpkeepReport,
 )
 from spectra_logging.lakehouse.compaction import compact
+from spectra_logging.lakehouse.delta_schema import columns_of, delta_field
 from spectra_logging.lakehouse.opened import OpenTables
-from spectra_logging.lakehouse.schemas import delta_field, missing_columns, type_name
+from spectra_logging.lakehouse.schemas import missing_columns
 from spectra_logging.lakehouse.translation import translated
 from spectra_logging.tables import Column, TableSpec
 
@@ -105,15 +106,11 @@ class EmbeddedLakehouse(Lakehouse):
 
     def schema(self, table: str) -> tuple[Column, ...]:
         """The table's columns, in order, with their comments."""
-        return tuple(
-            Column(
-                name=field.name,
-                type=type_name(field.type),
-                nullable=field.nullable,
-                comment=str(field.metadata.get("comment", "")),
-            )
-            for field in self._tables.current(table).schema().fields
-        )
+        return columns_of(self._tables.current(table).schema())
+
+    def version(self, table: str) -> int:
+        """The table's newest version."""
+        return self._tables.current(table).version()
 
     def ensure(self, table: str, spec: TableSpec) -> TableChange:
         """Create the table with the spec's properties and comments, or add what it lacks."""
@@ -151,12 +148,15 @@ class EmbeddedLakehouse(Lakehouse):
             rows = _as_arrow(table, data, spec)
         return self._until_committed(lambda: self._write_once(table, rows, spec, mode))
 
-    def query(self, sql: str, tables: Mapping[str, str]) -> QueryResult:
+    def query(
+        self, sql: str, tables: Mapping[str, str], *, versions: Mapping[str, int] | None = None
+    ) -> QueryResult:
         """Run one SQL statement in DataFusion, whose names of columns heed their case."""
         builder = QueryBuilder()
         for name, table in tables.items():
+            delta = self._at_version(table, (versions or {}).get(name))
             # Quoted, else it would be taken apart at dots and put in lower case.
-            builder.register('"' + name.replace('"', '""') + '"', self._tables.current(table))
+            builder.register('"' + name.replace('"', '""') + '"', delta)
         with translated(", ".join(tables.values()) or "the query"):
             result = builder.execute(sql).read_all()
             columns = [python_values(result.column(name)) for name in result.column_names]
@@ -181,6 +181,13 @@ class EmbeddedLakehouse(Lakehouse):
         self._upkept_versions[table] = self._tables.current(table).version()
         return UpkeepReport(compacted_files=compacted, checkpointed=True, vacuumed_files=vacuumed)
 
+    def _at_version(self, table: str, version: int | None) -> DeltaTable:
+        current = self._tables.current(table)
+        if version is None or version == current.version():
+            return current
+        with translated(table):
+            return DeltaTable(table, version=version, storage_options=self._storage_options)
+
     def _clean_up(self, table: str, delta: DeltaTable) -> int:
         """Remove what has expired by the table's own retention; returns how many data files."""
         now = time.monotonic()
@@ -204,7 +211,7 @@ class EmbeddedLakehouse(Lakehouse):
                     raise
                 return self._converge(table, spec)
             return TableChange(created=True)
-        missing = missing_columns(table, delta.schema(), spec)
+        missing = missing_columns(table, columns_of(delta.schema()), spec)
         if missing:
             with self._changing(table):
                 delta.alter.add_columns(
@@ -238,7 +245,7 @@ class EmbeddedLakehouse(Lakehouse):
             # Rows that the table can't take are to be told of in a replay too.
             read_rows(rows, arrow_schema(spec.columns))
             return Commit(version=delta.version(), replayed=True)
-        if missing_columns(table, delta.schema(), spec):
+        if missing_columns(table, columns_of(delta.schema()), spec):
             self._converge(table, spec)
             delta = self._tables.current(table)
         # Nulls are as the spec has them: columns that were added later may hold some in the table.
