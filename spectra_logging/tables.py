@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from spectra_logging._version import __version__
 from spectra_logging.errors import ConfigurationError
@@ -41,7 +41,13 @@ class Column:
         comment: One line for the data dictionary and the table's metadata.
         default: What a log record without this field gets in a column that is never null, or a
             function that gives it.
+        minimum: The least value that is valid.
+        maximum: The greatest.
+        allowed_values: The only values that are valid.
+        pattern: A regular expression that a valid text matches whole.
+        json: ``object`` or ``array`` when a valid text is one as JSON, ``any`` for any JSON.
 
+    The last five say what validation expects; nothing keeps other values from being written.
     """
 
     name: str
@@ -49,6 +55,11 @@ class Column:
     nullable: bool = True
     comment: str = ""
     default: Default = None
+    minimum: float | None = None
+    maximum: float | None = None
+    allowed_values: tuple[str, ...] = ()
+    pattern: str | None = None
+    json: Literal["object", "array", "any"] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,12 +128,12 @@ entries of a table that is committed to every five seconds, and each commit list
 """
 
 
-def _required(name: str, type: str, comment: str, default: Default = None) -> Column:
-    return Column(name=name, type=type, nullable=False, comment=comment, default=default)
+def _required(name: str, type: str, comment: str, default: Default = None, **valid: Any) -> Column:
+    return Column(name=name, type=type, nullable=False, comment=comment, default=default, **valid)
 
 
-def _optional(name: str, type: str, comment: str) -> Column:
-    return Column(name=name, type=type, comment=comment)
+def _optional(name: str, type: str, comment: str, **valid: Any) -> Column:
+    return Column(name=name, type=type, comment=comment, **valid)
 
 
 EVENT_LOG = TableSpec(
@@ -147,7 +158,9 @@ EVENT_LOG = TableSpec(
         _optional("host", "string", "The machine's name."),
         _optional("trace_id", "string", "OpenTelemetry's trace id, 32 hex digits."),
         _optional("span_id", "string", "OpenTelemetry's span id, 16 hex digits."),
-        _optional("context", "string", "Every other field of the record, one JSON object."),
+        _optional(
+            "context", "string", "Every other field of the record, one JSON object.", json="object"
+        ),
     ),
 )
 """``log.events``: ordinary log lines."""
@@ -176,21 +189,40 @@ ACTIVITY_LOG = TableSpec(
         _required("workspace_id", "string", "Fabric workspace, or local.", "local"),
         _required("lakehouse_id", "string", "Fabric lakehouse, or local.", "local"),
         _required("lakehouse_name", "string", "The lakehouse's name, or local.", "local"),
-        _required("execution_mode", "string", "interactive, pipeline or local.", "local"),
-        _required("status", "string", "Success or Failed.", "Success"),
+        _required(
+            "execution_mode",
+            "string",
+            "interactive, pipeline or local.",
+            "local",
+            allowed_values=("interactive", "pipeline", "local"),
+        ),
+        _required(
+            "status",
+            "string",
+            "Success or Failed.",
+            "Success",
+            allowed_values=("Success", "Failed"),
+        ),
         _optional("error_type", "string", "Class of the error."),
         _optional("error_message", "string", "The error in words."),
         _optional("capabilities", "string", "What the run established, comma-separated, in order."),
-        _required("duration_seconds", "double", "Seconds from start_time to end_time.", 0.0),
-        _optional("error_summary", "string", "Errors by category, code and type: a JSON object."),
-        _optional("parameters", "string", "The run's parameters: a JSON object."),
+        _required(
+            "duration_seconds", "double", "Seconds from start_time to end_time.", 0.0, minimum=0
+        ),
+        _optional(
+            "error_summary",
+            "string",
+            "Errors by category, code and type: a JSON object.",
+            json="object",
+        ),
+        _optional("parameters", "string", "The run's parameters: a JSON object.", json="object"),
         _optional("entity_name", "string", "The entity an activity was about."),
         _optional("target_table", "string", "The table it wrote."),
         _optional("key_column", "string", "That table's key."),
         _optional("project_key", "string", "The source's project."),
-        _optional("row_count", "long", "Rows written."),
-        _optional("field_count", "long", "Fields a row."),
-        _optional("metadata", "string", "Every other field, one JSON object."),
+        _optional("row_count", "long", "Rows written.", minimum=0),
+        _optional("field_count", "long", "Fields a row.", minimum=0),
+        _optional("metadata", "string", "Every other field, one JSON object.", json="object"),
         _required("start_time", "timestamp", "When the run or activity began."),
         _required("end_time", "timestamp", "When it ended."),
         _required("recorded_at", "timestamp", "When the log call was made."),
