@@ -474,7 +474,7 @@ class TestQuery:
         lakehouse.append(table, lines({"n": 2}), SMALL, transaction=transaction(2))
         assert lakehouse.version(table) == first.version + 1
         result = lakehouse.query(
-            "SELECT (SELECT count(*) FROM old), (SELECT count(*) FROM new)",
+            "SELECT (SELECT count(*) FROM old) AS o, (SELECT count(*) FROM new) AS n",
             {"old": table, "new": table},
             versions={"old": first.version},
         )
