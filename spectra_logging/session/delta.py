@@ -19,6 +19,13 @@ class DeltaTables:
     def __init__(self) -> None:
         self._lakehouse: Lakehouse | None = None
 
+    @property
+    def lakehouse(self) -> Lakehouse:
+        """The engine that the session's tables go through."""
+        if self._lakehouse is None:
+            self._lakehouse = open_lakehouse()
+        return self._lakehouse
+
     def write(self, df: ArrowStream, table_name: str, path: str, mode: str = "overwrite") -> int:
         """Write a data frame as a Delta table, then register it.
 
@@ -34,7 +41,7 @@ class DeltaTables:
         Raises:
             LakehouseError: The table could not be written.
         """
-        version = self._open().write(resolve_table(path), df, mode=mode)
+        version = self.lakehouse.write(resolve_table(path), df, mode=mode)
         self.register(table_name, path)
         return version
 
@@ -46,12 +53,7 @@ class DeltaTables:
             found by its path.
         """
         try:
-            return self._open().register(resolve_table(path), table_name)
+            return self.lakehouse.register(resolve_table(path), table_name)
         except Exception as error:  # noqa: BLE001 - registration never fails a stage
             _logger.warning("table %s at %s could not be registered: %s", table_name, path, error)
             return False
-
-    def _open(self) -> Lakehouse:
-        if self._lakehouse is None:
-            self._lakehouse = open_lakehouse()
-        return self._lakehouse
