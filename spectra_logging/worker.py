@@ -11,10 +11,14 @@ import logging
 import os
 import sys
 import threading
+import time
 import weakref
 from collections.abc import Callable
 
-__all__ = ["Worker", "log_from_worker", "worker_idents"]
+__all__ = ["POLL_SECONDS", "Signal", "Worker", "log_from_worker", "worker_idents"]
+
+POLL_SECONDS = 0.02
+"""How soon those who wait for a worker look again."""
 
 worker_idents: set[int | None] = set()
 """The idents of the worker threads that run.
@@ -100,7 +104,11 @@ class Worker:
         self._woken.set()
         if thread is None or thread is threading.current_thread():
             return True
-        thread.join(max(0.0, timeout_seconds))
+        deadline = time.monotonic() + timeout_seconds
+        thread.join(max(0.0, min(timeout_seconds, POLL_SECONDS)))
+        pause = Signal()
+        while thread.is_alive() and (left := deadline - time.monotonic()) > 0:
+            pause.wait(min(left, POLL_SECONDS))
         return not thread.is_alive()
 
     def _run(self, stopping: threading.Event) -> None:
@@ -124,6 +132,43 @@ class Worker:
         except BaseException:  # noqa: BLE001 - Rust panics derive from BaseException
             log_from_worker(logging.ERROR, f"{self._name}: a round failed", exc_info=True)
         return 1.0
+
+
+class Signal:
+    """Tells those who wait for a worker that it got on.
+
+    Attributes:
+        lock: Guards what the waiters and the worker share, if they need a lock.
+    """
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self._changed = threading.Condition(self.lock)
+        lock = getattr(logging, "_lock", None)
+        self._logging_lock = threading.Condition(lock) if lock is not None else None
+
+    def notify(self) -> None:
+        """Wake those who wait."""
+        with self._changed:
+            self._changed.notify_all()
+
+    def wait(self, seconds: float) -> None:
+        """Wait a little, holding nothing that the worker may be waiting for.
+
+        ``logging.config.dictConfig`` holds logging's module lock while it closes handlers, and a
+        library that the worker loads or calls may want it: delta-rs's package and requests do when
+        they are imported. A condition lets go of its lock while it waits, however often it is held.
+        Where that lock is let go the notice is not heard, so wait in small steps.
+        """
+        if self._logging_lock is not None:
+            try:
+                self._logging_lock.wait(seconds)
+            except RuntimeError:
+                pass  # this thread doesn't hold it
+            else:
+                return
+        with self._changed:
+            self._changed.wait(seconds)
 
 
 def log_from_worker(level: int, message: str, *, exc_info: bool = False) -> None:

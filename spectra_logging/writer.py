@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import threading
 import time
 
 from spectra_logging.drain import Drainer
@@ -11,14 +10,12 @@ from spectra_logging.errors import SpectraError
 from spectra_logging.journal.appender import Appender, Position
 from spectra_logging.journal.state import StateFile
 from spectra_logging.stats import CommitFigures
-from spectra_logging.worker import Worker, log_from_worker
+from spectra_logging.worker import POLL_SECONDS, Signal, Worker, log_from_worker
 
 __all__ = ["Writer"]
 
 FIRST_RETRY_SECONDS = 0.5
 LAST_RETRY_SECONDS = 60.0
-POLL_SECONDS = 0.02
-"""How soon to look again when another process is draining and somebody waits for it."""
 
 
 class Writer:
@@ -51,9 +48,7 @@ class Writer:
         self._begin()
 
     def _begin(self) -> None:
-        self._changed = threading.Condition()
-        lock = getattr(logging, "_lock", None)
-        self._logging_lock = threading.Condition(lock) if lock is not None else None
+        self._changed = Signal()
         self._waiting = 0
         self._urgent = False
         self._draining = False
@@ -95,7 +90,7 @@ class Writer:
             Whether that has happened within the time-out.
         """
         deadline = time.monotonic() + timeout_seconds
-        with self._changed:
+        with self._changed.lock:
             self._waiting += 1
         try:
             if self._worker.running:
@@ -105,39 +100,18 @@ class Writer:
                 left = deadline - time.monotonic()
                 if left <= 0:
                     return False
-                self._pause(min(left, POLL_SECONDS))
+                self._changed.wait(min(left, POLL_SECONDS))
             # The figures are renewed a moment after the commit.
             while self._draining and time.monotonic() < deadline:
-                self._pause(POLL_SECONDS)
+                self._changed.wait(POLL_SECONDS)
             return True
         finally:
-            with self._changed:
+            with self._changed.lock:
                 self._waiting -= 1
 
     def stop(self, timeout_seconds: float) -> bool:
         """End the thread; ``False`` when it is still in a commit after that time."""
-        deadline = time.monotonic() + timeout_seconds
-        self._worker.stop(min(timeout_seconds, POLL_SECONDS))
-        while self._worker.alive and (left := deadline - time.monotonic()) > 0:
-            self._pause(min(left, POLL_SECONDS))
-        return not self._worker.alive
-
-    def _pause(self, seconds: float) -> None:
-        """Wait for the worker a little, without anything that it may be waiting for.
-
-        ``logging.config.dictConfig`` holds logging's module lock while it closes handlers, and a
-        library that the worker loads or calls may want it: delta-rs's package does when it is
-        imported. A condition lets go of its lock while it waits, however often it is held.
-        """
-        if self._logging_lock is not None:
-            try:
-                self._logging_lock.wait(seconds)
-            except RuntimeError:
-                pass  # this thread doesn't hold it
-            else:
-                return
-        with self._changed:
-            self._changed.wait(seconds)
+        return self._worker.stop(timeout_seconds)
 
     # -- on the thread -----------------------------------------------------------------------
 
@@ -156,9 +130,8 @@ class Writer:
         except BaseException as error:  # noqa: BLE001 - Rust panics derive from BaseException
             return self._note_failure(error)
         finally:
-            with self._changed:
-                self._draining = False
-                self._changed.notify_all()
+            self._draining = False
+            self._changed.notify()
         if busy:
             self._urgent |= self._waiting > 0
             return POLL_SECONDS if self._waiting else self._interval_seconds

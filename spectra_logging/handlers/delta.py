@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import logging
-import os
-import sys
-import time
-import weakref
 from collections.abc import Mapping
 
 from spectra_logging import lakehouse
 from spectra_logging.drain import Drainer
 from spectra_logging.errors import ConfigurationError
+from spectra_logging.handlers.background import BackgroundHandler, tell
 from spectra_logging.handlers.options import (
     check_choice,
     check_level,
@@ -33,7 +30,7 @@ __all__ = ["DeltaHandler"]
 SMALLEST_JOURNAL_BYTES = 1 << 20
 
 
-class DeltaHandler(logging.Handler):
+class DeltaHandler(BackgroundHandler):
     """Writes log records to a Delta table, each exactly once.
 
     A log call appends its row to a journal on the local disk and returns: from then on not even
@@ -95,9 +92,7 @@ class DeltaHandler(logging.Handler):
                 f"{SMALLEST_JOURNAL_BYTES} or more"
             )
         self._flush_level = check_level("flush_level", flush_level)
-        self._shutdown_timeout_seconds = check_seconds(
-            "shutdown_timeout_seconds", shutdown_timeout_seconds
-        )
+        check_seconds("shutdown_timeout_seconds", shutdown_timeout_seconds)
         check_choice("when_full", when_full, ("drop_oldest", "drop_newest", "block"))
         check_seconds("block_timeout_seconds", block_timeout_seconds)
         check_seconds("flush_interval_seconds", flush_interval_seconds, more_than_zero=True)
@@ -121,35 +116,16 @@ class DeltaHandler(logging.Handler):
             StateFile(self._directory),
             flush_interval_seconds=flush_interval_seconds,
         )
-        # Last, because logging knows a handler from here on and flushes and closes it at exit, also
-        # one that an option refused has left half built.
-        super().__init__(level)
         self._begin()
-        _handlers.add(self)
+        super().__init__(level, shutdown_timeout_seconds)
 
     def _begin(self) -> None:
         self._append_only = False
-        self._gave_up_at_seconds = 0.0
         # Bound once: every log call goes this way.
         self._encode = self._encoder.encode
         self._append = self._appender.append
 
     # -- logging -----------------------------------------------------------------------------
-
-    def handle(self, record: logging.LogRecord) -> bool | logging.LogRecord:  # type: ignore[override]
-        """Take a record, unless a filter stops it.
-
-        Unlike the base class's, this holds no lock: the journal has its own, and holds it for
-        the store of a finished line alone.
-        """
-        if self.filters:
-            passed = self.filter(record)
-            if not passed:
-                return False
-            if isinstance(passed, logging.LogRecord):
-                record = passed
-        self.emit(record)
-        return True
 
     def emit(self, record: logging.LogRecord) -> None:
         """Journal a record; when this returns, it is safe from the process's end."""
@@ -161,7 +137,7 @@ class DeltaHandler(logging.Handler):
             self._append(self._encode(record))
         except Exception as error:  # noqa: BLE001 - a log call must not raise
             self._appender.count_dropped("internal_error")
-            _tell(f"spectra_logging: a record was dropped: {type(error).__name__}: {error}")
+            tell(f"spectra_logging: a record was dropped: {type(error).__name__}: {error}")
             return
         if record.levelno >= self._flush_level:
             self._writer.request_commit()
@@ -188,37 +164,34 @@ class DeltaHandler(logging.Handler):
         Returns:
             Whether they are. If not, they are journalled still.
         """
+        return super().flush(timeout_seconds)
+
+    def _deliver(self, timeout_seconds: float | None) -> bool:
         position = self._appender.position()
         if not self._appender.is_settled(position):
             self.start()
         if timeout_seconds is None:
             alone = self._append_only or not self._writer.running
             timeout_seconds = 0.0 if alone else self._shutdown_timeout_seconds
-        done = self._writer.wait_until_settled(position, timeout_seconds)
-        self._gave_up_at_seconds = 0.0 if done else time.monotonic()
-        return done
+        return self._writer.wait_until_settled(position, timeout_seconds)
 
     def close(self) -> None:
         """Flush, end the background thread and give the journal up, within the shutdown time-out.
 
         What could not be committed stays journalled and is told on stderr.
         """
-        deadline = time.monotonic() + self._shutdown_timeout_seconds
-        # logging.shutdown() flushes and then closes; a table that was waited for in vain by the
-        # one is not waited for again by the other.
-        if time.monotonic() - self._gave_up_at_seconds > 1.0:
-            self.flush()
-        gave_up = self._gave_up_at_seconds > 0
-        self._writer.stop(0.0 if gave_up else deadline - time.monotonic())
+        super().close()
+
+    def _end(self, timeout_seconds: float) -> None:
+        self._writer.stop(timeout_seconds)
         pending = self._appender.figures().pending
         self._appender.close()
         if pending and not self._append_only:
-            _tell(
+            tell(
                 f"spectra_logging: {pending} records are not yet in {self.table}. They are "
                 f"journalled in {self._directory}; the next process that logs to the table commits "
                 f"them, and so does: spectra log drain {self.table}"
             )
-        super().close()
 
     def stats(self) -> HandlerStats:
         """What became of the records that this process gave the handler."""
@@ -236,6 +209,7 @@ class DeltaHandler(logging.Handler):
         )
 
     def _after_fork_in_child(self) -> None:
+        super()._after_fork_in_child()
         self._begin()
         self._writer.after_fork_in_child()
         self._append_only = lakehouse.is_loaded()
@@ -243,22 +217,3 @@ class DeltaHandler(logging.Handler):
     def __repr__(self) -> str:
         level = logging.getLevelName(self.level)
         return f"<{type(self).__name__} {self.table} ({level})>"
-
-
-def _tell(message: str) -> None:
-    try:
-        sys.stderr.write(message + "\n")
-    except (AttributeError, OSError, ValueError):
-        pass  # No stderr, or one that is closed: there is nobody left to tell.
-
-
-_handlers: weakref.WeakSet[DeltaHandler] = weakref.WeakSet()
-
-
-def _after_fork_in_child() -> None:
-    for handler in list(_handlers):
-        handler._after_fork_in_child()  # noqa: SLF001 - the registry belongs to the class
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork_in_child)

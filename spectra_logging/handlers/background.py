@@ -1,0 +1,104 @@
+"""What handlers whose slow part runs on a background thread have in common."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import time
+import weakref
+from abc import ABC, abstractmethod
+
+__all__ = ["BackgroundHandler", "tell"]
+
+_JUST_NOW_SECONDS = 1.0
+
+
+class BackgroundHandler(logging.Handler, ABC):
+    """A handler whose :meth:`emit` only keeps the record; a background thread delivers it.
+
+    It holds no lock while a record is taken, waits with deadlines only, and begins anew in a forked
+    child. A subclass calls this class's ``__init__`` at the end of its own: ``logging`` knows a
+    handler from there on, and flushes and closes it at exit, also one that an option refused has
+    left half built.
+
+    Args:
+        level: Lowest level to handle, as a number.
+        shutdown_timeout_seconds: The longest that :meth:`close` takes.
+    """
+
+    def __init__(self, level: int, shutdown_timeout_seconds: float) -> None:
+        self._shutdown_timeout_seconds = shutdown_timeout_seconds
+        self._gave_up_at_seconds = 0.0
+        super().__init__(level)
+        _handlers.add(self)
+
+    def handle(self, record: logging.LogRecord) -> bool | logging.LogRecord:  # type: ignore[override]
+        """Take a record, unless a filter stops it.
+
+        Unlike the base class's, this holds no lock: what ``emit`` appends to has its own.
+        """
+        if self.filters:
+            passed = self.filter(record)
+            if not passed:
+                return False
+            if isinstance(passed, logging.LogRecord):
+                record = passed
+        self.emit(record)
+        return True
+
+    def flush(self, timeout_seconds: float | None = None) -> bool:  # type: ignore[override]
+        """Wait until every record emitted so far has been delivered.
+
+        Args:
+            timeout_seconds: How long to wait; by default ``shutdown_timeout_seconds``.
+
+        Returns:
+            Whether they have.
+        """
+        done = self._deliver(timeout_seconds)
+        self._gave_up_at_seconds = 0.0 if done else time.monotonic()
+        return done
+
+    def close(self) -> None:
+        """Flush and end the background thread, both within the shutdown time-out."""
+        deadline = time.monotonic() + self._shutdown_timeout_seconds
+        # logging.shutdown() flushes and then closes; what was waited for in vain by the one is not
+        # waited for again by the other.
+        if time.monotonic() - self._gave_up_at_seconds > _JUST_NOW_SECONDS:
+            self.flush()
+        gave_up = self._gave_up_at_seconds > 0
+        self._end(0.0 if gave_up else deadline - time.monotonic())
+        super().close()
+
+    def _after_fork_in_child(self) -> None:
+        """Forget what is the parent's."""
+        self._gave_up_at_seconds = 0.0
+
+    @abstractmethod
+    def _deliver(self, timeout_seconds: float | None) -> bool:
+        """Have what was emitted delivered; ``None`` is the handler's own time-out."""
+
+    @abstractmethod
+    def _end(self, timeout_seconds: float) -> None:
+        """End the background thread and say what was not delivered."""
+
+
+def tell(message: str) -> None:
+    """Write a line to stderr, if there is one: for what no log record can tell."""
+    try:
+        sys.stderr.write(message + "\n")
+    except (AttributeError, OSError, ValueError):
+        pass  # No stderr, or one that is closed: there is nobody left to tell.
+
+
+_handlers: weakref.WeakSet[BackgroundHandler] = weakref.WeakSet()
+
+
+def _after_fork_in_child() -> None:
+    for handler in list(_handlers):
+        handler._after_fork_in_child()  # noqa: SLF001 - the registry belongs to the class
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork_in_child)
