@@ -222,6 +222,25 @@ def test_an_exception_after_record_leaves_a_failed_row_too(root: Path) -> None:
     assert [row["status"] for row in rows(root)] == ["Success", "Failed"]
 
 
+def test_an_exception_after_a_failure_was_recorded_adds_no_row(root: Path) -> None:
+    """A failure that is recorded before it is raised is one Failed row, not two."""
+    with pytest.raises(KeyError), opened() as session:
+        session.mark_failed("no token")
+        session.record()
+        raise KeyError("no token")
+    assert [row["status"] for row in rows(root)] == ["Failed"]
+
+
+def test_a_critical_failure_is_recorded_as_critical(root: Path) -> None:
+    """The row's level is CRITICAL when one of the errors that the stage counted is."""
+    session = opened()
+    session.result["errors"]["critical_errors"] = 1
+    session.mark_failed("no token")
+    session.record()
+    session.finalise()
+    assert [row["level"] for row in rows(root)] == ["CRITICAL"]
+
+
 def test_leaving_with_exit_code_zero_after_record_is_no_failure(root: Path) -> None:
     """Notebooks stop early by SystemExit(0); recorded as Success, they stay so."""
     session = opened()

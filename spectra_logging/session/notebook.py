@@ -253,7 +253,7 @@ class NotebookSession:
         exception: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """Finalise; an exception leaves a Failed row, also after ``record()``, and goes on."""
+        """Finalise; an exception leaves a Failed row, unless ``record()`` did, and goes on."""
         self._end("the with block ended", exception)
 
     # -- what happens along the way ------------------------------------------------------------
@@ -361,7 +361,7 @@ class NotebookSession:
         if run is None or run.ended or not run.is_this_process:
             return
         run.ended = True
-        if not run.recorded or _is_failure(exception):
+        if not run.recorded or (_is_failure(exception) and not run.recorded_failure):
             self._log_and_wait(run, partial(run.log_ending, reason, exception))
         try:
             endings.close(run)

@@ -59,6 +59,7 @@ class SessionRun:
         self.error_type: str | None = None
         self.capability_metadata: dict[str, dict[str, Any]] = {}
         self.recorded = False
+        self.recorded_failure = False
         self.ended = False
         self.told_problem: str | None = None
         self.process_id = os.getpid()
@@ -90,7 +91,6 @@ class SessionRun:
     def log_record(self) -> None:
         """Log the row that says how the run went so far."""
         self._log_record({})
-        self.recorded = True
 
     def log_ending(self, reason: str, exception: BaseException | None = None) -> None:
         """Log the Failed row of a run that ends in another way than by ``record()``.
@@ -107,7 +107,6 @@ class SessionRun:
             metadata["traceback"] = _traceback_text(exception)
         self.mark_failed(metadata["ended"])
         self._log_record(metadata)
-        self.recorded = True
 
     def log_activity(
         self,
@@ -143,14 +142,22 @@ class SessionRun:
             metadata["capability_metadata"] = self.capability_metadata
         if self.result.get("validation") is not None:
             metadata["validation"] = self.result["validation"]
-        level = logging.ERROR if self.failed else logging.INFO
         self._log(
-            level,
+            self._level(),
             "record",
             began_at=self.started_at,
             ended_at=datetime.now(timezone.utc),
             metadata=metadata,
         )
+        self.recorded = True
+        self.recorded_failure = self.failed
+
+    def _level(self) -> int:
+        if not self.failed:
+            return logging.INFO
+        errors: Any = self.result.get("errors")
+        critical = isinstance(errors, Mapping) and errors.get("critical_errors")
+        return logging.CRITICAL if critical else logging.ERROR
 
     def _log(
         self,
