@@ -55,6 +55,14 @@ def test_pages_cover_an_entity_without_gaps_or_repeats(source: FakeSourceSystem)
     assert ids == list(range(1001, 1121))
 
 
+def test_first_answers_are_given_once_each(source: FakeSourceSystem) -> None:
+    """A source system that is busy once, with the header that says so, and then is not."""
+    source.first_answers.append((429, {"Retry-After": "7"}))
+    busy = get(source, "/project/details")
+    assert (busy.status_code, busy.headers["Retry-After"]) == (429, "7")
+    assert get(source, "/project/details").status_code == 200
+
+
 @pytest.mark.parametrize("query", ["offset=-1", "limit=0", "offset=x"])
 def test_a_page_that_is_none_is_refused(source: FakeSourceSystem, query: str) -> None:
     """Nonsense in a page's bounds is 400."""

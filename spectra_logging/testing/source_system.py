@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import re
 import threading
+from collections import deque
+from collections.abc import Iterable, Mapping
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
@@ -38,6 +40,9 @@ class FakeSourceSystem:
         fail_with: The status that every request is answered with, such as 503. May be changed
             while the server runs.
         latency_seconds: How long each answer takes. May be changed while the server runs.
+        first_answers: Status and headers that the first requests are answered with, one after
+            the other, such as ``(429, {"Retry-After": "1"})``. More may be appended while the
+            server runs.
 
     Attributes:
         base_url: The server's address, without a slash at its end, once it has started.
@@ -51,10 +56,12 @@ class FakeSourceSystem:
         projects: int = 2,
         fail_with: int | None = None,
         latency_seconds: float = 0.0,
+        first_answers: Iterable[tuple[int, Mapping[str, str]]] = (),
     ) -> None:
         self.token = token
         self.fail_with = fail_with
         self.latency_seconds = latency_seconds
+        self.first_answers = deque(first_answers)
         self.requests: list[tuple[str, str, int]] = []
         self._data = _make_data(projects)
         self._closing = threading.Event()
@@ -230,12 +237,19 @@ class _RequestHandler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         source_system = self.server.source_system
-        status, body = source_system.answer(self.path, self.headers.get("Authorization"))
+        headers: Mapping[str, str] = {}
+        if source_system.first_answers:
+            status, headers = source_system.first_answers.popleft()
+            body = _error(status, "the source system answers as it was told to")[1]
+        else:
+            status, body = source_system.answer(self.path, self.headers.get("Authorization"))
         source_system.requests.append((self.command, self.path, int(status)))
         payload = json.dumps(body).encode()
         self.send_response(status)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(payload)))
+        for name, value in headers.items():
+            self.send_header(name, value)
         if status == HTTPStatus.UNAUTHORIZED:
             self.send_header("WWW-Authenticate", "Bearer")
         self.end_headers()
