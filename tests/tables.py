@@ -16,6 +16,8 @@ def read_rows(table: str | Path, order_by: str = "recorded_at, event") -> list[d
     connection = duckdb.connect()
     connection.execute("SET TimeZone = 'UTC'")
     files = DeltaTable(str(table)).file_uris()
+    if not files:
+        return []
     result = connection.execute(
         f"SELECT * FROM read_parquet(?, union_by_name=true) ORDER BY {order_by}", [files]
     )
