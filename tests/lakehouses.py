@@ -82,11 +82,12 @@ def spec_of(*columns: tuple[str, str, bool], **properties: str) -> TableSpec:
     )
 
 
-def race(source: str, *arguments: str | Path, processes: int = 2) -> list[Any]:
+def race(source: str, *arguments: str | Path, processes: int = 2, rounds: int = 1) -> list[Any]:
     """Run a program in several processes that begin at one moment; what each printed as JSON.
 
-    The program gets ``lakehouse`` ready to use, ``arguments`` and its own number ``me``, and leaves
-    its answer in ``answer``.
+    The program gets ``lakehouse`` ready to use, ``arguments``, its own number ``me``, and
+    ``wait_for_the_others()``, which it calls before each round after its first. It leaves its
+    answer in ``answer``.
     """
     program = (
         "import json, sys\n"
@@ -94,8 +95,10 @@ def race(source: str, *arguments: str | Path, processes: int = 2) -> list[Any]:
         "from tests.lakehouses import *\n"
         "lakehouse, me, arguments = open_lakehouse(), int(sys.argv[1]), sys.argv[2:]\n"
         "lakehouse.exists('/nowhere')\n"
-        "print('ready', flush=True)\n"
-        "sys.stdin.readline()\n"
+        "def wait_for_the_others():\n"
+        "    print('ready', flush=True)\n"
+        "    sys.stdin.readline()\n"
+        "wait_for_the_others()\n"
         f"{textwrap.dedent(source)}\n"
         "print(json.dumps(answer))\n"
     )
@@ -109,11 +112,12 @@ def race(source: str, *arguments: str | Path, processes: int = 2) -> list[Any]:
         )
         for number in range(processes)
     ]
-    for process in running:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "ready\n"
-    for process in running:
-        assert process.stdin is not None
-        process.stdin.write("\n")
-        process.stdin.flush()
+    for _ in range(rounds):
+        for process in running:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "ready\n"
+        for process in running:
+            assert process.stdin is not None
+            process.stdin.write("\n")
+            process.stdin.flush()
     return [json.loads(process.communicate(timeout=60)[0]) for process in running]
