@@ -224,9 +224,10 @@ def test_an_exception_after_record_leaves_a_failed_row_too(root: Path) -> None:
 
 def test_an_exception_after_a_failure_was_recorded_adds_no_row(root: Path) -> None:
     """A failure that is recorded before it is raised is one Failed row, not two."""
-    with pytest.raises(KeyError), opened() as session:
-        session.mark_failed("no token")
-        session.record()
+    session = opened()
+    session.mark_failed("no token")
+    session.record()
+    with pytest.raises(KeyError), session:
         raise KeyError("no token")
     assert [row["status"] for row in rows(root)] == ["Failed"]
 

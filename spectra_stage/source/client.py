@@ -1,0 +1,276 @@
+"""Requests to a source system: retried where that may help, and every failure in plain classes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+from urllib.parse import SplitResult, urljoin, urlsplit
+
+import requests
+from requests.adapters import HTTPAdapter
+from requests.auth import AuthBase
+from urllib3.exceptions import MaxRetryError, ResponseError
+from urllib3.util.retry import Retry
+
+from spectra_logging._version import __version__
+from spectra_logging.errors import ConfigurationError
+from spectra_logging.handlers.options import check_seconds
+from spectra_logging.redaction import redact_text
+from spectra_logging.values import safe_text
+from spectra_stage.errors import (
+    AuthenticationError,
+    AuthorizationError,
+    ResourceNotFoundError,
+    SourceDataError,
+    SourceNetworkError,
+    SourceServiceError,
+    SourceSystemError,
+)
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+__all__ = ["RetryPolicy", "SourceClient"]
+
+RETRIED_STATUSES = (429, 500, 502, 503, 504)
+REDIRECTS_FOLLOWED = 5
+
+_BY_STATUS: dict[int, tuple[type[SourceSystemError], str]] = {
+    401: (AuthenticationError, "The token is not known there: check API_TOKEN and AUTH_METHOD."),
+    403: (AuthorizationError, "The token is known and may not do this: ask for its rights."),
+    404: (ResourceNotFoundError, "Check BASE_URL, BASE_PATH and the path."),
+    407: (AuthenticationError, "The proxy asks for credentials: check HTTPS_PROXY."),
+    410: (ResourceNotFoundError, "It was there and is gone: check the contract's version."),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class RetryPolicy:
+    """What is tried again, and how patiently.
+
+    Answers of 429 and 5xx and refused connections are tried again; an answer that does not come
+    in time once only, and 401, 403, 404 never.
+
+    Args:
+        retries: How often at most.
+        backoff_seconds: The wait before the second retry; each later one is twice as long, the
+            first comes at once. A ``Retry-After`` in the answer decides instead.
+        longest_wait_seconds: A source system that asks to wait longer is not waited for.
+
+    Raises:
+        ConfigurationError: A number is negative.
+    """
+
+    retries: int = 3
+    backoff_seconds: float = 0.5
+    longest_wait_seconds: float = 60.0
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.retries, int) or self.retries < 0:
+            raise ConfigurationError(f"retries={self.retries!r} must be 0 or more")
+        check_seconds("backoff_seconds", self.backoff_seconds)
+        check_seconds("longest_wait_seconds", self.longest_wait_seconds)
+
+    def to_urllib3(self) -> Retry:
+        """The policy as the adapter takes it."""
+        return _PatientRetry(
+            longest_wait_seconds=self.longest_wait_seconds,
+            total=self.retries,
+            read=min(self.retries, 1),
+            status_forcelist=RETRIED_STATUSES,
+            allowed_methods=("GET",),
+            backoff_factor=self.backoff_seconds,
+            # The last answer is more than the news that there were too many.
+            raise_on_status=False,
+        )
+
+
+class _PatientRetry(Retry):
+    """urllib3's retries, which end where the server asks for more patience than there is."""
+
+    def __init__(self, *, longest_wait_seconds: float, **options: Any) -> None:
+        self._longest_wait_seconds = longest_wait_seconds
+        super().__init__(**options)
+
+    def new(self, **options: Any) -> Self:
+        return super().new(longest_wait_seconds=self._longest_wait_seconds, **options)
+
+    def increment(
+        self,
+        method: str | None = None,
+        url: str | None = None,
+        response: Any = None,
+        error: Exception | None = None,
+        _pool: Any = None,
+        _stacktrace: TracebackType | None = None,
+    ) -> Self:
+        asked_seconds = 0.0 if response is None else self.get_retry_after(response) or 0.0
+        if asked_seconds > self._longest_wait_seconds:
+            raise MaxRetryError(_pool, url or "", ResponseError("it asks to wait too long"))
+        return super().increment(method, url, response, error, _pool, _stacktrace)
+
+
+class SourceClient:
+    """GET requests for JSON to one source system.
+
+    The token goes to that system alone: a redirect to another host, port or scheme is an error and
+    not followed.
+
+    Args:
+        base_url: The address that all paths are below.
+        authentication: How each request shows who asks.
+        timeout_seconds: The longest wait for a connection, and for each part of an answer, of
+            each attempt.
+        retry: What is tried again.
+
+    Raises:
+        ConfigurationError: The address is none of http or https, or holds credentials; or the
+            time-out is no positive number.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        authentication: AuthBase,
+        *,
+        timeout_seconds: float = 10.0,
+        retry: RetryPolicy | None = None,
+    ) -> None:
+        self.base_url = _checked_url(base_url).rstrip("/")
+        self._timeout_seconds = check_seconds("timeout", timeout_seconds, more_than_zero=True)
+        self._retry = retry or RetryPolicy()
+        self._http = requests.Session()
+        self._http.auth = authentication
+        self._http.headers["Accept"] = "application/json"
+        self._http.headers["User-Agent"] = f"spectra-logging/{__version__}"
+        adapter = HTTPAdapter(max_retries=self._retry.to_urllib3())
+        self._http.mount("http://", adapter)
+        self._http.mount("https://", adapter)
+
+    def __enter__(self) -> SourceClient:
+        return self
+
+    def __exit__(
+        self,
+        exception_type: type[BaseException] | None,
+        exception: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.close()
+
+    def get_json(self, path: str) -> Any:
+        """What the source system answers at a path, parsed.
+
+        Args:
+            path: The path below the base URL, beginning with a slash.
+
+        Raises:
+            SourceSystemError: A subclass of it says what went wrong.
+        """
+        place = redact_text(f"GET {self.base_url}{path}")
+        response = self._get(place, self.base_url + path)
+        if not response.ok:
+            raise self._refusal(place, response)
+        try:
+            return response.json()
+        except ValueError as error:
+            kind = response.headers.get("Content-Type", "an answer without a type")
+            raise SourceDataError(
+                f"{place}: answered {response.status_code} with {redact_text(kind)} in place of "
+                "JSON. A login page or a proxy answers so: check BASE_URL and BASE_PATH.",
+                code="NOT_JSON",
+            ) from error
+
+    def _get(self, place: str, url: str) -> requests.Response:
+        """The answer, redirects within the source system followed."""
+        origin = _origin(urlsplit(url))
+        for _ in range(REDIRECTS_FOLLOWED + 1):
+            try:
+                response = self._http.get(url, timeout=self._timeout_seconds, allow_redirects=False)
+            except requests.RequestException as error:
+                # It carries the request, and with it the token, to whoever looks closer.
+                error.request = None
+                raise self._unreachable(place, error) from error
+            if not response.is_redirect:
+                return response
+            url = urljoin(url, response.headers["Location"])
+            target = urlsplit(url)
+            if _origin(target) != origin:
+                raise SourceServiceError(
+                    f"{place}: redirects to {target.scheme}://{target.hostname}, where the token "
+                    "must not go. If the API is there, set BASE_URL to it.",
+                    code="REDIRECT",
+                )
+        raise SourceServiceError(
+            f"{place}: redirects more than {REDIRECTS_FOLLOWED} times", code="REDIRECT"
+        )
+
+    def _refusal(self, place: str, response: requests.Response) -> SourceSystemError:
+        status = response.status_code
+        said = f"{place}: {status} {redact_text(response.reason or '')}".rstrip()
+        error_class, advice = _BY_STATUS.get(status, (SourceServiceError, ""))
+        if status in RETRIED_STATUSES:
+            wait = response.headers.get("Retry-After")
+            advice = f"It asks to wait {redact_text(wait)}." if wait else "Try again later."
+        return error_class(
+            f"{said}. {advice}".rstrip(),
+            code=f"HTTP_{status}",
+            retryable=status in RETRIED_STATUSES,
+        )
+
+    def _unreachable(self, place: str, error: requests.RequestException) -> SourceNetworkError:
+        cause = _first_cause(error)
+        reason = redact_text(safe_text(cause))
+        if isinstance(error, requests.exceptions.SSLError):
+            return SourceNetworkError(
+                f"{place}: no secure connection: {reason}. Check the certificate; "
+                "REQUESTS_CA_BUNDLE names the authorities to trust.",
+                code="TLS",
+            )
+        # A time-out that was retried comes as any other connection error.
+        if isinstance(error, requests.Timeout) or isinstance(cause, TimeoutError):
+            return SourceNetworkError(
+                f"{place}: no answer within {self._timeout_seconds:g} s. Try again later, or "
+                "with a longer timeout.",
+                code="TIMEOUT",
+                retryable=True,
+            )
+        return SourceNetworkError(
+            f"{place}: can't be reached: {reason}. Check BASE_URL and the network.",
+            code="CONNECTION",
+            retryable=True,
+        )
+
+
+def _checked_url(base_url: str) -> str:
+    parts = urlsplit(base_url)
+    if parts.username or parts.password:
+        raise ConfigurationError(
+            "BASE_URL holds a user or a password; give them as API_TOKEN instead, with "
+            "AUTH_METHOD=basic"
+        )
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise ConfigurationError(
+            f"BASE_URL is {redact_text(base_url)!r}; it must be an address such as "
+            "https://api.example.com"
+        )
+    return base_url
+
+
+def _origin(parts: SplitResult) -> tuple[str, str | None, int | None]:
+    return parts.scheme, parts.hostname, parts.port or {"http": 80, "https": 443}.get(parts.scheme)
+
+
+def _first_cause(error: BaseException) -> BaseException:
+    """The exception that all others were raised for."""
+    while True:
+        inner = error.args[0] if error.args else None
+        below = getattr(error, "reason", None) or error.__cause__ or inner
+        if not isinstance(below, BaseException):
+            return error
+        error = below

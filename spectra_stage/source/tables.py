@@ -1,0 +1,168 @@
+"""The rows of the four ``source`` tables, and writing them."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from typing import Any
+
+from spectra_logging._version import __version__
+from spectra_logging.paths import resolve_table
+from spectra_logging.session import NotebookSession
+from spectra_logging.tables import TableSpec
+from spectra_stage.catalog import EndpointCatalog
+from spectra_stage.source.authentication import masked
+from spectra_stage.source.settings import SourceSettings
+from spectra_stage.tables import (
+    SOURCE_CONFIG,
+    SOURCE_CREDENTIALS,
+    SOURCE_ENDPOINTS,
+    SOURCE_PORTFOLIO,
+    table_path,
+)
+
+__all__ = [
+    "Findings",
+    "note_failed_authentication",
+    "write_config",
+    "write_credentials",
+    "write_endpoints",
+    "write_portfolio",
+]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Findings:
+    """What a run found out about the source system.
+
+    Args:
+        auth_status: Success, Failed or Unknown.
+        checked_at: When that was tried.
+        resource_read: Whether something below a project could be read.
+        success_rate: The share of the endpoints tried that answered.
+    """
+
+    auth_status: str
+    checked_at: datetime
+    resource_read: bool
+    success_rate: float
+
+
+def write_config(session: NotebookSession) -> int:
+    """Write ``source.config``: how this run was started. Returns the number of rows."""
+    now = datetime.now(timezone.utc)
+    settings = {
+        "execution_mode": session.environment.execution_mode,
+        "operation_type": session.pipeline.operation_type,
+        "notebook_name": session.ctx["notebook_name"],
+        "stage": session.ctx["stage"],
+        "sdk_version": __version__,
+        "bootstrap_enabled": str(session.params["bootstrap"]).lower(),
+    }
+    return _overwrite(
+        session,
+        SOURCE_CONFIG,
+        [
+            {"config_key": key, "config_value": value, "last_updated": now}
+            for key, value in settings.items()
+        ],
+    )
+
+
+def write_credentials(
+    session: NotebookSession, token: str, *, accepted: bool, checked_at: datetime
+) -> int:
+    """Write ``source.credentials``: the token, masked, and whether it was accepted."""
+    return _overwrite(
+        session,
+        SOURCE_CREDENTIALS,
+        [
+            {
+                "credential_type": "api_token",
+                "credential_value": masked(token),
+                "last_validated": checked_at,
+                "validation_status": "Success" if accepted else "Failed",
+            }
+        ],
+    )
+
+
+def write_endpoints(session: NotebookSession, catalog: EndpointCatalog) -> int:
+    """Write ``source.endpoints``: the catalogue, in place of what was there."""
+    return _overwrite(session, SOURCE_ENDPOINTS, catalog.rows())
+
+
+def write_portfolio(
+    session: NotebookSession, settings: SourceSettings, findings: Findings
+) -> dict[str, Any]:
+    """Write this source system's row of ``source.portfolio``; those of others stay.
+
+    The counts are those of ``source.endpoints`` as it is now, and the discovery date is the one
+    of the row that was there. Returns the row.
+    """
+    now = datetime.now(timezone.utc)
+    before = _portfolio_rows(session)
+    source_system = session.ctx["source_system"]
+    known = before.get(source_system, {})
+    endpoints = session.delta.lakehouse.query(
+        "SELECT category, hierarchical FROM endpoints",
+        {"endpoints": resolve_table(table_path(SOURCE_ENDPOINTS))},
+    ).to_dicts()
+    categories = Counter(endpoint["category"] for endpoint in endpoints)
+    row = {
+        "source_system": source_system,
+        "contract_version": settings.contract_version,
+        "discovery_date": known.get("discovery_date") or now.date(),
+        "total_endpoints": len(endpoints),
+        "endpoint_categories": json.dumps(dict(sorted(categories.items())), ensure_ascii=False),
+        "hierarchical_endpoints": sum(endpoint["hierarchical"] for endpoint in endpoints),
+        "auth_method": settings.auth_method,
+        "auth_status": findings.auth_status,
+        "last_auth_check": findings.checked_at,
+        "hierarchical_access_validated": findings.resource_read,
+        "endpoint_success_rate": float(findings.success_rate),
+        "supports_incremental": settings.profile.supports_incremental,
+        "status": "active",
+        "is_enabled": True,
+        "last_updated": now,
+    }
+    _overwrite(session, SOURCE_PORTFOLIO, [*({**before, source_system: row}).values()])
+    return row
+
+
+def note_failed_authentication(session: NotebookSession, findings: Findings) -> bool:
+    """Let an earlier run's row of ``source.portfolio`` tell that authentication failed since.
+
+    Returns:
+        Whether there was such a row; a first run that fails leaves none.
+    """
+    rows = _portfolio_rows(session)
+    known = rows.get(session.ctx["source_system"])
+    if known is None:
+        return False
+    known["auth_status"] = findings.auth_status
+    known["last_auth_check"] = findings.checked_at
+    known["last_updated"] = datetime.now(timezone.utc)
+    _overwrite(session, SOURCE_PORTFOLIO, [*rows.values()])
+    return True
+
+
+def _portfolio_rows(session: NotebookSession) -> dict[str, dict[str, Any]]:
+    """The rows of ``source.portfolio`` by source system."""
+    place = resolve_table(table_path(SOURCE_PORTFOLIO))
+    lakehouse = session.delta.lakehouse
+    if not lakehouse.exists(place):
+        return {}
+    # Columns of the spec that an older table lacks are there to be asked for afterwards.
+    lakehouse.ensure(place, SOURCE_PORTFOLIO)
+    names = ", ".join(column.name for column in SOURCE_PORTFOLIO.columns)
+    rows = lakehouse.query(f"SELECT {names} FROM portfolio", {"portfolio": place}).to_dicts()  # noqa: S608 - the spec's own names
+    return {row["source_system"]: row for row in rows}
+
+
+def _overwrite(session: NotebookSession, spec: TableSpec, rows: Sequence[Mapping[str, Any]]) -> int:
+    session.delta.lakehouse.write(resolve_table(table_path(spec)), rows, spec=spec)
+    return len(rows)

@@ -1,0 +1,132 @@
+"""The names that notebooks use today: all there, with their signatures, and thin."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from spectra_logging.testing import FakeSourceSystem
+from spectra_stage import sdk
+from spectra_stage.errors import AuthenticationError
+from spectra_stage.sdk import NotebookSession, PrepareStageHelpers, SourceStageHelpers
+from tests.stages import RECORD, record_rows, run_stage, set_up, source
+
+ZEPHYR_ENDPOINTS_CATALOG = [RECORD]
+
+
+@pytest.fixture
+def system() -> Iterator[FakeSourceSystem]:
+    """A running source system."""
+    with FakeSourceSystem() as system:
+        yield system
+
+
+@pytest.fixture
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, system: FakeSourceSystem) -> Path:
+    """A lakehouse of the test's own, and the variables of a notebook for the source system."""
+    set_up(monkeypatch, tmp_path, BASE_URL=system.base_url, API_TOKEN=system.token)
+    return tmp_path
+
+
+def test_a_star_import_brings_every_name_and_no_other() -> None:
+    """What a notebook gets in place of its %run line."""
+    names: dict[str, Any] = {}
+    exec("from spectra_stage.sdk import *", names)
+    names.pop("__builtins__")
+    assert set(names) == set(sdk.__all__)
+
+
+@pytest.mark.parametrize(
+    ("function", "names"),
+    [
+        (
+            SourceStageHelpers.execute_source_stage,
+            (
+                "spark session endpoints_catalog_global_name contract_version auth_method "
+                "endpoint_success_rate supports_incremental test_endpoint resource_endpoint_template "
+                "timeout auth_header auth_prefix run_validation"
+            ),
+        ),
+        (PrepareStageHelpers.initialize_prepare_stage, "spark delta logger source_system"),
+    ],
+)
+def test_signatures_take_what_notebooks_pass(function: Any, names: str) -> None:
+    """Each name is there, and nothing but the session is required."""
+    parameters = inspect.signature(function).parameters
+    assert set(names.split()) <= set(parameters)
+    required = [n for n, p in parameters.items() if p.default is inspect.Parameter.empty]
+    assert set(required) <= {"session"}
+
+
+def test_the_notebook_runs_as_it_is_written(root: Path) -> None:
+    """Seven steps with every argument that notebooks pass, and the catalogue a global."""
+    spark = None
+    session = NotebookSession("zephyrVariables").load_context(
+        bootstrap=True,
+        backfill=False,
+        project=0,
+        rebuild=False,
+        debug=False,
+        mode="run",
+        spark=spark,
+        preview=False,
+        test=False,
+    )
+    session.initialize()
+    SourceStageHelpers.execute_source_stage(spark=spark, session=session)
+    session.validate()
+    session.record(spark=spark)
+    session.finalise()
+    (row,) = record_rows(root)
+    assert row["status"] == "Success"
+    assert source(root, "endpoints") == [RECORD]
+    assert PrepareStageHelpers.check_readiness(session=session).require() == row["execution_id"]
+
+
+def test_the_single_steps_leave_what_the_whole_stage_does(root: Path) -> None:
+    """A stage put together from the steps has the same tables, errors and capabilities."""
+    whole = run_stage()
+    tables = ("config", "credentials", "endpoints", "portfolio")
+    expected = {name: source(root, name) for name in tables}
+    with NotebookSession("example").load_context(bootstrap=True) as session:
+        session.initialize()
+        SourceStageHelpers.create_source_config_table(session=session)
+        PrepareStageHelpers.initialize_prepare_stage(
+            delta=session.delta, logger=session.log, source_system="zephyr"
+        )
+        projects = SourceStageHelpers.validate_api_authentication(session=session)
+        assert SourceStageHelpers.validate_api_resource_access(session=session, projects=projects)
+        SourceStageHelpers.create_source_credentials_table(session=session)
+        catalog = SourceStageHelpers.bootstrap_endpoints_catalog(session=session)
+        assert len(catalog) == 1
+        SourceStageHelpers.create_source_portfolio_table(
+            session=session, hierarchical_access_validated=True, endpoint_success_rate=1.0
+        )
+        session.record()
+    times = {"last_updated", "last_validated", "last_auth_check"}
+    for name, rows in expected.items():
+        found = source(root, name)
+        assert [{k: v for k, v in row.items() if k not in times} for row in found] == [
+            {k: v for k, v in row.items() if k not in times} for row in rows
+        ]
+    assert session.result["errors"] == whole.result["errors"]
+    assert set(session.result["capabilities"]) == set(whole.result["capabilities"]) - {
+        "prepareInitialised",
+        "tablesRegistered",
+    }
+
+
+def test_a_single_step_raises_and_records_nothing(root: Path, system: FakeSourceSystem) -> None:
+    """The notebook decides what its failure means."""
+    system.fail_with = 401
+    session = NotebookSession("example").load_context()
+    with pytest.raises(AuthenticationError):
+        SourceStageHelpers.validate_api_authentication(session=session)
+    assert session.result["status"] == "Success"
+    session.record()
+    session.finalise()
+    assert [row["status"] for row in record_rows(root)] == ["Success"]
