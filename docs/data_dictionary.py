@@ -8,6 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from spectra_logging.tables import ACTIVITY_LOG, EVENT_LOG, Column, TableSpec
+from spectra_stage.tables import PREPARE_TABLES, SOURCE_TABLES, table_path
 
 PAGE = Path(__file__).parent / "tables.md"
 
@@ -16,15 +17,24 @@ INTRODUCTION = """\
 
 *Made from the table specs by `python docs/data_dictionary.py`. Change the specs, not this page.*
 
-Timestamps are UTC with a zone, in microseconds. A column that is never null gets its default where
-a record has no such field. A field without a column of its own goes into the table's JSON column.
+Timestamps are UTC with a zone, in microseconds. A log table's column that is never null gets its
+default where a record has no such field, and a field without a column of its own goes into the
+table's JSON column.
 """
 
 TABLES = (
-    (ACTIVITY_LOG, "activity", "`Tables/log/<stage>log`, such as `Tables/log/sourcelog`"),
-    (EVENT_LOG, "events", "any place you choose, such as `Tables/log/events`"),
+    (
+        ACTIVITY_LOG,
+        "`DeltaHandler(spec='activity')`, at `Tables/log/<stage>log`, such as "
+        "`Tables/log/sourcelog`",
+    ),
+    (
+        EVENT_LOG,
+        "`DeltaHandler(spec='events')`, at any place you choose, such as `Tables/log/events`",
+    ),
+    *((spec, f"At `{table_path(spec)}`") for spec in (*SOURCE_TABLES, *PREPARE_TABLES)),
 )
-"""Spec, its name for ``DeltaHandler(spec=…)``, and where it is."""
+"""Spec, and where it is."""
 
 
 def page() -> str:
@@ -32,11 +42,11 @@ def page() -> str:
     return "\n".join([INTRODUCTION, *(section(*table) for table in TABLES)])
 
 
-def section(spec: TableSpec, name: str, place: str) -> str:
+def section(spec: TableSpec, place: str) -> str:
     lines = [
         f"## `{spec.name}`",
         "",
-        f"{spec.comment} `DeltaHandler(spec={name!r})`, at {place}."
+        f"{spec.comment} {place}."
         + (f" Unique: {', '.join(f'`{key}`' for key in spec.keys)}." if spec.keys else "")
         + (f" JSON column: `{spec.json_column}`." if spec.json_column else ""),
         "",
@@ -45,12 +55,21 @@ def section(spec: TableSpec, name: str, place: str) -> str:
     ]
     for column in spec.columns:
         null = "yes" if column.nullable else "never"
-        # Angle brackets would be read as HTML.
-        comment = column.comment.replace("<", "&lt;").replace(">", "&gt;")
-        lines.append(
-            f"| `{column.name}` | {column.type} | {null} | {comment}{default_of(column)} |"
-        )
+        # Angle brackets would be read as HTML, asterisks as emphasis.
+        comment = column.comment.replace("<", "&lt;").replace(">", "&gt;").replace("*", r"\*")
+        told = comment + valid_of(column) + default_of(column)
+        lines.append(f"| `{column.name}` | {column.type} | {null} | {told} |")
     return "\n".join([*lines, ""])
+
+
+def valid_of(column: Column) -> str:
+    """What validation expects of it beyond its type, where the comment does not say so."""
+    told = []
+    if column.minimum is not None:
+        told.append(f"at least {column.minimum:g}")
+    if column.maximum is not None:
+        told.append(f"at most {column.maximum:g}")
+    return f" Valid: {', '.join(told)}." if told else ""
 
 
 def default_of(column: Column) -> str:

@@ -47,7 +47,8 @@ def test_a_star_import_brings_every_name_and_no_other() -> None:
             SourceStageHelpers.execute_source_stage,
             (
                 "spark session endpoints_catalog_global_name contract_version auth_method "
-                "endpoint_success_rate supports_incremental test_endpoint resource_endpoint_template "
+                "endpoint_success_rate supports_incremental test_endpoint "
+                "resource_endpoint_template "
                 "timeout auth_header auth_prefix run_validation"
             ),
         ),
