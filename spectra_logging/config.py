@@ -19,6 +19,7 @@ from spectra_logging.handlers.options import check_level
 from spectra_logging.processors import (
     add_record_origin,
     add_trace_ids,
+    brief_activity,
     fill_in_arguments,
     redact,
 )
@@ -186,6 +187,7 @@ def console_formatter(*, colors: bool | None = None) -> ProcessorFormatter:
         foreign_pre_chain=_STDLIB_PROCESSORS,
         processors=[
             add_record_origin,
+            brief_activity,
             ProcessorFormatter.remove_processors_meta,
             structlog.dev.ConsoleRenderer(
                 colors=colors,

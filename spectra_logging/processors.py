@@ -16,11 +16,21 @@ from spectra_logging.redaction import redact_value
 __all__ = [
     "add_record_origin",
     "add_trace_ids",
+    "brief_activity",
     "current_trace_ids",
     "fill_in_arguments",
     "redact",
     "resolve_exc_info",
 ]
+
+_BRIEF = frozenset(
+    {
+        *("event", "timestamp", "level", "logger", "exception", "execution_id", "status"),
+        *("entity_name", "target_table", "row_count", "duration_seconds"),
+        *("capabilities", "error_type", "error_message"),
+    }
+)
+"""What is shown of a row of the activity log, which has three dozen columns."""
 
 # Put into the event dict by structlog for its own use; no fields of the caller's.
 _NO_FIELDS = ("exc_info", "_record", "_from_structlog")
@@ -100,6 +110,21 @@ def add_record_origin(_logger: WrappedLogger, _method: str, event_dict: EventDic
     event_dict["level"] = record.levelname.lower()
     event_dict["logger"] = record.name
     return event_dict
+
+
+def brief_activity(_logger: WrappedLogger, _method: str, event_dict: EventDict) -> EventDict:
+    """Keep of a row of the activity log what a person at a console reads; the table has it all.
+
+    Other records stay as they are. For chains of structlog's ``ProcessorFormatter``, or any other
+    renderer of what a session logs.
+    """
+    if "activity_id" not in event_dict:
+        return event_dict
+    return {
+        name: value
+        for name, value in event_dict.items()
+        if name in _BRIEF or name.startswith("_") or name in _NO_FIELDS
+    }
 
 
 def current_trace_ids() -> tuple[str, str] | None:

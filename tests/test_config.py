@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import structlog
 
-from spectra_logging import DeltaHandler
+from spectra_logging import DeltaHandler, NotebookSession
 from spectra_logging.config import configure, console_formatter, logging_config
 from spectra_logging.errors import ConfigurationError
 from spectra_logging.redaction import register_secret
@@ -115,6 +115,27 @@ def test_the_console_shows_no_secret(console: Console) -> None:
     assert shown.count("RuntimeError: Authorization: ***") == 2
     for secret in ("hunter2000", "pw-1", "pw-2", "pw-3", "pw-4"):
         assert secret not in shown
+
+
+def test_the_console_shows_a_session_s_rows_in_brief(
+    tmp_path: Path, console: Console, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What happened, and how; not the three dozen columns that the table gets."""
+    monkeypatch.setenv("SPECTRA_ROOT", str(tmp_path))
+    for name in ("SOURCE_SYSTEM", "SOURCE_NAME", "STAGE", "NOTEBOOK_NAME"):
+        monkeypatch.setenv(name, "source")
+    configure()
+    with NotebookSession("anyVariables").load_context() as session:
+        session.log_activity(entity_name="orders", row_count=3)
+        assert session.record()
+    activity, record = (
+        line for line in without_time(console) if "[spectra_logging.activity]" in line
+    )
+    assert activity.startswith("[info ] activity [spectra_logging.activity] ")
+    assert {"entity_name=orders", "row_count=3", "status=Success"} <= set(activity.split())
+    assert "workspace_id" not in activity
+    assert "record" in record
+    assert read_rows(str(tmp_path / "Tables/log/sourcelog"))[0]["workspace_id"] == "local"
 
 
 def test_without_a_console_nothing_is_printed(console: Console) -> None:
