@@ -25,8 +25,10 @@ table's JSON column.
 TABLES = (
     (
         ACTIVITY_LOG,
-        "`DeltaHandler(spec='activity')`, at `Tables/log/<stage>log`, such as "
-        "`Tables/log/sourcelog`",
+        (
+            "`DeltaHandler(spec='activity')`, at `Tables/log/<stage>log`, such as "
+            "`Tables/log/sourcelog`"
+        ),
     ),
     (
         EVENT_LOG,
