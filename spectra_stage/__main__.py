@@ -13,7 +13,7 @@ def main() -> int:
     """Run the command line; returns its exit code.
 
     0: done. 1: it failed, and stderr says why. 2: wrong usage. 3: the extra ``cli`` is missing.
-    4: ``drain`` found the journal in use. 130: interrupted.
+    4: ``drain`` found the journal in use. 5: ``ready`` found something missing. 130: interrupted.
     """
     try:
         from spectra_stage.cli.app import run

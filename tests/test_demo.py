@@ -12,7 +12,8 @@ from typer.testing import CliRunner
 
 from spectra_stage.cli.app import app
 from spectra_stage.cli.queries import queries
-from tests.tables import read_rows
+from spectra_stage.tables import PREPARE_TABLES, SOURCE_TABLES, table_path
+from tests.tables import read_rows, row_count
 
 pytestmark = pytest.mark.usefixtures("fresh_logging")
 
@@ -26,28 +27,42 @@ def run_demo(root: Path) -> str:
 
 
 def test_the_demo_leaves_a_successful_run_and_a_failed_one(tmp_path: Path) -> None:
-    """Each entity read is an activity; one run is recorded as Success and one as Failed."""
+    """Each table written is an activity; one run is recorded as Success and one as Failed."""
     run_demo(tmp_path)
     rows = read_rows(tmp_path / TABLE, order_by="activity_id")
-    assert [(row["event"], row["entity_name"], row["row_count"]) for row in rows[:3]] == [
-        ("activity", "projects", 2),
-        ("activity", "releases", 2),
-        ("activity", "cycles", 3),
+    assert [(row["event"], row["target_table"], row["row_count"]) for row in rows[:4]] == [
+        ("activity", "source.config", 6),
+        ("activity", "source.credentials", 1),
+        ("activity", "source.endpoints", 4),
+        ("activity", "source.portfolio", 1),
     ]
     records = [row for row in rows if row["event"] == "record"]
-    assert [(row["status"], row["capabilities"], row["error_type"]) for row in records] == [
-        ("Success", "authVerified,projectAccessVerified", None),
-        ("Failed", None, "HTTPError"),
+    assert [(row["status"], row["error_type"]) for row in records] == [
+        ("Success", None),
+        ("Failed", "AuthenticationError"),
     ]
+    assert records[0]["capabilities"].endswith("bootstrapped,tablesRegistered")
     assert {row["execution_id"] for row in rows} == {row["execution_id"] for row in records}
 
 
+def test_the_demo_leaves_the_whole_stage(tmp_path: Path) -> None:
+    """Four source tables with their rows, and three of Prepare's without any."""
+    run_demo(tmp_path)
+    counts = {
+        spec.name: row_count(tmp_path / table_path(spec))
+        for spec in (*SOURCE_TABLES, *PREPARE_TABLES)
+    }
+    assert list(counts.values()) == [6, 1, 4, 1, 0, 0, 0]
+
+
 def test_the_demo_shows_its_rows_and_where_they_are(tmp_path: Path) -> None:
-    """The output has the table's place, a row of each kind and every query."""
+    """The output has each table, the readiness after either run, the log and every query."""
     output = run_demo(tmp_path)
-    assert str(tmp_path / TABLE) in output
-    for expected in ("testcases", "Success", "Failed", "401 Client Error"):
+    for spec in (*SOURCE_TABLES, *PREPARE_TABLES):
+        assert table_path(spec) in output
+    for expected in ("It ended as Success", "ready; cite zephyrSource_", "not ready", "401"):
         assert expected in output
+    assert "an-expired-token" not in output
     for query in queries(tmp_path / TABLE):
         assert query.text in output
 
@@ -90,4 +105,4 @@ def test_the_module_runs_the_demo_like_the_command(tmp_path: Path) -> None:
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    assert len(read_rows(tmp_path / "spectra-demo" / TABLE)) == 11
+    assert len(read_rows(tmp_path / "spectra-demo" / TABLE)) == 6

@@ -121,7 +121,7 @@ class FakeSourceSystem:
             return _error(self.fail_with, "the source system fails as it was told to")
         url = urlsplit(target)
         if url.path == "/openapi.json":
-            return HTTPStatus.OK, _openapi()
+            return HTTPStatus.OK, self.openapi()
         if authorization != f"Bearer {self.token}":
             return _error(HTTPStatus.UNAUTHORIZED, "the bearer token is missing or wrong")
         for path, (_, paged) in ENDPOINTS.items():
@@ -132,6 +132,36 @@ class FakeSourceSystem:
                     return _error(HTTPStatus.NOT_FOUND, f"nothing at {url.path}")
                 return _page(rows, parse_qs(url.query)) if paged else (HTTPStatus.OK, rows)
         return _error(HTTPStatus.NOT_FOUND, f"no endpoint {url.path}")
+
+    @staticmethod
+    def openapi() -> dict[str, Any]:
+        """The API's own description, an OpenAPI document."""
+        paths = {}
+        for path, (summary, paged) in ENDPOINTS.items():
+            parameters: list[dict[str, Any]] = [
+                {"name": name, "in": "path", "required": True, "schema": {"type": "integer"}}
+                for name in re.findall(r"\{(\w+)\}", path)
+            ]
+            if paged:
+                parameters += [
+                    {"name": name, "in": "query", "schema": {"type": "integer"}}
+                    for name in ("offset", "limit")
+                ]
+            paths[path] = {
+                "get": {
+                    "summary": summary,
+                    "tags": [path.split("/")[1]],
+                    "parameters": parameters,
+                    "security": [{"bearer": []}],
+                    "responses": {"200": {"description": summary}},
+                }
+            }
+        return {
+            "openapi": "3.0.3",
+            "info": {"title": "Example test management", "version": "3.0.0"},
+            "paths": paths,
+            "components": {"securitySchemes": {"bearer": {"type": "http", "scheme": "bearer"}}},
+        }
 
 
 ENDPOINTS: dict[str, tuple[str, bool]] = {
@@ -188,35 +218,6 @@ def _page(rows: list[dict[str, Any]], query: dict[str, list[str]]) -> tuple[int,
 
 def _error(status: int, message: str) -> tuple[int, Any]:
     return status, {"error": {"status": int(status), "message": message}}
-
-
-def _openapi() -> dict[str, Any]:
-    paths = {}
-    for path, (summary, paged) in ENDPOINTS.items():
-        parameters: list[dict[str, Any]] = [
-            {"name": name, "in": "path", "required": True, "schema": {"type": "integer"}}
-            for name in re.findall(r"\{(\w+)\}", path)
-        ]
-        if paged:
-            parameters += [
-                {"name": name, "in": "query", "schema": {"type": "integer"}}
-                for name in ("offset", "limit")
-            ]
-        paths[path] = {
-            "get": {
-                "summary": summary,
-                "tags": [path.split("/")[1]],
-                "parameters": parameters,
-                "security": [{"bearer": []}],
-                "responses": {"200": {"description": summary}},
-            }
-        }
-    return {
-        "openapi": "3.0.3",
-        "info": {"title": "Example test management", "version": "3.0.0"},
-        "paths": paths,
-        "components": {"securitySchemes": {"bearer": {"type": "http", "scheme": "bearer"}}},
-    }
 
 
 class _Server(ThreadingHTTPServer):

@@ -8,7 +8,7 @@ import typer
 
 from spectra_logging._version import __version__
 from spectra_logging.errors import ConfigurationError, SpectraError
-from spectra_stage.cli import demo, log
+from spectra_stage.cli import demo, log, prepare, ready, source
 
 __all__ = ["app", "run"]
 
@@ -21,10 +21,13 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    help="Logs in Delta tables: see the demo, read a log, drain a journal.",
+    help="Logs in Delta tables, and the stages of a pipeline that they tell of.",
 )
 app.add_typer(log.app, name="log")
+app.add_typer(source.app, name="source")
 app.command("demo")(demo.demo)
+app.command("prepare")(prepare.prepare)
+app.command("ready")(ready.ready)
 
 
 def show_version(asked: bool) -> None:

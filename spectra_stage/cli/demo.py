@@ -1,24 +1,30 @@
-"""``spectra demo``: a Source-stage notebook's run, end to end, on this machine."""
+"""``spectra demo``: the Source stage end to end, on this machine."""
 
 from __future__ import annotations
 
 import logging
-import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
-import requests
 import typer
+from rich.console import Console
+from rich.markup import escape
 
-from spectra_logging.errors import StageFailedError
 from spectra_logging.handlers.delta import DeltaHandler
 from spectra_logging.lakehouse import open_lakehouse
+from spectra_logging.paths import resolve_table
 from spectra_logging.session import ACTIVITY_LOGGER, NotebookSession
 from spectra_logging.testing import FakeSourceSystem
+from spectra_stage import readiness
+from spectra_stage.cli.environment import environment
 from spectra_stage.cli.queries import queries
+from spectra_stage.cli.ready import lines_of
 from spectra_stage.cli.rows import console, newest_rows, shown_columns, table_of
+from spectra_stage.errors import SourceSystemError
+from spectra_stage.sdk import SourceStageHelpers
+from spectra_stage.tables import PREPARE_TABLES, SOURCE_TABLES, table_path
 
 __all__ = ["demo"]
 
@@ -34,121 +40,110 @@ VARIABLES = {
 def demo(
     root: Annotated[Path, typer.Option(help="Folder for the lakehouse.")] = Path("spectra-demo"),
 ) -> None:
-    """Run a Source-stage notebook against a source system, and show the rows that it left.
+    """Run a Source-stage notebook against a source system, and show the tables that it left.
 
-    The source system is an HTTP server on loopback. The notebook authenticates, reads what the
-    source system offers, logs an activity for each entity and records its run. A second run fails
-    to authenticate. Everything is written below --root: the Delta table and its journal.
+    The source system is an HTTP server on loopback, and describes itself as an OpenAPI document.
+    The notebook authenticates, writes the four source tables, makes Prepare's three and records its
+    run. A second run fails to authenticate. After each, the next stage's readiness is shown.
+    Everything is written below --root: the Delta tables and the journal.
     """
-    place = root.absolute() / TABLE
+    root = root.absolute()
     screen = console()
-    # On the activity logger, so that no other lakehouse of this machine is written to.
-    handler = DeltaHandler(
-        str(place), spec="activity", journal_directory=str(root.absolute() / "journals")
-    )
-    logger = logging.getLogger(ACTIVITY_LOGGER)
-    logger.addHandler(handler)
-    # The notebook's own lines stay off the screen; how it ended is shown.
-    quiet = logging.NullHandler()
-    logging.getLogger("spectra").addHandler(quiet)
-    try:
-        with FakeSourceSystem() as source_system:
-            screen.print(f"A source system answers at {source_system.base_url}")
-            for token in (source_system.token, "an-expired-token"):
-                with environment(BASE_URL=source_system.base_url, API_TOKEN=token, **VARIABLES):
-                    outcome = run_notebook()
-                screen.print(f"A notebook's run ended: [bold]{outcome}[/bold]")
-    finally:
-        logging.getLogger("spectra").removeHandler(quiet)
-        logger.removeHandler(handler)
-        handler.close()
+    with activity_log(root), FakeSourceSystem() as source_system:
+        screen.print(f"A source system answers at {source_system.base_url}")
+        for title, token in (
+            ("A notebook runs the Source stage", source_system.token),
+            ("It runs again, with a token that has expired", "an-expired-token"),
+        ):
+            with environment(
+                {
+                    **VARIABLES,
+                    "SPECTRA_ROOT": str(root),
+                    "BASE_URL": source_system.base_url,
+                    "API_TOKEN": token,
+                }
+            ):
+                heading(screen, title)
+                run_notebook(screen, source_system)
+                show_readiness(screen)
+    place = root / TABLE
     rows = newest_rows(open_lakehouse(), str(place), limit=20, level=None)
-    screen.print(f"\nThe newest rows of {place}", soft_wrap=True, highlight=False)
+    heading(screen, "What the activity log has of it")
     screen.print(table_of(rows, shown_columns(rows[0])))
+    heading(screen, "Ask it yourself")
     for query in queries(place):
-        screen.print(f"\n[bold]{query.title}[/bold]")
+        screen.print(f"[bold]{query.title}[/bold]")
         # Plain and unwrapped, so that it can be pasted.
-        screen.print(query.text, markup=False, highlight=False, soft_wrap=True)
+        screen.print(query.text + "\n", markup=False, highlight=False, soft_wrap=True)
 
 
-def run_notebook() -> str:
-    """The notebook: its seven steps. Returns how it ended, in words."""
-    session = NotebookSession("zephyrVariables").load_context()
-    session.initialize()
+def heading(screen: Console, title: str) -> None:
+    screen.print()
+    screen.rule(f"[bold]{title}", align="left")
+
+
+def run_notebook(screen: Console, source_system: FakeSourceSystem) -> None:
+    """The notebook: its seven steps, and how it ended."""
     try:
-        read_source(session)
-        session.validate()
-        return "Success"
-    except (StageFailedError, requests.RequestException) as error:
-        session.mark_failed(str(error))
-        return f"Failed, {error}"
-    finally:
-        session.record()
-        session.finalise()
+        with NotebookSession("zephyrVariables").load_context(bootstrap=True) as session:
+            session.initialize()
+            SourceStageHelpers.execute_source_stage(
+                session=session, catalog=source_system.openapi()
+            )
+            log_tables(session)
+            session.validate()
+            session.record()
+    except SourceSystemError as error:
+        screen.print(f"It ended as [red]Failed[/red]: {escape(str(error))}", soft_wrap=True)
+        return
+    screen.print(f"It ended as [green]Success[/green]: {', '.join(session.result['capabilities'])}")
+    show_tables(screen, session)
 
 
-def read_source(session: NotebookSession) -> None:
-    """Authenticate, and read every entity of each project.
-
-    Raises:
-        requests.RequestException: The source system refused, or does not answer.
-    """
-    with requests.Session() as http:
-        http.headers["Authorization"] = f"Bearer {session.variables.get_secret('API_TOKEN')}"
-        projects = get_json(http, session, "/project/details")
-        session.add_capability("authVerified")
-        log_entity(session, "projects", projects)
-        for project in projects:
-            releases = get_json(http, session, f"/release/project/{project['id']}")
-            log_entity(session, "releases", releases, project_key=project["key"])
-            for release in releases:
-                cycles = get_pages(http, session, f"/cycle/release/{release['id']}")
-                log_entity(session, "cycles", cycles, project_key=project["key"])
-            cases = get_pages(http, session, f"/testcase/project/{project['id']}")
-            log_entity(session, "testcases", cases, project_key=project["key"])
-        session.add_capability("projectAccessVerified")
+def log_tables(session: NotebookSession) -> None:
+    """Log an activity for each table that the stage wrote."""
+    for spec in SOURCE_TABLES:
+        session.log_activity(
+            entity_name=spec.name.partition(".")[2],
+            target_table=spec.name,
+            key_column=spec.keys[0],
+            row_count=count(session, table_path(spec)),
+            field_count=len(spec.columns),
+        )
 
 
-def get_json(http: requests.Session, session: NotebookSession, path: str) -> Any:
-    answer = http.get(session.ctx["base_url"] + path, timeout=10)
-    answer.raise_for_status()
-    return answer.json()
+def show_tables(screen: Console, session: NotebookSession) -> None:
+    for spec in (*SOURCE_TABLES, *PREPARE_TABLES):
+        path = table_path(spec)
+        screen.print(f"  {path:<28} {count(session, path):>3} rows  [dim]{spec.comment}[/dim]")
 
 
-def get_pages(http: requests.Session, session: NotebookSession, path: str) -> list[dict[str, Any]]:
-    rows: list[dict[str, Any]] = []
-    while True:
-        page = get_json(http, session, f"{path}?offset={len(rows)}")
-        rows += page["results"]
-        if len(rows) >= page["total"]:
-            return rows
-
-
-def log_entity(
-    session: NotebookSession,
-    entity: str,
-    rows: list[dict[str, Any]],
-    project_key: str | None = None,
-) -> None:
-    session.log_activity(
-        entity_name=entity,
-        key_column="id",
-        project_key=project_key,
-        row_count=len(rows),
-        field_count=len(rows[0]) if rows else 0,
+def count(session: NotebookSession, path: str) -> int:
+    counted = session.delta.lakehouse.query(
+        "SELECT count(*) FROM counted", {"counted": resolve_table(path)}
     )
+    return int(counted.rows[0][0])
+
+
+def show_readiness(screen: Console) -> None:
+    screen.print("May the Prepare stage start?")
+    for line in lines_of(readiness.check(VARIABLES["SOURCE_SYSTEM"])):
+        screen.print(f"  {line}", soft_wrap=True, highlight=False)
 
 
 @contextmanager
-def environment(**variables: str) -> Iterator[None]:
-    """Set environment variables for a while, which is where a session reads them outside Fabric."""
-    before: Mapping[str, str | None] = {name: os.environ.get(name) for name in variables}
-    os.environ.update(variables)
+def activity_log(root: Path) -> Iterator[None]:
+    """The demo's own activity log and journal, and the notebook's own lines off the screen."""
+    # On the activity logger, so that no other lakehouse of this machine is written to.
+    handler = DeltaHandler(
+        str(root / TABLE), spec="activity", journal_directory=str(root / "journals")
+    )
+    quiet = logging.NullHandler()
+    logging.getLogger(ACTIVITY_LOGGER).addHandler(handler)
+    logging.getLogger("spectra").addHandler(quiet)
     try:
         yield
     finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
+        logging.getLogger("spectra").removeHandler(quiet)
+        logging.getLogger(ACTIVITY_LOGGER).removeHandler(handler)
+        handler.close()

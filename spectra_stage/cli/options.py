@@ -17,9 +17,11 @@ __all__ = [
     "Engine",
     "JournalDirectory",
     "JsonLines",
+    "LakehouseRoot",
     "Level",
     "MinimumLevel",
     "Root",
+    "SourceSystem",
     "StorageOptions",
     "TableArgument",
     "lakehouse_for",
@@ -55,6 +57,14 @@ Root = Annotated[
     Path | None,
     typer.Option(help="Folder that a relative TABLE is below.", show_default=False),
 ]
+LakehouseRoot = Annotated[
+    Path | None,
+    typer.Option(
+        help="Folder that holds Tables; by default SPECTRA_ROOT, else the working directory.",
+        show_default=False,
+    ),
+]
+SourceSystem = Annotated[str, typer.Option(help="Key of the source system.", show_default=False)]
 JsonLines = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 MinimumLevel = Annotated[
     Level | None,

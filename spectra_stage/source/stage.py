@@ -170,7 +170,7 @@ class SourceStage:
     def bootstrap_endpoints(self, catalog: EndpointCatalog) -> None:
         """Write ``source.endpoints``, and tell of what the catalogue left out."""
         for left_out in (*catalog.duplicates, *catalog.skipped):
-            self.session.log.warning("endpoint left out", endpoint=left_out)
+            self.session.log.warning("endpoint left out: %s", left_out)
         tables.write_endpoints(self.session, catalog)
         self.session.add_capability(
             "bootstrapped",
