@@ -18,6 +18,7 @@ from tests.tables import read_rows
 
 __all__ = [
     "AT_ONCE",
+    "CAPABILITIES",
     "IDENTITY",
     "RECORD",
     "httpbin_server",
@@ -29,6 +30,16 @@ __all__ = [
 
 AT_ONCE = RetryPolicy(backoff_seconds=0)
 """Retries that don't wait for each other."""
+
+CAPABILITIES = [
+    "configTablesCreated",
+    "prepareInitialised",
+    "authVerified",
+    "projectAccessVerified",
+    "bootstrapped",
+    "tablesRegistered",
+]
+"""What a run without any trouble establishes, in order."""
 
 IDENTITY = {
     "SOURCE_SYSTEM": "zephyr",

@@ -7,7 +7,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.tables import read_rows
+from spectra_stage.tables import SOURCE_TABLES, table_path
+from tests.stages import CAPABILITIES, httpbin_server
+from tests.tables import read_rows, row_count
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 
@@ -56,3 +58,44 @@ def test_the_source_notebook_fails_with_a_wrong_token(tmp_path: Path) -> None:
     assert row["status"] == "Failed"
     assert row["error_type"] == "HTTPError"
     assert token not in done.stderr + done.stdout + str(row)
+
+
+HTTPBIN = {
+    "API_TOKEN": "example-token-1234",
+    "TEST_ENDPOINT": "/bearer",
+    "RESOURCE_ENDPOINT_TEMPLATE": "/anything/project/{projectId}",
+    "TEST_PROJECT_ID": "1",
+    "DESCRIPTION": "/spec.json",
+}
+
+
+def test_the_source_stage_runs_on_its_own(tmp_path: Path) -> None:
+    """Without any setting it has a source system of its own, and leaves the four tables."""
+    done = run_example("source_stage.py", tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert [row_count(tmp_path / table_path(spec)) for spec in SOURCE_TABLES] == [6, 1, 4, 1]
+
+
+def test_the_source_stage_runs_against_an_api_that_others_wrote(tmp_path: Path) -> None:
+    """The notebook, its first line changed, against httpbin: every endpoint is in the table."""
+    with httpbin_server() as base_url:
+        done = run_example("source_stage.py", tmp_path, BASE_URL=base_url, **HTTPBIN)
+    assert done.returncode == 0, done.stderr
+    (portfolio,) = read_rows(tmp_path / "Tables/source/portfolio", order_by="ALL")
+    assert portfolio["total_endpoints"] == row_count(tmp_path / "Tables/source/endpoints") > 50
+    assert portfolio["auth_status"] == "Success"
+    (record,) = read_rows(tmp_path / "Tables/log/sourcelog")
+    assert record["status"] == "Success"
+    assert record["capabilities"].split(",") == CAPABILITIES
+
+
+def test_the_source_stage_fails_with_an_exit_code(tmp_path: Path) -> None:
+    """A token that is refused: one Failed row, exit code 1, and the token nowhere."""
+    refused = {**HTTPBIN, "TEST_ENDPOINT": "/status/401"}
+    with httpbin_server() as base_url:
+        done = run_example("source_stage.py", tmp_path, BASE_URL=base_url, **refused)
+    assert done.returncode == 1
+    assert "AuthenticationError" in done.stderr
+    (record,) = read_rows(tmp_path / "Tables/log/sourcelog")
+    assert (record["status"], record["error_type"]) == ("Failed", "AuthenticationError")
+    assert refused["API_TOKEN"] not in done.stdout + done.stderr + str(record)

@@ -30,6 +30,7 @@ from spectra_stage.errors import (
 from spectra_stage.source import RetryPolicy, SourceProfile, add_profile
 from spectra_stage.tables import PREPARE_TABLES, SOURCE_TABLES, table_path
 from tests.stages import (
+    CAPABILITIES,
     IDENTITY,
     RECORD,
     httpbin_server,
@@ -38,15 +39,6 @@ from tests.stages import (
     set_up,
     source,
 )
-
-CAPABILITIES = [
-    "configTablesCreated",
-    "prepareInitialised",
-    "authVerified",
-    "projectAccessVerified",
-    "bootstrapped",
-    "tablesRegistered",
-]
 
 
 @pytest.fixture
