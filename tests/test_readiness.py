@@ -10,11 +10,12 @@ from typing import Any
 import pytest
 
 from spectra_logging.lakehouse import open_lakehouse
+from spectra_logging.session import NotebookSession
 from spectra_logging.testing import FakeSourceSystem
 from spectra_stage import readiness
 from spectra_stage.errors import AuthenticationError, NotReadyError
 from spectra_stage.tables import SOURCE_ENDPOINTS, SOURCE_PORTFOLIO, SOURCE_TABLES, table_path
-from tests.stages import RECORD, run_stage, set_up, source
+from tests.stages import RECORD, record_rows, run_stage, set_up, source
 
 
 @pytest.fixture
@@ -95,15 +96,16 @@ def test_another_source_systems_run_does_not_count(root: Path) -> None:
 
 
 def test_activities_are_no_records(root: Path) -> None:
-    """An activity logged after the record changes nothing."""
-    from spectra_logging.session import NotebookSession
-
-    session = run_stage()
-    with NotebookSession("example").load_context() as other:
-        other.initialize()
-        other.log_activity(entity_name="project", row_count=1)
-        assert readiness.check("zephyr").execution_id == session.ctx["execution_id"]
-        other.record()
+    """What is logged after the record, of a notebook that goes on, changes nothing."""
+    run_stage()
+    session = NotebookSession("example").load_context()
+    session.initialize()
+    session.record()
+    session.mark_failed("after the record")
+    session.log_activity(entity_name="project", row_count=1)
+    session.finalise()
+    assert record_rows(root)[-1]["status"] == "Failed"
+    assert readiness.check("zephyr").require() == session.ctx["execution_id"]
 
 
 @pytest.mark.parametrize("spec", SOURCE_TABLES, ids=lambda spec: str(spec.name))

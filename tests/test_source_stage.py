@@ -16,6 +16,7 @@ from deltalake import DeltaTable
 from spectra_logging._version import __version__
 from spectra_logging.errors import ConfigurationError, SchemaConflictError, VariableNotFoundError
 from spectra_logging.lakehouse import open_lakehouse
+from spectra_logging.session import NotebookSession
 from spectra_logging.tables import Column, TableSpec
 from spectra_logging.testing import FakeSourceSystem
 from spectra_stage.errors import (
@@ -27,7 +28,7 @@ from spectra_stage.errors import (
     SourceServiceError,
     SourceSystemError,
 )
-from spectra_stage.source import RetryPolicy, SourceProfile, add_profile
+from spectra_stage.source import RetryPolicy, SourceProfile, add_profile, execute_source_stage
 from spectra_stage.tables import PREPARE_TABLES, SOURCE_TABLES, table_path
 from tests.stages import (
     CAPABILITIES,
@@ -660,6 +661,19 @@ def test_the_notebooks_global_catalogue_is_found(root: Path) -> None:
         exec(program, cells)
         cells["notebook"](**settings)
         assert len(source(root, "endpoints")) == 1
+
+
+def test_a_failure_is_recorded_by_the_time_that_it_is_raised(
+    root: Path, system: FakeSourceSystem
+) -> None:
+    """A notebook without a with block, whose kernel lives on, has its row in the table."""
+    system.fail_with = 401
+    session = NotebookSession("example").load_context()
+    with pytest.raises(AuthenticationError):
+        execute_source_stage(session=session, catalog=[])
+    assert [row["status"] for row in record_rows(root)] == ["Failed"]
+    session.finalise()
+    assert [row["status"] for row in record_rows(root)] == ["Failed"]
 
 
 def test_a_with_block_and_the_interpreters_end_add_no_row(root: Path) -> None:
