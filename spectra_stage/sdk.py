@@ -19,7 +19,8 @@ from spectra_stage.prepare import PrepareReport, initialize_prepare_stage
 from spectra_stage.readiness import Readiness
 from spectra_stage.source import RetryPolicy, execute_source_stage
 from spectra_stage.source.settings import SourceSettings
-from spectra_stage.source.stage import SourceStage, find_catalog
+from spectra_stage.source.stage import find_catalog
+from spectra_stage.source.steps import SourceStage
 
 __all__ = ["NotebookSession", "PrepareStageHelpers", "SourceStageHelpers", "VariableLibrary"]
 
