@@ -12,6 +12,8 @@ import structlog
 from spectra_logging.lakehouse import open_lakehouse
 from spectra_logging.lakehouse.base import Lakehouse
 from spectra_logging.redaction.registry import forget_secrets
+from spectra_logging.testing import FakeSourceSystem
+from tests import stages
 
 
 @pytest.fixture(autouse=True)
@@ -51,6 +53,27 @@ def fresh_logging() -> Iterator[None]:
 def lakehouse(request: pytest.FixtureRequest) -> Lakehouse:
     """Each engine in turn."""
     return open_lakehouse(request.param)
+
+
+@pytest.fixture
+def system() -> Iterator[FakeSourceSystem]:
+    """A running source system."""
+    with FakeSourceSystem() as system:
+        yield system
+
+
+@pytest.fixture(scope="session")
+def httpbin() -> Iterator[str]:
+    """The address of a running API that others wrote."""
+    with stages.httpbin_server() as base_url:
+        yield base_url
+
+
+@pytest.fixture
+def stage_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, system: FakeSourceSystem) -> Path:
+    """A lakehouse of the test's own, and a Source notebook's variables for ``system``."""
+    stages.set_up(monkeypatch, tmp_path, BASE_URL=system.base_url, API_TOKEN=system.token)
+    return tmp_path
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 
 from spectra_logging.session import NotebookSession
 from spectra_stage.source import RetryPolicy, execute_source_stage
@@ -21,6 +22,7 @@ __all__ = [
     "CAPABILITIES",
     "IDENTITY",
     "RECORD",
+    "describe",
     "httpbin_server",
     "record_rows",
     "run_stage",
@@ -83,6 +85,12 @@ def httpbin_server() -> Iterator[str]:
     finally:
         server.kill()
         server.communicate()
+
+
+def describe(base_url: str) -> Any:
+    """The Swagger document that httpbin makes of itself."""
+    with requests.Session() as http:
+        return http.get(f"{base_url}/spec.json", timeout=30).json()
 
 
 def set_up(monkeypatch: pytest.MonkeyPatch, root: Path, **variables: str) -> None:

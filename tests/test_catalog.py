@@ -16,7 +16,7 @@ from spectra_stage.catalog import EndpointCatalog, load_catalog
 from spectra_stage.catalog.templates import PathTemplate
 from spectra_stage.errors import CatalogError
 from spectra_stage.tables import HTTP_METHODS, SOURCE_ENDPOINTS
-from tests.stages import RECORD, httpbin_server
+from tests.stages import RECORD, describe
 
 SWAGGER: dict[str, Any] = {
     "swagger": "2.0",
@@ -248,12 +248,9 @@ def test_a_catalogue_is_taken_as_it_is() -> None:
     assert load_catalog(catalog) is catalog
 
 
-def test_the_document_of_an_api_that_others_wrote_is_read_whole() -> None:
+def test_the_document_of_an_api_that_others_wrote_is_read_whole(httpbin: str) -> None:
     """The Swagger document of httpbin gives each operation that a row can hold, and no other."""
-    import requests
-
-    with httpbin_server() as base_url, requests.Session() as http:
-        document = http.get(f"{base_url}/spec.json", timeout=30).json()
+    document = describe(httpbin)
     catalog = load_catalog(document)
     operations = {
         (method.upper(), path) for path, item in document["paths"].items() for method in item

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from spectra_stage.tables import SOURCE_TABLES, table_path
-from tests.stages import CAPABILITIES, httpbin_server
+from tests.stages import CAPABILITIES
 from tests.tables import read_rows, row_count
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
@@ -76,10 +76,11 @@ def test_the_source_stage_runs_on_its_own(tmp_path: Path) -> None:
     assert [row_count(tmp_path / table_path(spec)) for spec in SOURCE_TABLES] == [6, 1, 4, 1]
 
 
-def test_the_source_stage_runs_against_an_api_that_others_wrote(tmp_path: Path) -> None:
+def test_the_source_stage_runs_against_an_api_that_others_wrote(
+    tmp_path: Path, httpbin: str
+) -> None:
     """The notebook, its first line changed, against httpbin: every endpoint is in the table."""
-    with httpbin_server() as base_url:
-        done = run_example("source_stage.py", tmp_path, BASE_URL=base_url, **HTTPBIN)
+    done = run_example("source_stage.py", tmp_path, BASE_URL=httpbin, **HTTPBIN)
     assert done.returncode == 0, done.stderr
     (portfolio,) = read_rows(tmp_path / "Tables/source/portfolio", order_by="ALL")
     assert portfolio["total_endpoints"] == row_count(tmp_path / "Tables/source/endpoints") > 50
@@ -89,11 +90,10 @@ def test_the_source_stage_runs_against_an_api_that_others_wrote(tmp_path: Path) 
     assert record["capabilities"].split(",") == CAPABILITIES
 
 
-def test_the_source_stage_fails_with_an_exit_code(tmp_path: Path) -> None:
+def test_the_source_stage_fails_with_an_exit_code(tmp_path: Path, httpbin: str) -> None:
     """A token that is refused: one Failed row, exit code 1, and the token nowhere."""
     refused = {**HTTPBIN, "TEST_ENDPOINT": "/status/401"}
-    with httpbin_server() as base_url:
-        done = run_example("source_stage.py", tmp_path, BASE_URL=base_url, **refused)
+    done = run_example("source_stage.py", tmp_path, BASE_URL=httpbin, **refused)
     assert done.returncode == 1
     assert "AuthenticationError" in done.stderr
     (record,) = read_rows(tmp_path / "Tables/log/sourcelog")

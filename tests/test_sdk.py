@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,23 +12,10 @@ from spectra_logging.testing import FakeSourceSystem
 from spectra_stage import sdk
 from spectra_stage.errors import AuthenticationError
 from spectra_stage.sdk import NotebookSession, PrepareStageHelpers, SourceStageHelpers
-from tests.stages import RECORD, record_rows, run_stage, set_up, source
+from tests.programs import run_program
+from tests.stages import RECORD, record_rows, run_stage, source
 
 ZEPHYR_ENDPOINTS_CATALOG = [RECORD]
-
-
-@pytest.fixture
-def system() -> Iterator[FakeSourceSystem]:
-    """A running source system."""
-    with FakeSourceSystem() as system:
-        yield system
-
-
-@pytest.fixture
-def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, system: FakeSourceSystem) -> Path:
-    """A lakehouse of the test's own, and the variables of a notebook for the source system."""
-    set_up(monkeypatch, tmp_path, BASE_URL=system.base_url, API_TOKEN=system.token)
-    return tmp_path
 
 
 def test_a_star_import_brings_every_name_and_no_other() -> None:
@@ -63,7 +49,7 @@ def test_signatures_take_what_notebooks_pass(function: Any, names: str) -> None:
     assert set(required) <= {"session"}
 
 
-def test_the_notebook_runs_as_it_is_written(root: Path) -> None:
+def test_the_notebook_runs_as_it_is_written(stage_root: Path) -> None:
     """Seven steps with every argument that notebooks pass, and the catalogue a global."""
     spark = None
     session = NotebookSession("zephyrVariables").load_context(
@@ -82,17 +68,17 @@ def test_the_notebook_runs_as_it_is_written(root: Path) -> None:
     session.validate()
     session.record(spark=spark)
     session.finalise()
-    (row,) = record_rows(root)
+    (row,) = record_rows(stage_root)
     assert row["status"] == "Success"
-    assert source(root, "endpoints") == [RECORD]
+    assert source(stage_root, "endpoints") == [RECORD]
     assert PrepareStageHelpers.check_readiness(session=session).require() == row["execution_id"]
 
 
-def test_the_single_steps_leave_what_the_whole_stage_does(root: Path) -> None:
+def test_the_single_steps_leave_what_the_whole_stage_does(stage_root: Path) -> None:
     """A stage put together from the steps has the same tables, errors and capabilities."""
     whole = run_stage()
     tables = ("config", "credentials", "endpoints", "portfolio")
-    expected = {name: source(root, name) for name in tables}
+    expected = {name: source(stage_root, name) for name in tables}
     with NotebookSession("example").load_context(bootstrap=True) as session:
         session.initialize()
         SourceStageHelpers.create_source_config_table(session=session)
@@ -110,7 +96,7 @@ def test_the_single_steps_leave_what_the_whole_stage_does(root: Path) -> None:
         session.record()
     times = {"last_updated", "last_validated", "last_auth_check"}
     for name, rows in expected.items():
-        found = source(root, name)
+        found = source(stage_root, name)
         assert [{k: v for k, v in row.items() if k not in times} for row in found] == [
             {k: v for k, v in row.items() if k not in times} for row in rows
         ]
@@ -121,7 +107,9 @@ def test_the_single_steps_leave_what_the_whole_stage_does(root: Path) -> None:
     }
 
 
-def test_a_single_step_raises_and_records_nothing(root: Path, system: FakeSourceSystem) -> None:
+def test_a_single_step_raises_and_records_nothing(
+    stage_root: Path, system: FakeSourceSystem
+) -> None:
     """The notebook decides what its failure means."""
     system.fail_with = 401
     session = NotebookSession("example").load_context()
@@ -130,4 +118,51 @@ def test_a_single_step_raises_and_records_nothing(root: Path, system: FakeSource
     assert session.result["status"] == "Success"
     session.record()
     session.finalise()
-    assert [row["status"] for row in record_rows(root)] == ["Success"]
+    assert [row["status"] for row in record_rows(stage_root)] == ["Success"]
+
+
+def test_the_notebooks_global_catalogue_is_found(stage_root: Path) -> None:
+    """In the globals of whoever called, however many calls away, under either name."""
+    program = (
+        "from tests.stages import run_stage\n"
+        "def notebook(**settings):\n"
+        "    return run_stage(None, **settings)\n"
+    )
+    for name, settings in (
+        ("ZEPHYR_ENDPOINTS_CATALOG", {}),
+        ("OTHER", {"endpoints_catalog_global_name": "OTHER"}),
+    ):
+        cells: dict[str, Any] = {name: [RECORD]}
+        exec(program, cells)
+        cells["notebook"](**settings)
+        assert len(source(stage_root, "endpoints")) == 1
+
+
+def test_a_with_block_and_the_interpreters_end_add_no_row(stage_root: Path) -> None:
+    """The failure that the stage recorded is the run's only row, with or without a with block."""
+    for index, block in enumerate(("with session:", "if True:")):
+        done = run_program(
+            "from spectra_stage.sdk import *\n"
+            "session = NotebookSession('example').load_context(bootstrap=True)\n"
+            "session.initialize()\n"
+            f"{block}\n"
+            "    SourceStageHelpers.execute_source_stage(session=session, catalog=[],\n"
+            "        test_endpoint='/nowhere')\n",
+            "unused",
+        )
+        assert done.returncode == 1
+        assert "ResourceNotFoundError" in done.stderr
+        assert len(record_rows(stage_root)) == index + 1
+
+
+def test_a_failure_is_recorded_by_the_time_that_it_is_raised(
+    stage_root: Path, system: FakeSourceSystem
+) -> None:
+    """A notebook without a with block, whose kernel lives on, has its row in the table."""
+    system.fail_with = 401
+    session = NotebookSession("example").load_context()
+    with pytest.raises(AuthenticationError):
+        SourceStageHelpers.execute_source_stage(session=session, catalog=[])
+    assert [row["status"] for row in record_rows(stage_root)] == ["Failed"]
+    session.finalise()
+    assert [row["status"] for row in record_rows(stage_root)] == ["Failed"]

@@ -1,0 +1,177 @@
+"""Requests to a source system: what is tried again, what is sent, and where the token goes."""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from spectra_logging.testing import FakeSourceSystem
+from spectra_stage.errors import (
+    SourceNetworkError,
+    SourceServiceError,
+    SourceSystemError,
+)
+from spectra_stage.source import RetryPolicy
+from tests.stages import (
+    record_rows,
+    run_stage,
+    set_up,
+)
+
+
+def closed_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def test_too_many_requests_and_then_fine_is_no_failure(
+    stage_root: Path, system: FakeSourceSystem
+) -> None:
+    """429 with Retry-After and 503 are tried again; nothing of it is an error."""
+    system.first_answers += [(429, {"Retry-After": "0"}), (503, {})]
+    session = run_stage()
+    assert session.result["status"] == "Success"
+    assert session.result["errors"]["total_errors"] == 0
+    assert [status for _, _, status in system.requests] == [429, 503, 200, 200]
+
+
+@pytest.mark.parametrize("status", [401, 403, 404])
+def test_what_a_retry_can_not_change_is_asked_once(
+    stage_root: Path, system: FakeSourceSystem, status: int
+) -> None:
+    """401, 403 and 404 are final."""
+    system.fail_with = status
+    with pytest.raises(SourceSystemError):
+        run_stage()
+    assert len(system.requests) == 1
+
+
+def test_a_source_system_that_stays_busy_is_given_up(
+    stage_root: Path, system: FakeSourceSystem
+) -> None:
+    """After the retries the last answer is the error."""
+    system.fail_with = 429
+    with pytest.raises(SourceServiceError, match="429") as raised:
+        run_stage(retry=RetryPolicy(retries=2, backoff_seconds=0))
+    assert raised.value.retryable
+    assert len(system.requests) == 3
+
+
+def test_a_source_system_that_asks_for_an_hour_is_not_waited_for(
+    stage_root: Path, system: FakeSourceSystem
+) -> None:
+    """A notebook must not hang: beyond the longest wait the answer is the error, at once."""
+    system.first_answers.append((429, {"Retry-After": "3600"}))
+    with pytest.raises(SourceServiceError, match="asks to wait 3600"):
+        run_stage()
+    assert len(system.requests) == 1
+
+
+def test_a_source_system_that_is_down_is_a_network_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody listens at the port: the reason is in the message, and the run is recorded."""
+    set_up(
+        monkeypatch,
+        tmp_path,
+        BASE_URL=f"http://127.0.0.1:{closed_port()}",
+        API_TOKEN="example-token-1234",
+    )
+    with pytest.raises(SourceNetworkError, match=r"can't be reached: .*refused") as raised:
+        run_stage()
+    assert (raised.value.code, raised.value.retryable) == ("CONNECTION", True)
+    (row,) = record_rows(tmp_path)
+    assert (row["status"], row["error_type"]) == ("Failed", "SourceNetworkError")
+
+
+def test_the_token_goes_to_no_other_host(stage_root: Path, system: FakeSourceSystem) -> None:
+    """A redirect elsewhere is an error that names the host; one within the host is followed."""
+    system.first_answers.append((302, {"Location": "/project/details?again"}))
+    assert run_stage().result["status"] == "Success"
+    with FakeSourceSystem() as another:
+        elsewhere = f"{another.base_url}/project/details"
+        system.first_answers.append((307, {"Location": elsewhere}))
+        with pytest.raises(SourceServiceError, match=r"redirects to http://127\.0\.0\.1"):
+            run_stage()
+        assert another.requests == []
+
+
+def test_redirects_in_a_circle_end(stage_root: Path, system: FakeSourceSystem) -> None:
+    """Six are too many."""
+    system.first_answers += [(302, {"Location": "/project/details"})] * 6
+    with pytest.raises(SourceServiceError, match="redirects more than 5 times"):
+        run_stage()
+
+
+def test_credentials_of_netrc_are_never_sent(
+    stage_root: Path, system: FakeSourceSystem, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The HTTP client would put those for the host in the token's place."""
+    netrc = tmp_path / "netrc"
+    netrc.write_text("machine 127.0.0.1 login example password other", encoding="utf-8")
+    monkeypatch.setenv("NETRC", str(netrc))
+    assert run_stage().result["status"] == "Success"
+
+
+@pytest.mark.parametrize(
+    ("settings", "variables", "header", "value"),
+    [
+        ({}, {}, "Authorization", "Bearer example-token-1234"),
+        ({"auth_prefix": "Token"}, {}, "Authorization", "Token example-token-1234"),
+        ({"auth_header": "X-Api-Key", "auth_prefix": ""}, {}, "X-Api-Key", "example-token-1234"),
+        ({}, {"AUTH_METHOD": "bearer"}, "Authorization", "Bearer example-token-1234"),
+        (
+            {"auth_method": "basic"},
+            {"API_USER": "me"},
+            "Authorization",
+            "Basic bWU6ZXhhbXBsZS10b2tlbi0xMjM0",
+        ),
+        (
+            {"auth_method": "Basic"},
+            {"API_TOKEN": "me:example-token-1234"},
+            "Authorization",
+            "Basic bWU6ZXhhbXBsZS10b2tlbi0xMjM0",
+        ),
+    ],
+)
+def test_each_way_to_authenticate_sends_its_header(
+    *,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    settings: dict[str, str],
+    variables: dict[str, str],
+    header: str,
+    value: str,
+) -> None:
+    """What arrives at the server, byte by byte."""
+    from http.server import BaseHTTPRequestHandler, HTTPServer
+    from threading import Thread
+
+    arrived = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            arrived.append(self.headers[header])
+            self.send_response(200)
+            self.send_header("Content-Length", "2")
+            self.end_headers()
+            self.wfile.write(b"{}")
+
+        def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - http.server's name
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Handler) as server:
+        Thread(target=server.handle_request).start()
+        set_up(
+            monkeypatch,
+            tmp_path,
+            BASE_URL=f"http://127.0.0.1:{server.server_port}",
+            SOURCE_SYSTEM="plain",
+            **{"API_TOKEN": "example-token-1234", **variables},
+        )
+        run_stage(**settings)
+    assert arrived == [value]

@@ -1,0 +1,111 @@
+"""Settings of the Source stage: where each comes from, and which are refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from spectra_logging.errors import ConfigurationError, VariableNotFoundError
+from spectra_logging.testing import FakeSourceSystem
+from spectra_stage.source import SourceProfile, add_profile
+from tests.stages import (
+    record_rows,
+    run_stage,
+    set_up,
+    source,
+)
+
+
+@pytest.mark.parametrize(
+    ("variable", "parameter", "asked"), [(None, 0, "1"), (None, 2, "2"), ("a/b", 2, "a%2Fb")]
+)
+def test_the_project_to_try_is_chosen(
+    *,
+    stage_root: Path,
+    system: FakeSourceSystem,
+    monkeypatch: pytest.MonkeyPatch,
+    variable: str | None,
+    parameter: int,
+    asked: str,
+) -> None:
+    """TEST_PROJECT_ID, else the parameter, else the first listed; as one segment of the path."""
+    if variable:
+        monkeypatch.setenv("TEST_PROJECT_ID", variable)
+    run_stage(parameters={"project": parameter})
+    assert system.requests[1][1] == f"/release/project/{asked}"
+
+
+@pytest.mark.parametrize(
+    ("settings", "variables", "problem"),
+    [
+        ({"contract_version": "3"}, {}, "contract_version='3' must be three numbers"),
+        ({"endpoint_success_rate": 2}, {}, "endpoint_success_rate=2 must be a number from 0 to 1"),
+        ({"test_endpoint": "projects"}, {}, "test_endpoint='projects' must be a path"),
+        ({"resource_endpoint_template": "/a"}, {}, "must have {projectId}"),
+        ({"timeout": 0}, {}, "timeout=0 must be a number of seconds, more than 0"),
+        ({"auth_method": "oauth"}, {}, "auth_method='oauth' may be apiToken, bearer, basic"),
+        ({"auth_method": "basic"}, {}, "needs a user: set API_USER"),
+        ({"auth_header": "X Key"}, {}, "auth_header='X Key' can't be an HTTP header's name"),
+        ({}, {"BASE_URL": "api.example.com"}, "BASE_URL is 'api.example.com'; it must be"),
+        ({}, {"BASE_URL": "https://u:pw@example.com"}, "BASE_URL holds a user or a password"),
+        ({}, {"API_TOKEN": "two\nlines"}, "API_TOKEN holds characters that no HTTP header"),
+        ({"catalog": None}, {}, "no caller has a global variable ZEPHYR_ENDPOINTS_CATALOG"),
+    ],
+)
+def test_a_setting_that_can_not_work_is_refused_before_any_table_is_touched(
+    stage_root: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    settings: dict[str, Any],
+    variables: dict[str, str],
+    problem: str,
+) -> None:
+    """The setting, its value and what it may be; the run is recorded as Failed, once."""
+    set_up(monkeypatch, stage_root, **variables)
+    with pytest.raises(ConfigurationError) as raised:
+        run_stage(**settings)
+    assert problem in str(raised.value)
+    assert "lines" not in str(raised.value)
+    assert not (stage_root / "Tables/source").exists()
+    (row,) = record_rows(stage_root)
+    assert (row["status"], row["level"]) == ("Failed", "ERROR")
+    assert row["error_type"] == "ConfigurationError"
+
+
+def test_missing_variables_are_named_together(
+    stage_root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """BASE_URL and API_TOKEN in one message."""
+    monkeypatch.delenv("BASE_URL")
+    monkeypatch.delenv("API_TOKEN")
+    with pytest.raises(VariableNotFoundError, match="not set: BASE_URL, API_TOKEN"):
+        run_stage()
+
+
+def test_profiles_can_be_added_and_are_overridden(
+    stage_root: Path, system: FakeSourceSystem, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Keyword over variable over profile; a profile counts whatever the key's case."""
+    monkeypatch.setenv("SOURCE_SYSTEM", "Testmanager")
+    add_profile(
+        "testmanager",
+        SourceProfile(
+            test_endpoint="/project/details",
+            resource_endpoint_template="/testcase/project/{projectId}",
+            supports_incremental=True,
+        ),
+    )
+    run_stage()
+    monkeypatch.setenv("RESOURCE_ENDPOINT_TEMPLATE", "/release/project/{projectId}")
+    run_stage()
+    run_stage(
+        resource_endpoint_template="/testcase/project/{projectId}?limit=1",
+        supports_incremental=False,
+    )
+    assert [path for _, path, _ in system.requests[1::2]] == [
+        "/testcase/project/1",
+        "/release/project/1",
+        "/testcase/project/1?limit=1",
+    ]
+    assert not source(stage_root, "portfolio")[0]["supports_incremental"]
