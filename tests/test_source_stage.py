@@ -295,6 +295,19 @@ def test_a_resource_that_is_refused_is_collected_and_the_stage_goes_on(
     assert not portfolio["hierarchical_access_validated"]
 
 
+def test_a_failed_authentication_is_raised_though_no_table_can_show_it(
+    stage_root: Path, system: FakeSourceSystem, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A file where the credentials' table should be: a warning, and the first failure stands."""
+    system.fail_with = 401
+    (stage_root / "Tables/source").mkdir(parents=True)
+    (stage_root / "Tables/source/credentials").write_text("in the way")
+    with pytest.raises(AuthenticationError):
+        run_stage()
+    assert "the tables don't show the failed authentication" in caplog.text
+    assert [row["error_type"] for row in record_rows(stage_root)] == ["AuthenticationError"]
+
+
 def test_a_table_in_the_way_is_recorded_and_raised(stage_root: Path) -> None:
     """A conflict with Prepare's tables fails the stage; its differences are in the record."""
     spec = TableSpec(name="x.y", columns=(Column(name="entity", type="long"),))

@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Any
 from urllib.parse import quote
 
+from spectra_logging.errors import LakehouseError
 from spectra_logging.session import NotebookSession
 from spectra_stage.catalog import EndpointCatalog
 from spectra_stage.errors import (
@@ -193,10 +194,14 @@ class SourceStage:
 
         ``source.credentials`` says Failed. A row of ``source.portfolio`` that an earlier run left
         says Failed too, or Unknown where the source system could not be asked. The catalogue
-        stays as it was.
+        stays as it was. A table that can't be written is told as a warning: the failure that led
+        here is what the run ends with.
         """
-        self.write_credentials()
-        tables.note_failed_authentication(self.session, self.findings)
+        try:
+            self.write_credentials()
+            tables.note_failed_authentication(self.session, self.findings)
+        except LakehouseError as error:
+            self.session.log.warning("the tables don't show the failed authentication: %s", error)
 
     def _ask(self, path: str) -> Any:
         self.find(checked_at=datetime.now(timezone.utc))
