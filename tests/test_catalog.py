@@ -277,3 +277,16 @@ def test_a_template_gives_back_the_names_it_was_made_of(
         dict.fromkeys(name for name, is_variable in segments if is_variable)
     )
     assert template.query_parameters == tuple(dict.fromkeys(query))
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(["/a", "/a/{id}", "/b"]), st.sampled_from(["get", "GET", "PUT"]))
+    )
+)
+def test_each_endpoint_is_there_once_and_each_other_is_told(named: list[tuple[str, str]]) -> None:
+    """Whatever repeats: the first of each kind in their order, and one sentence for each other."""
+    catalog = load_catalog([{**RECORD, "full_path": p, "http_method": m} for p, m in named])
+    kinds = dict.fromkeys((path, method.upper()) for path, method in named)
+    assert [endpoint.key for endpoint in catalog.endpoints] == list(kinds)
+    assert len(catalog) + len(catalog.duplicates) == len(named)

@@ -7,8 +7,11 @@ import socket
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from spectra_logging.testing import FakeSourceSystem
+from spectra_stage.source.authentication import masked
 from tests.stages import (
     record_rows,
     run_stage,
@@ -83,3 +86,11 @@ def test_the_token_is_nowhere(
         base64.b64encode(f"me:{token}".encode()).decode(),
     ):
         assert not [text for text in texts if form in text]
+
+
+@given(st.text(alphabet=st.characters(min_codepoint=33, max_codepoint=126), min_size=1))
+def test_a_mask_shows_a_token_s_end_and_hardly_any_of_it(token: str) -> None:
+    """Three characters at the most, a quarter at the most, and only from the end."""
+    shown = masked(token).removeprefix("***")
+    assert token.endswith(shown)
+    assert len(shown) == min(3, len(token) // 4)

@@ -6,10 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from spectra_logging.errors import ConfigurationError, VariableNotFoundError
 from spectra_logging.testing import FakeSourceSystem
 from spectra_stage.source import SourceProfile, add_profile
+from spectra_stage.source.projects import first_project_id
 from tests.stages import (
     record_rows,
     run_stage,
@@ -71,6 +74,45 @@ def test_a_setting_that_can_not_work_is_refused_before_any_table_is_touched(
     (row,) = record_rows(stage_root)
     assert (row["status"], row["level"]) == ("Failed", "ERROR")
     assert row["error_type"] == "ConfigurationError"
+
+
+@pytest.mark.parametrize(
+    ("answer", "project_id"),
+    [
+        ([{"id": 7}, {"id": 8}], "7"),
+        ([{"key": "P1", "name": "One"}], "P1"),
+        ([3, 4], "3"),
+        (["a"], "a"),
+        ({"results": [{"projectId": 5}]}, "5"),
+        ({"total": 1, "values": [{"id": "x"}]}, "x"),
+        ([], None),
+        ({"results": []}, None),
+        ({"authenticated": True}, None),
+        ([{"name": "without an id"}], None),
+        ([True], None),
+        ([None], None),
+        ("text", None),
+        (None, None),
+    ],
+)
+def test_the_first_project_is_found_in_what_the_source_answers(
+    answer: Any, project_id: str | None
+) -> None:
+    """A list, or an object with a list under a usual name; a project by its id."""
+    assert first_project_id(answer) == project_id
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text() | st.just("results"), inner),
+)
+
+
+@given(JSON)
+def test_any_answer_can_be_asked_for_a_project(answer: Any) -> None:
+    """No JSON that a source system might answer raises, or gives what can't be part of a path."""
+    project_id = first_project_id(answer)
+    assert project_id is None or project_id
 
 
 def test_missing_variables_are_named_together(
