@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import reprlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -61,7 +62,7 @@ def method_of(value: Any) -> str:
     """
     method = value.strip().upper() if isinstance(value, str) else value
     if method not in HTTP_METHODS:
-        raise ValueError(f"method {value!r} is none of {', '.join(HTTP_METHODS)}")
+        raise ValueError(f"method {reprlib.repr(value)} is none of {', '.join(HTTP_METHODS)}")
     return str(method)
 
 
@@ -71,7 +72,9 @@ def _from_record(record: Mapping[str, Any]) -> Endpoint:
         raise ValueError(f"lacks {', '.join(missing)}")
     for name, column_type in _TYPES.items():
         if not _fits(column_type, record[name]):
-            raise ValueError(f"{name} is {record[name]!r}, not {_IN_WORDS[column_type]}")
+            raise ValueError(
+                f"{name} is {reprlib.repr(record[name])}, not {_IN_WORDS[column_type]}"
+            )
         if column_type == "string" and not record[name].strip() and name not in _MAY_BE_EMPTY:
             raise ValueError(f"{name} is empty")
     values: dict[str, Any] = {
