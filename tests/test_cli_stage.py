@@ -99,7 +99,7 @@ def test_a_run_that_fails_ends_with_1_and_shows_no_token(
         ({"--base-url": "example.com"}, "BASE_URL is 'example.com'"),
         ({"--contract-version": "1"}, "contract_version='1' must be three numbers"),
         ({"--duplicates": "keep"}, "duplicates='keep' may be drop or refuse"),
-        ({"--engine": "duckdb"}, "duckdb"),
+        ({"--engine": "duckdb"}, "--engine='duckdb' may be"),
     ],
 )
 def test_an_option_that_can_not_work_ends_with_2(

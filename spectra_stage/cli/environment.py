@@ -8,14 +8,20 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+from spectra_logging.lakehouse import check_engine
+
 __all__ = ["environment", "stage_variables", "warnings_on_stderr"]
 
 
 def stage_variables(root: Path | None, engine: str) -> dict[str, str | None]:
-    """What ``--root`` and ``--engine`` say, as the variables that every part reads."""
+    """What ``--root`` and ``--engine`` say, as the variables that every part reads.
+
+    Raises:
+        ConfigurationError: There is no such engine.
+    """
     return {
         "SPECTRA_ROOT": None if root is None else str(root.absolute()),
-        "SPECTRA_ENGINE": None if engine == "auto" else engine,
+        "SPECTRA_ENGINE": None if check_engine(engine, "--engine") == "auto" else engine,
     }
 
 
