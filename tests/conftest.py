@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -69,8 +70,19 @@ def httpbin() -> Iterator[str]:
         yield base_url
 
 
+@pytest.fixture(params=os.environ.get("SPECTRA_TEST_ENGINES", "deltalake").split(","))
+def engine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Each engine in turn, as the one that all tables of the test go through."""
+    if request.param == "spark":
+        request.getfixturevalue("spark")
+    monkeypatch.setenv("SPECTRA_ENGINE", request.param)
+    return str(request.param)
+
+
 @pytest.fixture
-def stage_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, system: FakeSourceSystem) -> Path:
+def stage_root(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, system: FakeSourceSystem, engine: str
+) -> Path:
     """A lakehouse of the test's own, and a Source notebook's variables for ``system``."""
     stages.set_up(monkeypatch, tmp_path, BASE_URL=system.base_url, API_TOKEN=system.token)
     return tmp_path

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,13 @@ def read_rows(table: str | Path, order_by: str = "recorded_at, event") -> list[d
         f"SELECT * FROM read_parquet(?, union_by_name=true) ORDER BY {order_by}", [files]
     )
     names = [entry[0] for entry in result.description]
-    return [dict(zip(names, row, strict=True)) for row in result.fetchall()]
+    return [dict(zip(names, map(_in_utc, row), strict=True)) for row in result.fetchall()]
+
+
+def _in_utc(value: Any) -> Any:
+    """A timestamp of Spark's with its zone, which Parquet's INT96 has no room for."""
+    naive = isinstance(value, dt.datetime) and value.tzinfo is None
+    return value.replace(tzinfo=dt.timezone.utc) if naive else value
 
 
 def column(table: str | Path, name: str = "event") -> list[Any]:

@@ -18,8 +18,8 @@ ROW = {"sourceSystem": "zephyr", "entity": "case", "sourceStatusName": "Open", "
 
 
 @pytest.fixture
-def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A lakehouse of the test's own."""
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, engine: str) -> Path:
+    """A lakehouse of the test's own, through each engine."""
     monkeypatch.setenv("SPECTRA_ROOT", str(tmp_path))
     return tmp_path
 
@@ -158,13 +158,13 @@ for number in range(int(arguments[1])):
 """
 
 
-def test_two_processes_at_once_make_each_table_once(tmp_path: Path) -> None:
+def test_two_processes_at_once_make_each_table_once(root: Path) -> None:
     """In fifty rounds that begin together, each table is made by one of the two, and fits."""
-    first, second = race(RACE, tmp_path, str(ROUNDS), rounds=ROUNDS)
+    first, second = race(RACE, root, str(ROUNDS), rounds=ROUNDS)
     for number, outcomes in enumerate(zip(first, second, strict=True)):
         for spec, outcome in zip(PREPARE_TABLES, zip(*outcomes, strict=True), strict=True):
             assert sorted(outcome) == ["created", "nothing to do"], (number, spec.name)
-            found = open_lakehouse().schema(str(tmp_path / str(number) / table_path(spec)))
+            found = open_lakehouse().schema(str(root / str(number) / table_path(spec)))
             assert [(c.name, c.type, c.nullable) for c in found] == [
                 (c.name, c.type, c.nullable) for c in spec.columns
             ]
