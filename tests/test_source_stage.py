@@ -5,6 +5,8 @@ from __future__ import annotations
 import datetime as dt
 import json
 import logging
+import sys
+import types
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,7 @@ import pytest
 from deltalake import DeltaTable
 
 from spectra_logging._version import __version__
-from spectra_logging.errors import SchemaConflictError
+from spectra_logging.errors import SchemaConflictError, StageFailedError
 from spectra_logging.lakehouse import open_lakehouse
 from spectra_logging.tables import Column, TableSpec
 from spectra_logging.testing import FakeSourceSystem
@@ -26,6 +28,7 @@ from spectra_stage.errors import (
     SourceSystemError,
 )
 from spectra_stage.source import RetryPolicy
+from spectra_stage.source.stage import VALIDATION
 from spectra_stage.tables import PREPARE_TABLES, SOURCE_TABLES, table_path
 from tests.stages import (
     CAPABILITIES,
@@ -346,3 +349,58 @@ def test_a_session_has_what_the_stage_found(stage_root: Path) -> None:
         "source_system": IDENTITY["SOURCE_SYSTEM"],
         "source_name": IDENTITY["SOURCE_NAME"],
     }
+
+
+FINDINGS = {
+    "valid": False,
+    "errors": ["source.portfolio: counts 1, source.endpoints has 2"],
+    "validation_results": {},
+    "summary": {},
+}
+
+
+@pytest.mark.parametrize(
+    ("parameters", "settings", "asked"),
+    [
+        ({"test": True}, {}, True),
+        ({"test": False}, {}, False),
+        ({"test": True}, {"run_validation": False}, False),
+        ({"test": False}, {"run_validation": True}, True),
+    ],
+)
+def test_what_the_validation_finds_fails_the_stage_and_is_recorded(
+    stage_root: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    parameters: dict[str, bool],
+    settings: dict[str, bool],
+    asked: bool,
+) -> None:
+    """It runs when the pipeline passes test=True, unless the keyword says otherwise."""
+
+    class Validation:
+        @staticmethod
+        def validate_all_source_tables(**passed: Any) -> Any:
+            assert set(passed) == {"spark", "session", "logger"}
+            assert len(source(stage_root, "portfolio")) == 1
+            return FINDINGS
+
+    module: Any = types.ModuleType(VALIDATION)
+    module.SourceStageValidation = Validation
+    monkeypatch.setitem(sys.modules, VALIDATION, module)
+    if not asked:
+        assert run_stage(parameters=parameters, **settings).result["validation"] is None
+        return
+    with pytest.raises(StageFailedError, match=r"validation: source\.portfolio: counts 1"):
+        run_stage(parameters=parameters, **settings)
+    (row,) = record_rows(stage_root)
+    assert (row["status"], row["metadata"]["validation"]) == ("Failed", FINDINGS)
+
+
+def test_a_validation_that_is_not_there_is_told(
+    stage_root: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A distribution without it warns, and does not say that the tables are valid."""
+    monkeypatch.setitem(sys.modules, VALIDATION, None)
+    session = run_stage(parameters={"test": True})
+    assert session.result["validation"] is None
+    assert "this version has none" in caplog.text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
 from collections.abc import Callable
 from types import FrameType
@@ -21,15 +22,17 @@ from spectra_stage.tables import SOURCE_ENDPOINTS, table_path
 
 __all__ = ["execute_source_stage", "find_catalog"]
 
+VALIDATION = "spectra_stage.validation.notebook"
+
 
 def execute_source_stage(
     *,
     session: NotebookSession,
-    spark: Any | None = None,  # noqa: ARG001 - the session has it from load_context()
+    spark: Any | None = None,
     endpoints_catalog_global_name: str | None = None,
     catalog: CatalogSource | None = None,
     retry: RetryPolicy | None = None,
-    run_validation: bool | None = None,  # noqa: ARG001 - there is no validation yet
+    run_validation: bool | None = None,
     on_step: Callable[[str], None] | None = None,
     **settings: Any,
 ) -> None:
@@ -38,14 +41,15 @@ def execute_source_stage(
     In order: ``source.config`` is written; the Prepare stage's tables are made; the source system
     is asked whether it knows the credentials; something below one project is read;
     ``source.credentials``, ``source.endpoints`` and ``source.portfolio`` are written; the tables
-    are registered where there is a metastore. Each step that succeeds is a capability in
-    ``session.result``.
+    are registered where there is a metastore; and, where that is asked for, the tables are
+    validated, whose findings ``session.validate()`` raises. Each step that succeeds is a capability
+    in ``session.result``.
 
     With ``bootstrap=False``, a catalogue that is in ``source.endpoints`` already stays.
 
     Args:
         session: The notebook's session, its context loaded.
-        spark: Notebooks pass it; the session has it from ``load_context()``.
+        spark: For the validation; the session has its own from ``load_context()``.
         endpoints_catalog_global_name: The caller's global variable that holds the endpoint
             catalogue; by default ``<SOURCE_SYSTEM>_ENDPOINTS_CATALOG``.
         catalog: The catalogue itself, or what describes it: see
@@ -69,6 +73,9 @@ def execute_source_stage(
         with stage.client:
             found = _catalog(session, catalog, endpoints_catalog_global_name)
             _run(stage, found, tell)
+        if session.params["test"] if run_validation is None else run_validation:
+            tell("validation")
+            _validate(session, spark)
     except Exception as error:
         session.mark_failed(str(error) or type(error).__name__)
         session.record()
@@ -98,6 +105,23 @@ def _run(stage: SourceStage, catalog: EndpointCatalog | None, tell: Callable[[st
     stage.write_portfolio()
     tell("registration")
     stage.register()
+
+
+def _validate(session: NotebookSession, spark: Any | None) -> None:
+    """Put what the validation of the tables finds into ``session.result``."""
+    try:
+        # By its name, as long as a distribution may come without it.
+        validation = importlib.import_module(VALIDATION)
+    except ModuleNotFoundError as error:
+        if not VALIDATION.startswith(str(error.name)):
+            raise
+        session.log.warning(
+            "validation was asked for, and this version has none; no table was validated"
+        )
+        return
+    session.result["validation"] = validation.SourceStageValidation.validate_all_source_tables(
+        spark=spark, session=session, logger=session.log
+    )
 
 
 def _catalog(
