@@ -14,10 +14,12 @@ from tests.tables import read_rows, row_count
 EXAMPLES = Path(__file__).parent.parent / "examples"
 
 
-def run_example(name: str, root: Path, **variables: str) -> subprocess.CompletedProcess[str]:
+def run_example(
+    name: str, root: Path, *arguments: str, **variables: str
+) -> subprocess.CompletedProcess[str]:
     """Run an example with its lakehouse in a folder of the test's own."""
     return subprocess.run(
-        [sys.executable, str(EXAMPLES / name)],
+        [sys.executable, str(EXAMPLES / name), *arguments],
         env={
             **os.environ,
             "PYTHONPATH": str(EXAMPLES.parent),
@@ -77,10 +79,11 @@ def test_the_source_stage_runs_on_its_own(tmp_path: Path) -> None:
 
 
 def test_the_source_stage_runs_against_an_api_that_others_wrote(
-    tmp_path: Path, httpbin: str
+    tmp_path: Path, httpbin: str, engine: str
 ) -> None:
-    """The notebook, its first line changed, against httpbin: every endpoint is in the table."""
-    done = run_example("source_stage.py", tmp_path, BASE_URL=httpbin, **HTTPBIN)
+    """The notebook, its first line changed, against httpbin, with a real Spark session or none."""
+    arguments = ["--spark"] if engine == "spark" else []
+    done = run_example("source_stage.py", tmp_path, *arguments, BASE_URL=httpbin, **HTTPBIN)
     assert done.returncode == 0, done.stderr
     (portfolio,) = read_rows(tmp_path / "Tables/source/portfolio", order_by="ALL")
     assert portfolio["total_endpoints"] == row_count(tmp_path / "Tables/source/endpoints") > 50
