@@ -138,8 +138,12 @@ def test_the_notebooks_global_catalogue_is_found(stage_root: Path) -> None:
         assert len(source(stage_root, "endpoints")) == 1
 
 
-def test_a_with_block_and_the_interpreters_end_add_no_row(stage_root: Path) -> None:
+def test_a_with_block_and_the_interpreters_end_add_no_row(
+    stage_root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The failure that the stage recorded is the run's only row, with or without a with block."""
+    # The processes that this starts have no Spark session.
+    monkeypatch.setenv("SPECTRA_ENGINE", "deltalake")
     for index, block in enumerate(("with session:", "if True:")):
         done = run_program(
             "from spectra_stage.sdk import *\n"
