@@ -33,6 +33,7 @@ from typing import Any
 
 import requests
 
+from spectra_logging import lakehouse
 from spectra_logging.session import NotebookSession
 from spectra_logging.tables import ACTIVITY_LOG, TableSpec
 from spectra_logging.testing import FakeSourceSystem
@@ -318,6 +319,9 @@ def main() -> int:
     if importlib.util.find_spec("delta") is None:
         print(f"left out, for want of pyspark and delta-spark: {set(ways) - {'embedded'}}")
         ways = ["embedded"]
+    for way in [way for way in ways if ENGINES.get(way, "auto") not in lakehouse.ENGINES]:
+        print(f"left out: {way}; this version has no such engine")
+        ways.remove(way)
     print(json.dumps(report(measure(ways, options.rounds, options.endpoints))))
     return 0
 
