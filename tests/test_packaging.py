@@ -38,7 +38,7 @@ def test_the_base_install_is_small() -> None:
 
 def test_the_command_line_is_an_extra() -> None:
     """What only the `spectra` command needs comes with the extra `cli`."""
-    assert requirements(extra="cli") == {"rich", "typer"}
+    assert requirements(extra="cli") == {"pyyaml", "rich", "typer"}
 
 
 def test_no_required_distribution_brings_spark_pandas_or_pyarrow() -> None:
