@@ -1,0 +1,1 @@
+"""The stage's own tests: checks on tables, in few statements, reported for people and tools."""
