@@ -11,7 +11,6 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from arro3.core import RecordBatchReader
 from deltalake import DeltaTable, write_deltalake
 
 from spectra_logging.errors import (
@@ -21,10 +20,11 @@ from spectra_logging.errors import (
     TableUnavailableError,
 )
 from spectra_logging.lakehouse import check_engine, is_loaded, open_lakehouse
-from spectra_logging.lakehouse.base import Transaction
+from spectra_logging.lakehouse.base import Commit, Transaction
 from spectra_logging.lakehouse.compaction import compact
 from spectra_logging.lakehouse.deltalake import EmbeddedLakehouse
 from spectra_logging.lakehouse.translation import translated
+from spectra_logging.tables import TableSpec
 from tests.lakehouses import lines, spec_of, transaction
 
 SMALL = spec_of(("n", "long", False), ("text", "string", True))
@@ -51,13 +51,14 @@ class AmbiguousLakehouse(EmbeddedLakehouse):
 
     fails = True
 
-    def _commit_rows(
-        self, delta: DeltaTable, table: str, rows: RecordBatchReader, transaction: Transaction
-    ) -> None:
-        super()._commit_rows(delta, table, rows, transaction)
+    def _append_once(
+        self, table: str, rows: bytes, spec: TableSpec, transaction: Transaction
+    ) -> Commit:
+        commit = super()._append_once(table, rows, spec, transaction)
         if self.fails:
             with self._changing(table):
                 raise OSError("connection reset")
+        return commit
 
 
 def test_a_commit_that_took_effect_and_failed_is_not_repeated(table: str) -> None:

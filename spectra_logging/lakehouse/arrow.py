@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from importlib.metadata import version
 from typing import Any
@@ -27,8 +28,9 @@ __all__ = [
 ]
 
 UTC_MICROSECONDS = DataType.timestamp("us", tz="UTC")
-BATCH_ROWS = 8192
+BATCH_ROWS = 2048
 _READS_BYTES = tuple(map(int, version("arro3-io").split(".")[:2])) >= (0, 9)
+_ESCAPED_NUL = re.compile(rb"\\u0000")
 REASON_CHARACTERS = 300
 """arro3's errors quote the whole value, which may be megabytes."""
 
@@ -82,7 +84,8 @@ def stream_rows(rows: bytes, schema: Schema) -> RecordBatchReader:
     # and escaped ones, for which the same rows with another control character are read first.
     if b"\0" in rows:
         raise RowsRejectedError("a row holds a raw NUL byte, which JSON does not allow")
-    if b"\\u0000" in rows:
+    # By a regular expression, which is faster than ``in`` where there are many backslashes.
+    if _ESCAPED_NUL.search(rows):
         read_rows(rows.replace(b"\\u0000", b"\\u0001"), schema)
     return read_json(_source(rows), schema, batch_size=BATCH_ROWS)
 

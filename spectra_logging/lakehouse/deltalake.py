@@ -7,13 +7,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
-from arro3.core import RecordBatchReader, Table
+from arro3.core import Table
 from deltalake import (
     CommitProperties,
     DeltaTable,
     PostCommitHookProperties,
     QueryBuilder,
-    WriterProperties,
     write_deltalake,
 )
 from deltalake import Schema as DeltaSchema
@@ -47,8 +46,10 @@ from spectra_logging.lakehouse.base import (
 )
 from spectra_logging.lakehouse.compaction import compact
 from spectra_logging.lakehouse.delta_schema import columns_of, delta_field
-from spectra_logging.lakehouse.opened import OpenTables
+from spectra_logging.lakehouse.local_append import append_rows
+from spectra_logging.lakehouse.opened import OpenTables, local_folder
 from spectra_logging.lakehouse.schemas import missing_columns
+from spectra_logging.lakehouse.staging import clear_workshops, slices_of, writer_properties
 from spectra_logging.lakehouse.translation import translated
 from spectra_logging.tables import Column, TableSpec
 
@@ -62,8 +63,6 @@ CLEAN_UP_EVERY_SECONDS = 3600.0
 
 # The writer does this in its upkeep, not in the midst of an append.
 _NO_HOOKS = PostCommitHookProperties(create_checkpoint=False, cleanup_expired_logs=False)
-# A third smaller than snappy, delta-rs's default, and as fast for a batch of 500 rows.
-_COMPRESSED = WriterProperties(compression="ZSTD", compression_level=1)
 # For changes that are not appends. A retry of delta-rs's own would create a table a second time on
 # top of another process's, and overwrite without removing what a compaction has merged meanwhile.
 _NO_RETRY = CommitProperties(max_commit_retries=0)
@@ -121,11 +120,17 @@ class EmbeddedLakehouse(Lakehouse):
     ) -> Commit:
         """Append rows as one commit, which carries the transaction, unless the table has it."""
         try:
-            return self._until_committed(lambda: self._append_once(table, rows, spec, transaction))
+            commit = self._until_committed(
+                lambda: self._append_once(table, rows, spec, transaction)
+            )
         except LakehouseError:
             # delta-rs tells of a row that can't be read as of any other failure.
-            read_rows(rows, arrow_schema(spec.columns))
+            _check_rows(rows, spec)
             raise
+        if commit.replayed:
+            # Rows that the table can't take are to be told of in a replay too.
+            _check_rows(rows, spec)
+        return commit
 
     def transaction_version(self, table: str, application_id: str) -> int | None:
         """The newest version in the table's log under that application id."""
@@ -196,8 +201,12 @@ class EmbeddedLakehouse(Lakehouse):
             return 0
         self._cleaned_up_at_seconds[table] = now
         delta.cleanup_metadata()
+        if folder := local_folder(table):
+            clear_workshops(folder)
         # Without retention_hours: delta.deletedFileRetentionDuration, a week unless it says else.
-        return len(delta.vacuum(dry_run=False, post_commithook_properties=_NO_HOOKS))
+        # In full: also files that killed processes left and no entry of the log ever named.
+        vacuumed = delta.vacuum(dry_run=False, full=True, post_commithook_properties=_NO_HOOKS)
+        return len(vacuumed)
 
     def _converge(self, table: str, spec: TableSpec) -> TableChange:
         try:
@@ -236,39 +245,43 @@ class EmbeddedLakehouse(Lakehouse):
     def _append_once(
         self, table: str, rows: bytes, spec: TableSpec, transaction: Transaction
     ) -> Commit:
+        log = self._tables.log(table)
+        if log and missing_columns(table, log.columns, spec):
+            self._converge(table, spec)
+            log = self._tables.log(table)
+        if log is None:
+            return self._append_by_delta_rs(table, rows, spec, transaction)
+        with self._changing(table):
+            return append_rows(log, rows, spec, transaction)
+
+    def _append_by_delta_rs(
+        self, table: str, rows: bytes, spec: TableSpec, transaction: Transaction
+    ) -> Commit:
         delta = self._tables.current(table)
         # delta-rs refuses a transaction that another process commits between this look and its own
         # commit, but takes one that the table had before.
         with translated(table):
             seen = delta.transaction_version(transaction.application_id)
         if seen is not None and seen >= transaction.version:
-            # Rows that the table can't take are to be told of in a replay too.
-            read_rows(rows, arrow_schema(spec.columns))
             return Commit(version=delta.version(), replayed=True)
         if missing_columns(table, columns_of(delta.schema()), spec):
             self._converge(table, spec)
             delta = self._tables.current(table)
         # Nulls are as the spec has them: columns that were added later may hold some in the table.
         schema = in_order(arrow_schema(spec.columns), delta.schema().to_arrow().names)
-        # As a stream: while arro3 parses by itself it holds the GIL; delta-rs lets it go.
-        self._commit_rows(delta, table, stream_rows(rows, schema), transaction)
-        return Commit(version=delta.version())
-
-    def _commit_rows(
-        self, delta: DeltaTable, table: str, rows: RecordBatchReader, transaction: Transaction
-    ) -> None:
         marks = [DeltaTransaction(transaction.application_id, transaction.version)]
         with self._changing(table):
             write_deltalake(
                 delta,
-                rows,
+                stream_rows(rows, schema),
                 mode="append",
                 # Columns that only the table has become null.
                 schema_mode="merge",
-                writer_properties=_COMPRESSED,
+                writer_properties=writer_properties(spec),
                 commit_properties=CommitProperties(app_transactions=marks),
                 post_commithook_properties=_NO_HOOKS,
             )
+        return Commit(version=delta.version())
 
     def _write_once(self, table: str, rows: Table, spec: TableSpec | None, mode: str) -> int:
         if spec is not None:
@@ -288,7 +301,7 @@ class EmbeddedLakehouse(Lakehouse):
                 mode=mode,  # type: ignore[call-overload] # checked above
                 schema_mode="overwrite" if new_columns else None,
                 storage_options=self._storage_options,
-                writer_properties=_COMPRESSED,
+                writer_properties=writer_properties(spec),
                 commit_properties=None if appends else _NO_RETRY,
                 post_commithook_properties=_NO_HOOKS,
             )
@@ -313,6 +326,12 @@ class EmbeddedLakehouse(Lakehouse):
         except BaseException:
             self._tables.forget(table)
             raise
+
+
+def _check_rows(rows: bytes, spec: TableSpec) -> None:
+    """Raise ``RowsRejectedError`` when rows can't be read as they are when they are written."""
+    for part in slices_of(rows):
+        read_rows(part, arrow_schema(spec.columns))
 
 
 def _as_arrow(

@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeAlias
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 from deltalake import DeltaTable
 
 from spectra_logging.errors import LakehouseError
+from spectra_logging.lakehouse.local_log import Identity, LocalLog, entry_identity
 from spectra_logging.lakehouse.translation import translated
 from spectra_logging.paths import is_uri
 
-__all__ = ["OpenTables"]
-
-_Identity: TypeAlias = tuple[int, int, int]
+__all__ = ["OpenTables", "local_folder"]
 
 
 @dataclass(frozen=True)
@@ -28,7 +25,7 @@ class _Open:
 
     delta: DeltaTable
     version: int
-    identity: _Identity
+    identity: Identity
 
 
 class OpenTables:
@@ -46,6 +43,7 @@ class OpenTables:
     def __init__(self, storage_options: Mapping[str, str]) -> None:
         self._storage_options = dict(storage_options)
         self._open: dict[str, _Open] = {}
+        self._logs: dict[str, LocalLog] = {}
 
     def current(self, table: str) -> DeltaTable:
         """The table at its newest version.
@@ -54,48 +52,59 @@ class OpenTables:
             TableNotFoundError: There is no table.
             TableUnavailableError: Its store can't be reached.
         """
-        log = _local_log(table)
+        folder = local_folder(table)
+        log = folder / "_delta_log" if folder else None
         # Out of the dictionary until all has gone well, so that no error leaves it stale there.
         known = self._open.pop(table, None)
         with translated(table):
-            if known and log and _identity(log, known.version) == known.identity:
+            if known and log and entry_identity(log, known.version) == known.identity:
                 delta = known.delta
                 # One look instead of listing the log, which takes longer the more it holds.
-                if _identity(log, delta.version() + 1):
+                if entry_identity(log, delta.version() + 1):
                     delta.update_incremental()
             else:
                 delta = DeltaTable(table, storage_options=self._storage_options)
             version = delta.version()
-            if log and (identity := _identity(log, version)):
+            if log and (identity := entry_identity(log, version)):
                 self._open[table] = _Open(delta, version, identity)
         return delta
+
+    def log(self, table: str) -> LocalLog | None:
+        """The table's log at its newest version; ``None`` when delta-rs is to append to it.
+
+        Raises:
+            TableNotFoundError: There is no table.
+            TableUnavailableError: It can't be read.
+        """
+        folder = local_folder(table)
+        if folder is None:
+            return None
+        with translated(table):
+            log = self._logs.pop(table, None)
+            if log is None or not log.catch_up():
+                log = LocalLog.of(self.current(table), folder / "_delta_log")
+        if log is not None:
+            self._logs[table] = log
+        return log
 
     def forget(self, table: str) -> None:
         """Open the table afresh the next time: what is known of it may be wrong."""
         self._open.pop(table, None)
+        self._logs.pop(table, None)
 
 
-def _identity(log: Path, version: int) -> _Identity | None:
-    """What tells a log entry from another of the same version; ``None`` when there is none."""
-    try:
-        found = os.stat(log / f"{version:020}.json")
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    return found.st_ino, found.st_mtime_ns, found.st_size
-
-
-def _local_log(table: str) -> Path | None:
-    """The folder of a table's log; ``None`` when the table is not on a file system.
+def local_folder(table: str) -> Path | None:
+    """A table's folder; ``None`` when the table is not on a file system.
 
     Raises:
         LakehouseError: delta-rs would look for the table somewhere else.
     """
     if is_uri(table):
         parts = urlsplit(table)
-        return Path(url2pathname(parts.path), "_delta_log") if parts.scheme == "file" else None
+        return Path(url2pathname(parts.path)) if parts.scheme == "file" else None
     if re.search("%[0-9A-Fa-f]{2}", table):
         raise LakehouseError(
             f"delta-rs can't open {table}: it reads % and two hex digits in a path as one "
             "character. Choose a path without them."
         )
-    return Path(table, "_delta_log")
+    return Path(table)
