@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from spectra_logging.errors import RowsRejectedError, TableNotFoundError
-from spectra_logging.journal.batches import BATCH_BYTES, Batch, Batches, Reject
+from spectra_logging.journal.batches import Batch, Batches, Reject
 from spectra_logging.journal.folder import find_journals, read_identity
 from spectra_logging.lakehouse import open_lakehouse
 from spectra_logging.lakehouse.base import Commit, Lakehouse, Transaction
 from spectra_logging.lakehouse.ndjson import split_unreadable
+from spectra_logging.parallel import call_all
 from spectra_logging.paths import resolve_table
 from spectra_logging.stats import CommitFigures
 from spectra_logging.tables import TableSpec, load_spec
@@ -76,6 +77,7 @@ class Drainer:
         self._newest_in_table: int | None = None
         self._ensured = False
         self._upkeep_due = False
+        self._version: int | None = None
 
     @property
     def engine(self) -> str | None:
@@ -103,7 +105,7 @@ class Drainer:
             while batch := self._batches.next_batch(after=newest):
                 report += self._commit(batch, self._lakehouse)
                 newest = self._newest_in_table = batch.number
-                if not batch.recovered and len(batch.rows) < BATCH_BYTES:
+                if not batch.more:
                     break  # That was all; what has come since is for the next time.
             self._batches.remove_leavings()
         return report
@@ -142,7 +144,7 @@ class Drainer:
         commit = None
         if rows:
             try:
-                commit = self._append(lakehouse, rows, transaction)
+                commit = self._append_and_read_ahead(lakehouse, batch, transaction)
             except RowsRejectedError:
                 rows, unreadable = split_unreadable(rows, self._spec)
                 rejected = [Reject(line, reason) for line, reason in unreadable]
@@ -151,7 +153,7 @@ class Drainer:
         row_count = batch.row_count - len(rejected)
         last_commit = None
         if commit is not None:
-            self._upkeep_due |= commit.version % UPKEEP_EVERY_VERSIONS == 0
+            self._note_version(commit.version)
             now = dt.datetime.now(dt.timezone.utc)
             last_commit = CommitFigures(
                 version=commit.version, batch=batch.number, rows=row_count, at=now
@@ -162,6 +164,26 @@ class Drainer:
             quarantined=len(batch.damaged) + len(rejected),
             last_commit=last_commit,
         )
+
+    def _note_version(self, version: int) -> None:
+        """Others commit too: the version that ends a round of upkeep may be anybody's."""
+        last = version - 1 if self._version is None else self._version
+        self._upkeep_due |= version // UPKEEP_EVERY_VERSIONS > last // UPKEEP_EVERY_VERSIONS
+        self._version = version
+
+    def _append_and_read_ahead(
+        self, lakehouse: Lakehouse, batch: Batch, transaction: Transaction
+    ) -> Commit:
+        if not batch.more:
+            return self._append(lakehouse, batch.rows, transaction)
+        commits = list[Commit]()
+        call_all(
+            [
+                lambda: commits.append(self._append(lakehouse, batch.rows, transaction)),
+                lambda: self._batches.read_ahead(batch),
+            ]
+        )
+        return commits[0]
 
     def _append(self, lakehouse: Lakehouse, rows: bytes, transaction: Transaction) -> Commit:
         if not self._ensured:

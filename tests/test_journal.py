@@ -139,6 +139,79 @@ def test_many_segments_drain_in_order(tmp_path: Path) -> None:
     assert appender.figures().written == 80
 
 
+def test_reading_ahead_changes_neither_batches_nor_order(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Read while the batch before is committed, and records go on coming: each comes once."""
+    monkeypatch.setattr("spectra_logging.journal.batches.BATCH_BYTES", 2 * SEGMENT)
+    appender = make_appender(tmp_path, max_bytes=100 * SEGMENT)
+    for n in range(40):
+        appender.append(payload(n, SEGMENT // 4))
+    batches = Batches(tmp_path)
+    got: list[list[int]] = []
+    more: list[bool] = []
+    with batches.draining():
+        while batch := batches.next_batch():
+            batches.read_ahead(batch)
+            if len(got) < 10:
+                appender.append(payload(40 + len(got)))
+            got.append(numbers(batch.rows))
+            more.append(batch.more)
+            batches.note_committed(batch, [])
+    assert [n for part in got for n in part] == list(range(50))
+    assert len(got) > 5
+    assert more[0]
+    assert not more[-1]
+    assert balanced(appender)
+
+
+def test_what_was_read_ahead_and_given_up_since_is_not_committed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has been counted as dropped; what is left comes next, in order."""
+    monkeypatch.setattr("spectra_logging.journal.batches.BATCH_BYTES", SEGMENT // 2)
+    appender = make_appender(tmp_path)
+    for n in range(12):
+        appender.append(payload(n, SEGMENT // 4))
+    batches = Batches(tmp_path)
+    got: list[int] = []
+    with batches.draining():
+        first = batches.next_batch()
+        assert first is not None
+        batches.read_ahead(first)
+        for n in range(12, 20):
+            appender.append(payload(n, SEGMENT // 4))
+        batches.note_committed(first, [])
+        got += numbers(first.rows)
+        while batch := batches.next_batch():
+            got += numbers(batch.rows)
+            batches.note_committed(batch, [])
+    assert got == sorted(set(got))
+    assert appender.figures().dropped == {"journal_full": 20 - len(got)}
+    assert len(got) < 20
+    assert balanced(appender)
+
+
+def test_what_was_read_ahead_of_a_batch_that_failed_is_read_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The sealed batch comes again, and after it all that came after it."""
+    monkeypatch.setattr("spectra_logging.journal.batches.BATCH_BYTES", SEGMENT)
+    appender = make_appender(tmp_path)
+    for n in range(10):
+        appender.append(payload(n, SEGMENT // 4))
+    batches = Batches(tmp_path)
+    with batches.draining():
+        first = batches.next_batch()
+        assert first is not None
+        batches.read_ahead(first)
+        again = batches.next_batch()
+        assert again is not None
+        assert (again.number, again.rows, again.recovered) == (first.number, first.rows, True)
+        batches.note_committed(again, [])
+    assert numbers(first.rows) + drain(tmp_path) == list(range(10))
+
+
 def test_a_record_larger_than_a_segment_gets_one_of_its_own(tmp_path: Path) -> None:
     """Its neighbours are not concerned."""
     appender = make_appender(tmp_path, max_bytes=64 << 20)

@@ -15,7 +15,7 @@ leaves a consumed segment to remove.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,7 +42,7 @@ from spectra_logging.journal.state import (
 
 __all__ = ["Batch", "Batches", "Reject"]
 
-BATCH_BYTES = 16 << 20
+BATCH_BYTES = 8 << 20
 """About what one commit writes; a batch ends with the segment that reaches it."""
 
 
@@ -65,6 +65,7 @@ class Batch:
         row_count: Lines in ``rows``.
         damaged: What the journal held in between that is no sound record.
         recovered: It had been sealed before, by a drain that did not come to its end.
+        more: Whether there may be another after it already.
     """
 
     application_id: str
@@ -73,6 +74,7 @@ class Batch:
     row_count: int
     damaged: tuple[Reject, ...]
     recovered: bool
+    more: bool
 
 
 @dataclass(frozen=True)
@@ -95,6 +97,7 @@ class Batches:
         self._directory = directory
         self._state_file = StateFile(directory)
         self._drain_lock = FileLock(directory / DRAIN_LOCK)
+        self._ahead: list[_Piece] = []
 
     @contextmanager
     def draining(self, timeout_seconds: float = 0.0) -> Iterator[bool]:
@@ -130,6 +133,7 @@ class Batches:
                 this journal, in case the journal's state has been lost.
         """
         state = self.state()
+        ahead, self._ahead = self._ahead, []
         if state.sealed is not None:
             pieces = [
                 piece
@@ -140,7 +144,9 @@ class Batches:
         seal_lock = FileLock(self._directory / SEAL_LOCK)
         seal_lock.acquire(timeout_seconds=60.0)
         try:
-            pieces = self._collect(state)
+            if not ahead or not self._still_there(ahead, state):
+                ahead = self._collect(_offsets(state))
+            pieces = ahead
             if not pieces:
                 return None
             state.sealed = SealedBatch(
@@ -151,6 +157,18 @@ class Batches:
         finally:
             seal_lock.release()
         return self._batch(state, pieces, recovered=False)
+
+    def read_ahead(self, batch: Batch) -> None:
+        """Read and verify what comes after a sealed batch, for the next call of :meth:`next_batch`.
+
+        It may run on another thread while the batch is committed, but must have ended before it is
+        noted as committed.
+        """
+        state = self.state()
+        if state.sealed is not None and state.sealed.number == batch.number:
+            offsets = _offsets(state)
+            offsets.update((name, extent.end) for name, extent in state.sealed.ranges.items())
+            self._ahead = self._collect(offsets)
 
     def note_committed(self, batch: Batch, rejected: Sequence[Reject]) -> None:
         """Book a batch as done and remove the segments of processes that are gone.
@@ -201,20 +219,27 @@ class Batches:
 
     # -- reading -----------------------------------------------------------------------------
 
-    def _collect(self, state: JournalState) -> list[_Piece]:
+    def _still_there(self, pieces: Sequence[_Piece], state: JournalState) -> bool:
+        """Whether pieces read ahead are what comes next, and no owner has given one up."""
+        return all(
+            state.progress(str(piece.name)).offset == piece.extent.start
+            and (self._directory / str(piece.name)).exists()
+            for piece in pieces
+        )
+
+    def _collect(self, offsets: Mapping[str, int]) -> list[_Piece]:
+        """What a batch takes now, where so many bytes of each segment have been taken before."""
         pieces: list[_Piece] = []
-        total = 0
         for owner, names in _by_owner(list_segments(self._directory)).items():
             alive = self._is_alive(owner)
             for name in names:
                 # Only an owner's newest segment is still appended to.
                 live = alive and name is names[-1]
-                piece = self._read(name, state.progress(str(name)).offset, None, live=live)
+                piece = self._read(name, offsets.get(str(name), 0), None, live=live)
                 if piece is None:
                     continue
                 pieces.append(piece)
-                total += piece.extent.end - piece.extent.start
-                if total >= BATCH_BYTES:
+                if _size(pieces) >= BATCH_BYTES:
                     return pieces
         return pieces
 
@@ -272,6 +297,7 @@ class Batches:
                 for data in piece.found.damaged
             ),
             recovered=recovered,
+            more=recovered or _size(pieces) >= BATCH_BYTES,
         )
 
     def _refused_rows(self, name: str, extent: BatchRange, rejected: Sequence[Reject]) -> int:
@@ -294,6 +320,14 @@ class Batches:
             for reject in rejects
         ]
         (folder / f"batch-{batch.number:08d}.ndjson").write_bytes(b"\n".join(lines) + b"\n")
+
+
+def _size(pieces: Sequence[_Piece]) -> int:
+    return sum(piece.extent.end - piece.extent.start for piece in pieces)
+
+
+def _offsets(state: JournalState) -> dict[str, int]:
+    return {name: done.offset for name, done in state.segments.items()}
 
 
 def _by_owner(segments: Sequence[SegmentName]) -> dict[str, list[SegmentName]]:
