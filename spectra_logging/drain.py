@@ -177,10 +177,12 @@ class Drainer:
         if not batch.more:
             return self._append(lakehouse, batch.rows, transaction)
         commits = list[Commit]()
+        # What is read stays on this thread: each thread has a heap of its own, and megabytes made
+        # on one and freed on another leave holes in both.
         call_all(
             [
-                lambda: commits.append(self._append(lakehouse, batch.rows, transaction)),
                 lambda: self._batches.read_ahead(batch),
+                lambda: commits.append(self._append(lakehouse, batch.rows, transaction)),
             ]
         )
         return commits[0]

@@ -18,7 +18,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from arro3.core import RecordBatch, Schema, Table
+from arro3.core import DataType, RecordBatch, Schema, Table
 from arro3.io import read_parquet, write_parquet
 from deltalake import CommitProperties, DeltaTable, PostCommitHookProperties
 from deltalake.exceptions import CommitFailedError
@@ -213,7 +213,15 @@ def _merged(
         rows = read_parquet(io.BytesIO(content)).read_all()
         batches += conform(rows, schema).to_batches()
     merged = io.BytesIO()
-    write_parquet(Table.from_batches(batches, schema=schema), merged, compression="zstd(1)")
+    write_parquet(
+        Table.from_batches(batches, schema=schema),
+        merged,
+        compression="zstd(1)",
+        # Timestamps hardly ever repeat, and files are smaller without a dictionary of them.
+        column_dictionary_enabled={
+            name: not DataType.is_timestamp(schema.field(name).type) for name in schema.names
+        },
+    )
     row_count = sum(batch.num_rows for batch in batches)
     expected = [file.statistics.row_count for file in files]
     if None not in expected and sum(filter(None, expected)) != row_count:
