@@ -124,7 +124,7 @@ LOG_RETENTION = MappingProxyType(
 
 A reader that comes for what is new, such as a stream, misses nothing while it is no more than
 three days behind: a daily one may skip a weekend. Delta's own 30 days would keep half a million log
-entries of a table that is committed to every five seconds, and each commit lists them.
+entries of a table that is committed to every five seconds, and whoever opens the table lists them.
 """
 
 
