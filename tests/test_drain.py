@@ -1,0 +1,125 @@
+"""Draining a journal into its table: backlogs, and when upkeep falls due."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+import polars as pl
+import pytest
+from deltalake import DeltaTable, write_deltalake
+
+from spectra_logging.drain import Drainer
+from spectra_logging.errors import TableUnavailableError
+from spectra_logging.journal.appender import Appender
+from spectra_logging.journal.batches import Batches
+from spectra_logging.lakehouse import open_lakehouse
+from spectra_logging.lakehouse.base import Lakehouse
+from tests.lakehouses import spec_of
+
+SMALL = spec_of(("n", "long", False), ("text", "string", True))
+
+
+class Backlog:
+    """A journal to fill and to drain."""
+
+    def __init__(self, folder: Path) -> None:
+        self.table = str(folder / "log")
+        self.directory = folder / "journal"
+        self.directory.mkdir()
+        self.lakehouse: Lakehouse = open_lakehouse("deltalake")
+        self.drainer = Drainer(self.directory, self.table, SMALL, lambda: self.lakehouse)
+        self._appender = Appender(
+            self.directory,
+            max_bytes=1 << 24,
+            when_full="drop_newest",
+            block_timeout_seconds=0.0,
+            on_segment=lambda: None,
+        )
+        self._next = 0
+
+    def append(self, count: int, size: int = 0) -> None:
+        for n in range(self._next, self._next + count):
+            self._appender.append(msgspec.json.encode({"n": n, "text": "x" * size})[:-1])
+        self._next += count
+
+    def rows(self) -> list[int]:
+        return [n for (n,) in self.lakehouse.query("SELECT n FROM t", {"t": self.table}).rows]
+
+
+@pytest.fixture
+def backlog(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Backlog:
+    monkeypatch.setattr("spectra_logging.journal.appender.SEGMENT_BYTES", 64 << 10)
+    monkeypatch.setattr("spectra_logging.journal.batches.BATCH_BYTES", 128 << 10)
+    return Backlog(tmp_path)
+
+
+def test_a_backlog_lands_in_several_commits_once_each(backlog: Backlog) -> None:
+    """Each batch is read while the one before it is committed, and none is left or doubled."""
+    backlog.append(1000, size=1000)
+    report = backlog.drainer.drain()
+    assert report.rows == 1000
+    assert report.batches == DeltaTable(backlog.table).version() > 5
+    assert sorted(backlog.rows()) == list(range(1000))
+    assert not backlog.drainer.has_records()
+
+
+def test_a_backlog_whose_commit_fails_goes_on_from_there(
+    backlog: Backlog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was read ahead is not lost and not taken twice, also by another drainer."""
+    backlog.append(1000, size=1000)
+    append, commits = backlog.lakehouse.append, list[int]()
+
+    def fail_the_third(*arguments: object, **options: object) -> object:
+        commits.append(1)
+        if len(commits) == 3:
+            raise TableUnavailableError("the store is away")
+        return append(*arguments, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(backlog.lakehouse, "append", fail_the_third)
+    with pytest.raises(TableUnavailableError):
+        backlog.drainer.drain()
+    assert 0 < len(backlog.rows()) < 1000
+    other = Drainer(backlog.directory, backlog.table, SMALL, lambda: open_lakehouse("deltalake"))
+    other.drain()
+    backlog.append(10)
+    backlog.drainer.drain()
+    assert sorted(backlog.rows()) == list(range(1010))
+
+
+def test_a_failure_to_read_ahead_is_told_and_nothing_is_lost(
+    backlog: Backlog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The batch was committed all the same; the next drain finds that out and goes on."""
+    backlog.append(1000, size=1000)
+
+    def fail(*_: object) -> None:
+        raise OSError("input/output error")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Batches, "read_ahead", fail)
+        with pytest.raises(OSError, match="input/output"):
+            backlog.drainer.drain()
+    backlog.drainer.drain()
+    assert sorted(backlog.rows()) == list(range(1000))
+
+
+def test_upkeep_falls_due_whoever_commits_the_version_that_ends_a_round(
+    backlog: Backlog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another writer may take the fiftieth version, and the writer here the ones around it."""
+    monkeypatch.setattr("spectra_logging.drain.UPKEEP_EVERY_VERSIONS", 10)
+    checkpoint = Path(backlog.table, "_delta_log", "_last_checkpoint")
+    for _ in range(9):
+        backlog.append(1)
+        backlog.drainer.drain()
+        backlog.drainer.upkeep()
+    frame = pl.DataFrame({"n": [-1], "text": ["x"]})
+    write_deltalake(backlog.table, frame, mode="append")
+    assert DeltaTable(backlog.table).version() == 10
+    assert not checkpoint.exists()
+    backlog.append(1)
+    backlog.drainer.drain()
+    backlog.drainer.upkeep()
+    assert checkpoint.exists()
