@@ -362,8 +362,9 @@ def test_an_entry_made_in_the_last_instant_is_read_and_the_next_number_taken(
     assert numbers(table) == [1, 2, 3, 5000]
 
 
+@pytest.mark.parametrize("content", ["", "\n", '{"commitInfo":{"oper', "[]", '{"txn":{"appId":1}}'])
 def test_an_entry_that_can_t_be_read_is_left_to_delta_rs(
-    engine: EmbeddedLakehouse, table: str
+    engine: EmbeddedLakehouse, table: str, content: str
 ) -> None:
     """What another writer left there is not passed over."""
     engine.ensure(table, SMALL)
@@ -371,7 +372,7 @@ def test_an_entry_that_can_t_be_read_is_left_to_delta_rs(
     log = LocalLog.of(DeltaTable(table), Path(table, "_delta_log"))
     assert log is not None
     assert log.catch_up()
-    Path(table, "_delta_log", f"{2:020}.json").write_text('{"commitInfo":{"oper')
+    Path(table, "_delta_log", f"{2:020}.json").write_text(content)
     assert not log.catch_up()
 
 

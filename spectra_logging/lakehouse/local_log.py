@@ -130,7 +130,7 @@ class LocalLog:
                 ]
             except msgspec.DecodeError:
                 return False
-            if any(action.meta_data or action.protocol for action in actions):
+            if not actions or any(action.meta_data or action.protocol for action in actions):
                 return False
             identity = entry_identity(self.folder, self.version + 1)
             if identity is None:
