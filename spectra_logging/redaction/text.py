@@ -85,21 +85,19 @@ def may_hold_secret(text: str) -> bool:
     Returns:
         ``False`` when ``redact_text`` would return the text unchanged.
     """
-    verdict = registry._registered.verdicts.get(text)  # noqa: SLF001 - a call less on the hot path
-    return _judge(text) if verdict is None else verdict
-
-
-def _judge(text: str) -> bool:
     # The state is taken once: a verdict found under it must not be filed under a later one.
-    registered = registry.current()
-    short = len(text) <= LONGEST_REMEMBERED_TEXT
+    registered = registry._registered  # noqa: SLF001 - a call less on the hot path
+    verdicts = registered.verdicts
+    verdict = verdicts.get(text)
+    if verdict is not None:
+        return verdict
     suspect = _is_suspect(text, registered)
-    if short:
+    if len(text) <= LONGEST_REMEMBERED_TEXT:
         if suspect:
             suspect = _redacted(text, registered) != text
-        if len(registered.verdicts) >= MOST_REMEMBERED_TEXTS:
-            registered.verdicts.clear()
-        registered.verdicts[text] = suspect
+        if len(verdicts) >= MOST_REMEMBERED_TEXTS:
+            verdicts.clear()
+        verdicts[text] = suspect
     return suspect
 
 
