@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import mmap
 import os
 import threading
 import time
@@ -12,15 +11,10 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from zlib import crc32
 
-from spectra_logging.journal.framing import SUFFIX, SUFFIX_BYTES
+from spectra_logging.journal.live import LiveSegment
 from spectra_logging.journal.locks import FileLock
-from spectra_logging.journal.segment import (
-    SegmentName,
-    create_segment,
-    segment_bytes_on_disk,
-)
+from spectra_logging.journal.segment import SegmentName, segment_bytes_on_disk
 from spectra_logging.journal.state import SEAL_LOCK, JournalState, StateFile
 
 __all__ = ["Appender", "AppenderFigures", "Position"]
@@ -94,14 +88,10 @@ class Appender:
         self.owner = f"{os.getpid()}-{os.urandom(6).hex()}"
         self._owner_lock = FileLock(self._directory / f"{self.owner}.owner")
         self._lock = threading.RLock()
-        self._appending = False
         self._reentered: deque[bytes] = deque()
-        self._map: mmap.mmap | None = None
-        self._capacity = 0
+        self._live: LiveSegment | None = None
+        self._write: Callable[[bytes], int] = _no_segment
         self._sequence = 0
-        # Bytes, running checksum and records of the live segment: one tuple, so that an exception
-        # between two bytecodes can't leave them telling different stories.
-        self._tail = (0, 0, 0)
         self._ledger_lock = threading.RLock()
         self._full_segments: dict[SegmentName, tuple[int, int]] = {}
         self._settled_written = 0
@@ -112,53 +102,53 @@ class Appender:
 
     # -- appending ---------------------------------------------------------------------------
 
-    def append(self, payload: bytes) -> None:
+    def append(self, line: bytes) -> None:
         """Append one record: when this returns, ``kill -9`` can't lose it any more.
 
         Args:
-            payload: A JSON object without its closing brace.
+            line: As :func:`~spectra_logging.journal.framing.frame` makes it.
         """
-        with self._lock:
-            if self._appending:
-                # A signal handler or a finaliser logs in the middle of an append. The append
-                # below it on the stack finishes this one too.
-                self._reentered.append(payload)
-                return
-            try:
-                self._appending = True
-                start, checksum, rows = self._tail
-                crc = crc32(payload, checksum)
-                suffix = SUFFIX % crc
-                end = start + len(payload) + SUFFIX_BYTES
-                if end <= self._capacity:
-                    self._map[start:end] = payload + suffix  # type: ignore[index]
-                    self._tail = (end, crc32(suffix, crc), rows + 1)
-                else:
-                    self._append_to_next_segment(payload)
-            finally:
-                self._appending = False
+        try:
+            self._write(line)
+        except ValueError:  # the segment is full, or there is none
+            self._append_to_next_segment(line)
+
+    def _append_to_next_segment(self, line: bytes) -> None:
+        # Asked of the lock, as a flag of our own would stay set if an exception from a signal
+        # handler came at the wrong moment.
+        if self._lock._is_owned():  # type: ignore[attr-defined] # noqa: SLF001 - Condition does so
+            # A signal handler or a finaliser logs in the middle of this. What is below it on the
+            # stack appends its line too.
+            self._reentered.append(line)
+            return
+        try:
+            with self._lock:
+                self._append_or_roll(line)
+        finally:
+            self._append_reentered()
+
+    def _append_or_roll(self, line: bytes) -> None:
+        try:
+            self._write(line)  # another thread may have made the next segment meanwhile
+        except ValueError:
+            if self._roll(line):
+                self._on_segment()
+            else:
+                self.count_dropped(self._refused_reason)
+
+    def _append_reentered(self) -> None:
         while self._reentered:
             try:
-                self.append(self._reentered.popleft())
+                line = self._reentered.popleft()
             except IndexError:  # another thread was quicker
                 break
+            self._append_to_next_segment(line)
 
-    def _append_to_next_segment(self, payload: bytes) -> None:
-        needed = len(payload) + SUFFIX_BYTES
-        if not self._roll(max(self._segment_bytes, needed)):
-            self.count_dropped(self._refused_reason)
-            return
-        crc = crc32(payload)
-        suffix = SUFFIX % crc
-        assert self._map is not None
-        self._map[:needed] = payload + suffix
-        self._tail = (needed, crc32(suffix, crc), 1)
-        self._on_segment()
-
-    def _roll(self, size: int) -> bool:
-        """Make a new live segment of that size; ``False`` when there is no room for one."""
+    def _roll(self, line: bytes) -> bool:
+        """Make a new live segment that begins with this line; ``False`` when there is no room."""
         if time.monotonic() < self._refused_until:
             return False
+        size = max(self._segment_bytes, len(line))
         try:
             if not self._make_room(size):
                 # "block" asks again for each record, since that is what it waits for.
@@ -166,16 +156,34 @@ class Appender:
                 return False
             if not self._owner_lock.held:
                 self._owner_lock.acquire()
-            name = SegmentName(self.owner, self._sequence + 1)
-            fresh = create_segment(self._directory / str(name), size)
+            fresh = self._next_segment(size, line)
         except OSError as error:
             full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
             self._refuse("disk_full" if full else "journal_unwritable", RETRY_SECONDS)
             return False
         self._retire_live_segment()
-        self._map, self._capacity, self._sequence = fresh, size, name.sequence
-        self._tail = (0, 0, 0)
+        self._live, self._write = fresh, fresh.write
+        if self._sequence > 1:
+            # A process that has filled one segment will fill most of the next.
+            fresh.fault_in()
         return True
+
+    def _next_segment(self, size: int, line: bytes) -> LiveSegment:
+        # Whoever drains takes an owner's newest segment alone for one that is still appended to,
+        # so the others must have come to their end before there is a newer one.
+        if self._live is not None:
+            self._live.end_here()
+        self._sequence += 1
+        name = SegmentName(self.owner, self._sequence)
+        try:
+            fresh = LiveSegment(self._directory, name, size)
+            fresh.write(line)
+        except BaseException:
+            (self._directory / str(name)).unlink(missing_ok=True)
+            if self._live is not None:
+                self._live.go_on()
+            raise
+        return fresh
 
     def _refuse(self, reason: str, for_seconds: float) -> None:
         # Asking the disk again for every record of a flood would cost more than the record.
@@ -184,16 +192,17 @@ class Appender:
 
     def _retire_live_segment(self) -> None:
         """Move the live segment, if there is one, to the full ones."""
-        if self._map is None:
+        live = self._live
+        if live is None:
             return
-        end, _, rows = self._tail
-        name = SegmentName(self.owner, self._sequence)
+        live.end_here()
         with self._ledger_lock:
-            self._full_segments[name] = (end, rows)
-            self._map.close()
-            self._map, self._capacity, self._tail = None, 0, (0, 0, 0)
+            end = live.end
+            self._full_segments[live.name] = (end, live.row_count)
+            self._live = None
+            live.close()
         try:
-            os.truncate(self._directory / str(name), end)
+            os.truncate(self._directory / str(live.name), end)
         except OSError:
             pass  # Only the zeros stay longer.
 
@@ -272,15 +281,16 @@ class Appender:
     def position(self) -> Position:
         """Where the next record goes."""
         with self._ledger_lock:
-            return Position(self._sequence, self._tail[0])
+            live = self._live
+            return Position(live.name.sequence, live.end) if live else Position(self._sequence, 0)
 
     def is_settled(self, position: Position) -> bool:
         """Whether every record before that position is in the table, quarantined or dropped."""
         state = self._state_file.load()
         with self._ledger_lock:
             open_segments = {name: end for name, (end, _) in self._full_segments.items()}
-            if self._map is not None:
-                open_segments[SegmentName(self.owner, self._sequence)] = self._tail[0]
+            if self._live is not None:
+                open_segments[self._live.name] = self._live.end
         for name, end in open_segments.items():
             if name.sequence > position.sequence:
                 continue
@@ -296,8 +306,8 @@ class Appender:
         state = self._state_file.load()
         with self._ledger_lock:
             segments = {name: rows for name, (_, rows) in self._full_segments.items()}
-            if self._map is not None:
-                segments[SegmentName(self.owner, self._sequence)] = self._tail[2]
+            if self._live is not None:
+                segments[self._live.name] = self._live.row_count
             dropped = dict(self._dropped)
             written, quarantined, pending = self._settled_written, self._settled_quarantined, 0
         emitted = written + quarantined + sum(segments.values()) + sum(dropped.values())
@@ -319,12 +329,26 @@ class Appender:
 
         Appending again afterwards works and begins anew.
         """
-        with self._lock:
-            self._retire_live_segment()
-            self.reclaim()
-            if not self._full_segments:
-                self._owner_lock.path.unlink(missing_ok=True)
-            self._owner_lock.release()
+        try:
+            with self._lock:
+                self._give_up_segments()
+        finally:
+            self._append_reentered()
+
+    def _give_up_segments(self) -> None:
+        self._retire_live_segment()
+        self.reclaim()
+        if not self._full_segments:
+            self._owner_lock.path.unlink(missing_ok=True)
+        self._owner_lock.release()
+
+    def after_fork_in_child(self) -> None:
+        """Begin anew; what was appended so far is the parent's."""
+        if self._live is not None:
+            # The child may be in the middle of an append. It must fail, not store into what is the
+            # parent's.
+            self._live.close()
+        self._begin()
 
 
 def _consumed(state: JournalState | None, name: SegmentName, rows: int) -> tuple[int, int]:
@@ -336,12 +360,16 @@ def _consumed(state: JournalState | None, name: SegmentName, rows: int) -> tuple
     return written, min(progress.quarantined, rows - written)
 
 
+def _no_segment(_line: bytes) -> int:
+    raise ValueError("there is no segment")
+
+
 _appenders: weakref.WeakSet[Appender] = weakref.WeakSet()
 
 
 def _after_fork_in_child() -> None:
     for appender in list(_appenders):
-        appender._begin()  # noqa: SLF001 - the registry belongs to the class
+        appender.after_fork_in_child()
 
 
 if hasattr(os, "register_at_fork"):
