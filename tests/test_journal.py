@@ -16,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spectra_logging.journal import appender as appender_module
+from spectra_logging.journal import ledger as ledger_module
 from spectra_logging.journal import live as live_module
 from spectra_logging.journal.appender import Appender
 from spectra_logging.journal.batches import Batch, Batches, Reject
@@ -275,7 +276,7 @@ def test_threads_lose_nothing(tmp_path: Path) -> None:
 def at_every_line(do: Callable[[], None]) -> Callable[..., object]:
     """A trace function that does something before each line of the append side, once a line."""
     busy = False
-    files = (appender_module.__file__, live_module.__file__)
+    files = (appender_module.__file__, ledger_module.__file__, live_module.__file__)
 
     def trace(frame: FrameType, event: str, _arg: object) -> Callable[..., object] | None:
         nonlocal busy

@@ -9,15 +9,15 @@ import time
 import weakref
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
+from spectra_logging.journal.ledger import AppenderFigures, Ledger, Position
 from spectra_logging.journal.live import LiveSegment
 from spectra_logging.journal.locks import FileLock
 from spectra_logging.journal.segment import SegmentName, segment_bytes_on_disk
-from spectra_logging.journal.state import SEAL_LOCK, JournalState, StateFile
+from spectra_logging.journal.state import SEAL_LOCK
 
-__all__ = ["Appender", "AppenderFigures", "Position"]
+__all__ = ["Appender"]
 
 SEGMENT_BYTES = 4 << 20
 RETRY_SECONDS = 0.05
@@ -25,28 +25,6 @@ RETRY_SECONDS = 0.05
 
 SEAL_WAIT_SECONDS = 1.0
 """Sealing reads a batch's bytes, which takes tens of milliseconds."""
-
-
-@dataclass(frozen=True, order=True)
-class Position:
-    """A place in one process's stream of records: segment sequence, then byte."""
-
-    sequence: int
-    offset: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class AppenderFigures:
-    """What became of the records that this process appended.
-
-    ``emitted == written + pending + quarantined + sum(dropped.values())``.
-    """
-
-    emitted: int
-    written: int
-    pending: int
-    quarantined: int
-    dropped: dict[str, int]
 
 
 class Appender:
@@ -79,7 +57,6 @@ class Appender:
         self._when_full = when_full
         self._block_timeout_seconds = block_timeout_seconds
         self._on_segment = on_segment
-        self._state_file = StateFile(directory)
         self._begin()
         _appenders.add(self)
 
@@ -89,14 +66,8 @@ class Appender:
         self._owner_lock = FileLock(self._directory / f"{self.owner}.owner")
         self._lock = threading.RLock()
         self._reentered: deque[bytes] = deque()
-        self._live: LiveSegment | None = None
         self._write: Callable[[bytes], int] = _no_segment
-        self._sequence = 0
-        self._ledger_lock = threading.RLock()
-        self._full_segments: dict[SegmentName, tuple[int, int]] = {}
-        self._settled_written = 0
-        self._settled_quarantined = 0
-        self._dropped: dict[str, int] = {}
+        self._ledger = Ledger(self._directory)
         self._refused_until = 0.0
         self._refused_reason = ""
 
@@ -161,9 +132,9 @@ class Appender:
             full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
             self._refuse("disk_full" if full else "journal_unwritable", RETRY_SECONDS)
             return False
-        self._retire_live_segment()
-        self._live, self._write = fresh, fresh.write
-        if self._sequence > 1:
+        self._ledger.retire_live_segment()
+        self._ledger.live, self._write = fresh, fresh.write
+        if fresh.name.sequence > 1:
             # A process that has filled one segment will fill most of the next.
             fresh.fault_in()
         return True
@@ -171,17 +142,18 @@ class Appender:
     def _next_segment(self, size: int, line: bytes) -> LiveSegment:
         # Whoever drains takes an owner's newest segment alone for one that is still appended to,
         # so the others must have come to their end before there is a newer one.
-        if self._live is not None:
-            self._live.end_here()
-        self._sequence += 1
-        name = SegmentName(self.owner, self._sequence)
+        live = self._ledger.live
+        if live is not None:
+            live.end_here()
+        self._ledger.sequence += 1
+        name = SegmentName(self.owner, self._ledger.sequence)
         try:
             fresh = LiveSegment(self._directory, name, size)
             fresh.write(line)
         except BaseException:
             (self._directory / str(name)).unlink(missing_ok=True)
-            if self._live is not None:
-                self._live.go_on()
+            if live is not None:
+                live.go_on()
             raise
         return fresh
 
@@ -190,26 +162,9 @@ class Appender:
         self._refused_reason = reason
         self._refused_until = time.monotonic() + for_seconds
 
-    def _retire_live_segment(self) -> None:
-        """Move the live segment, if there is one, to the full ones."""
-        live = self._live
-        if live is None:
-            return
-        live.end_here()
-        with self._ledger_lock:
-            end = live.end
-            self._full_segments[live.name] = (end, live.row_count)
-            self._live = None
-            live.close()
-        try:
-            os.truncate(self._directory / str(live.name), end)
-        except OSError:
-            pass  # Only the zeros stay longer.
-
     def count_dropped(self, reason: str, records: int = 1) -> None:
         """Count records that were given up."""
-        with self._ledger_lock:
-            self._dropped[reason] = self._dropped.get(reason, 0) + records
+        self._ledger.count_dropped(reason, records)
 
     # -- room --------------------------------------------------------------------------------
 
@@ -235,15 +190,7 @@ class Appender:
         if not seal_lock.acquire(SEAL_WAIT_SECONDS):
             return False
         try:
-            state = self._state_file.load()
-            with self._ledger_lock:
-                in_flight = state.sealed.ranges if state and state.sealed else {}
-                for name in sorted(self._full_segments):
-                    if str(name) not in in_flight:
-                        lost = self._settle(name, state)
-                        self.count_dropped("journal_full", lost)
-                        return True
-            return False
+            return self._ledger.give_up_oldest()
         finally:
             seal_lock.release()
 
@@ -253,76 +200,21 @@ class Appender:
         Returns:
             Whether there was one.
         """
-        if not self._full_segments:
-            return False
-        state = self._state_file.load()
-        with self._ledger_lock:
-            done = [
-                name
-                for name, (end, _) in self._full_segments.items()
-                if state and state.progress(str(name)).offset >= end
-            ]
-            for name in done:
-                # What a merged or split line makes the drainer miscount shows here at last.
-                self._settled_quarantined += self._settle(name, state)
-        return bool(done)
-
-    def _settle(self, name: SegmentName, state: JournalState | None) -> int:
-        """Remove a full segment and book its records; returns how many are not accounted for."""
-        _, rows = self._full_segments.pop(name)
-        written, quarantined = _consumed(state, name, rows)
-        self._settled_written += written
-        self._settled_quarantined += quarantined
-        (self._directory / str(name)).unlink(missing_ok=True)
-        return rows - written - quarantined
+        return self._ledger.reclaim()
 
     # -- figures -----------------------------------------------------------------------------
 
     def position(self) -> Position:
         """Where the next record goes."""
-        with self._ledger_lock:
-            live = self._live
-            return Position(live.name.sequence, live.end) if live else Position(self._sequence, 0)
+        return self._ledger.position()
 
     def is_settled(self, position: Position) -> bool:
         """Whether every record before that position is in the table, quarantined or dropped."""
-        state = self._state_file.load()
-        with self._ledger_lock:
-            open_segments = {name: end for name, (end, _) in self._full_segments.items()}
-            if self._live is not None:
-                open_segments[self._live.name] = self._live.end
-        for name, end in open_segments.items():
-            if name.sequence > position.sequence:
-                continue
-            asked = min(end, position.offset) if name.sequence == position.sequence else end
-            if (state.progress(str(name)).offset if state else 0) < asked:
-                return False
-        return True
+        return self._ledger.is_settled(position)
 
     def figures(self) -> AppenderFigures:
         """What became of the records so far."""
-        # Read before the segments: what was drained in between then counts as pending, never as
-        # more than was appended.
-        state = self._state_file.load()
-        with self._ledger_lock:
-            segments = {name: rows for name, (_, rows) in self._full_segments.items()}
-            if self._live is not None:
-                segments[self._live.name] = self._live.row_count
-            dropped = dict(self._dropped)
-            written, quarantined, pending = self._settled_written, self._settled_quarantined, 0
-        emitted = written + quarantined + sum(segments.values()) + sum(dropped.values())
-        for name, rows in segments.items():
-            segment_written, segment_quarantined = _consumed(state, name, rows)
-            written += segment_written
-            quarantined += segment_quarantined
-            pending += rows - segment_written - segment_quarantined
-        return AppenderFigures(
-            emitted=emitted,
-            written=written,
-            pending=pending,
-            quarantined=quarantined,
-            dropped=dropped,
-        )
+        return self._ledger.figures()
 
     def close(self) -> None:
         """Give the segments up: what is not in the table yet is the next drainer's.
@@ -336,28 +228,19 @@ class Appender:
             self._append_reentered()
 
     def _give_up_segments(self) -> None:
-        self._retire_live_segment()
-        self.reclaim()
-        if not self._full_segments:
+        self._ledger.retire_live_segment()
+        self._ledger.reclaim()
+        if not self._ledger.has_full_segments:
             self._owner_lock.path.unlink(missing_ok=True)
         self._owner_lock.release()
 
     def after_fork_in_child(self) -> None:
         """Begin anew; what was appended so far is the parent's."""
-        if self._live is not None:
+        if self._ledger.live is not None:
             # The child may be in the middle of an append. It must fail, not store into what is the
             # parent's.
-            self._live.close()
+            self._ledger.live.close()
         self._begin()
-
-
-def _consumed(state: JournalState | None, name: SegmentName, rows: int) -> tuple[int, int]:
-    """How many of a segment's records are written and quarantined."""
-    if state is None:
-        return 0, 0
-    progress = state.progress(str(name))
-    written = min(progress.written, rows)
-    return written, min(progress.quarantined, rows - written)
 
 
 def _no_segment(_line: bytes) -> int:
