@@ -154,8 +154,12 @@ class DeltaHandler(BackgroundHandler):
             self._appender.count_dropped("own_thread")
             return
         is_urgent = record.levelno >= self._flush_level
+        encoder = self._encoder
         try:
-            self._append(self._encoder.encode(record, becomes_familiar=not is_urgent))
+            self._append(
+                encoder.encode_familiar(record)
+                or encoder.encode(record, becomes_familiar=not is_urgent)
+            )
         except Exception as error:  # noqa: BLE001 - a log call must not raise
             self._give_up(error)
             return
