@@ -25,7 +25,13 @@ from spectra_logging.record.site import (
     learn_site,
     site_key,
 )
-from spectra_logging.redaction import may_hold_secret, redact_text, redact_value, registry
+from spectra_logging.redaction import (
+    is_suspect,
+    may_hold_secret,
+    redact_text,
+    redact_value,
+    registry,
+)
 from spectra_logging.tables import TableSpec
 from spectra_logging.values import safe_text, to_jsonable
 
@@ -108,7 +114,7 @@ class RowEncoder:
                     return None
                 if args:
                     message = message % args
-                if harmless.get(message) is not False and may_hold_secret(message):
+                if is_suspect(message, registered) and may_hold_secret(message):
                     return None
                 start, event = site.start, b',"event":' + _encode(message)
             context = b""

@@ -12,7 +12,7 @@ from spectra_logging.redaction import registry
 from spectra_logging.redaction.keys import is_secret_key
 from spectra_logging.redaction.registry import REDACTED
 
-__all__ = ["may_hold_secret", "redact_text"]
+__all__ = ["is_suspect", "may_hold_secret", "redact_text"]
 
 LONGEST_REMEMBERED_TEXT = 256
 MOST_REMEMBERED_TEXTS = 2048
@@ -91,7 +91,7 @@ def may_hold_secret(text: str) -> bool:
     verdict = verdicts.get(text)
     if verdict is not None:
         return verdict
-    suspect = _is_suspect(text, registered)
+    suspect = is_suspect(text, registered)
     if len(text) <= LONGEST_REMEMBERED_TEXT:
         if suspect:
             suspect = _redacted(text, registered) != text
@@ -101,7 +101,13 @@ def may_hold_secret(text: str) -> bool:
     return suspect
 
 
-def _is_suspect(text: str, registered: registry.Registered) -> bool:
+def is_suspect(text: str, registered: registry.Registered) -> bool:
+    """Whether a text needs a closer look; for a new one quicker to tell than to remember.
+
+    Args:
+        text: The text.
+        registered: The registered secrets.
+    """
     if (":" in text or "=" in text) and _may_have_secret_key(text):
         return True
     if "earer " in text or "/webhooks/" in text:
@@ -140,7 +146,7 @@ def redact_text(text: str) -> str:
         The same object when there is nothing to hide. Redacting again changes nothing.
     """
     registered = registry.current()
-    return _redacted(text, registered) if _is_suspect(text, registered) else text
+    return _redacted(text, registered) if is_suspect(text, registered) else text
 
 
 def _redacted(text: str, registered: registry.Registered) -> str:
