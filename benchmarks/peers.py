@@ -50,7 +50,10 @@ class Peer(ABC):
         """Make it ready; returns the handler where it is one."""
 
     def settle(self) -> None:  # noqa: B027 - most have nothing to wait for
-        """Wait, outside of the measured time, until what it took is where it sends it."""
+        """Wait, outside of the measured time, until what it took is where it sends it.
+
+        So that it does nothing any more while the NullHandler beside it is measured.
+        """
 
     def delivered(self) -> int | None:
         """Records that have arrived; ``None`` where the sink counts, or nothing arrives."""
@@ -198,8 +201,8 @@ class Loguru(Peer):
 
 
 class Delta(Peer):
-    flush_interval_seconds = 0.25
-    """Short, so that the writer commits within the measured time and not only between rounds."""
+    flush_interval_seconds = 0.1
+    """Short, so that the writer commits within the measured time and not only between slices."""
 
     def open(self, surroundings: Surroundings) -> logging.Handler:
         from spectra_logging import DeltaHandler

@@ -7,7 +7,8 @@ import time
 
 from spectra_logging.drain import Drainer
 from spectra_logging.errors import SpectraError
-from spectra_logging.journal.appender import Appender, Position
+from spectra_logging.journal.appender import Appender
+from spectra_logging.journal.ledger import Position
 from spectra_logging.journal.state import StateFile
 from spectra_logging.stats import CommitFigures
 from spectra_logging.worker import POLL_SECONDS, Signal, Worker, log_from_worker

@@ -218,6 +218,35 @@ def test_filters_apply_and_may_replace_the_record(logger: logging.Logger, table:
     assert column(table) == ["public"]
 
 
+def test_records_that_are_familiar_pass_filters_and_an_emit_of_a_subclass_too(
+    logger: logging.Logger, table: str
+) -> None:
+    """What comes again and again from one call site takes no way around either."""
+
+    class Numbering(DeltaHandler):
+        numbered = 0
+
+        def emit(self, record: logging.LogRecord) -> None:
+            self.numbered += 1
+            record.number = self.numbered
+            super().emit(record)
+
+    plain, numbering = attach(logger, table), Numbering(table)
+    logger.addHandler(numbering)
+    for n in range(4):
+        if n == 2:
+            plain.addFilter(lambda record: record.n != 2)
+        logger.info("sold", extra={"n": n})
+    assert numbering.numbered == 4
+    assert plain.stats().emitted == 3
+    assert plain.flush(30)
+    assert numbering.flush(30)
+    numbering.close()
+    contexts = [json.loads(row["context"]) for row in read_rows(table)]
+    numbered = sorted(c["n"] for c in contexts if "number" in c)
+    assert (numbered, len(contexts)) == ([0, 1, 2, 3], 7)
+
+
 def test_a_level_below_the_handler_s_is_not_handled(logger: logging.Logger, table: str) -> None:
     """Level by name, as in a configuration file."""
     handler = attach(logger, table, level="WARNING")

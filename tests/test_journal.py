@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import linecache
 import os
+import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from types import FrameType
 
 import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from spectra_logging.journal import appender as appender_module
+from spectra_logging.journal import ledger as ledger_module
+from spectra_logging.journal import live as live_module
 from spectra_logging.journal.appender import Appender
 from spectra_logging.journal.batches import Batch, Batches, Reject
+from spectra_logging.journal.framing import frame
 from spectra_logging.journal.segment import list_segments
 from spectra_logging.journal.state import StateFile
 
@@ -31,14 +38,14 @@ def make_appender(directory: Path, **options: object) -> Appender:
     return Appender(directory, **{**chosen, **options})  # type: ignore[arg-type]
 
 
-def payload(number: int, size: int = 0) -> bytes:
-    """A record as the encoder gives it: an object without its closing brace."""
-    return msgspec.json.encode({"n": number, "pad": "x" * size})[:-1]
+def line(number: int, size: int = 0) -> bytes:
+    """A record as the encoder gives it."""
+    return frame(msgspec.json.encode({"n": number, "pad": "x" * size})[:-1])
 
 
 def numbers(rows: bytes) -> list[int]:
     """Which records a batch's rows are."""
-    return [msgspec.json.decode(line)["n"] for line in rows.splitlines()]
+    return [msgspec.json.decode(row)["n"] for row in rows.splitlines()]
 
 
 def drain(directory: Path, commit: Callable[[Batch], None] = lambda _: None) -> list[int]:
@@ -65,10 +72,10 @@ def test_records_are_drained_in_order_and_once(tmp_path: Path) -> None:
     """A batch takes what has come since the last, also from a segment still appended to."""
     appender = make_appender(tmp_path)
     for n in range(3):
-        appender.append(payload(n))
+        appender.append(line(n))
     assert drain(tmp_path) == [0, 1, 2]
     assert drain(tmp_path) == []
-    appender.append(payload(3))
+    appender.append(line(3))
     assert drain(tmp_path) == [3]
     figures = appender.figures()
     assert (figures.emitted, figures.written, figures.pending) == (4, 4, 0)
@@ -79,7 +86,7 @@ def test_batch_numbers_rise_by_one_under_one_application_id(tmp_path: Path) -> N
     appender = make_appender(tmp_path)
     seen: list[tuple[str, int]] = []
     for n in range(3):
-        appender.append(payload(n))
+        appender.append(line(n))
         drain(tmp_path, lambda batch: seen.append((batch.application_id, batch.number)))
     assert [number for _, number in seen] == [1, 2, 3]
     assert len({application_id for application_id, _ in seen}) == 1
@@ -88,11 +95,11 @@ def test_batch_numbers_rise_by_one_under_one_application_id(tmp_path: Path) -> N
 def test_a_sealed_batch_is_the_same_batch_for_the_next_drainer(tmp_path: Path) -> None:
     """A drain that ends between seal and note is repeated with the same rows and number."""
     appender = make_appender(tmp_path)
-    appender.append(payload(0))
+    appender.append(line(0))
     interrupted = Batches(tmp_path)
     with interrupted.draining():
         first = interrupted.next_batch()
-    appender.append(payload(1))
+    appender.append(line(1))
     again = Batches(tmp_path)
     with again.draining():
         second = again.next_batch()
@@ -112,7 +119,7 @@ def test_only_one_drains_at_a_time(tmp_path: Path) -> None:
 def test_segments_of_a_closed_appender_are_drained_and_removed(tmp_path: Path) -> None:
     """Nothing but locks and state is left of a process that is gone."""
     appender = make_appender(tmp_path)
-    appender.append(payload(0))
+    appender.append(line(0))
     appender.close()
     assert drain(tmp_path) == [0]
     assert list_segments(tmp_path) == []
@@ -122,7 +129,7 @@ def test_segments_of_a_closed_appender_are_drained_and_removed(tmp_path: Path) -
 def test_a_living_owner_s_segment_is_never_removed(tmp_path: Path) -> None:
     """Somebody else's drain leaves the live segment where the owner goes on appending."""
     appender = make_appender(tmp_path)
-    appender.append(payload(0))
+    appender.append(line(0))
     assert drain(tmp_path) == [0]
     assert len(list_segments(tmp_path)) == 1
 
@@ -131,7 +138,7 @@ def test_many_segments_drain_in_order(tmp_path: Path) -> None:
     """Full segments go before newer ones, and are removed by their owner once they are drained."""
     appender = make_appender(tmp_path, max_bytes=64 * SEGMENT)
     for n in range(80):
-        appender.append(payload(n, SEGMENT // 2))
+        appender.append(line(n, SEGMENT // 2))
     assert len(list_segments(tmp_path)) > 2
     assert drain(tmp_path) == list(range(80))
     appender.reclaim()
@@ -215,9 +222,9 @@ def test_what_was_read_ahead_of_a_batch_that_failed_is_read_anew(
 def test_a_record_larger_than_a_segment_gets_one_of_its_own(tmp_path: Path) -> None:
     """Its neighbours are not concerned."""
     appender = make_appender(tmp_path, max_bytes=64 << 20)
-    appender.append(payload(0))
-    appender.append(payload(1, 20 << 20))
-    appender.append(payload(2))
+    appender.append(line(0))
+    appender.append(line(1, 20 << 20))
+    appender.append(line(2))
     assert drain(tmp_path) == [0, 1, 2]
 
 
@@ -231,7 +238,7 @@ def test_a_full_journal_gives_up_what_it_was_told_to_and_counts_it(
     """Under every policy the journal stays within its bytes and the figures add up."""
     appender = make_appender(tmp_path, when_full=when_full)
     for n in range(50):
-        appender.append(payload(n, SEGMENT // 4))
+        appender.append(line(n, SEGMENT // 4))
         assert sum(path.stat().st_size for path in tmp_path.glob("*.ndjson")) <= 4 * SEGMENT
     got = drain(tmp_path)
     figures = appender.figures()
@@ -246,13 +253,13 @@ def test_drop_oldest_spares_the_batch_in_flight(tmp_path: Path) -> None:
     """What a sealed batch holds may be in the table already; giving it up would count it twice."""
     appender = make_appender(tmp_path)
     for n in range(8):
-        appender.append(payload(n, SEGMENT // 4))
+        appender.append(line(n, SEGMENT // 4))
     batches = Batches(tmp_path)
     with batches.draining():
         batch = batches.next_batch()
         assert batch is not None
         for n in range(8, 40):
-            appender.append(payload(n, SEGMENT // 4))
+            appender.append(line(n, SEGMENT // 4))
         recovered = Batches(tmp_path).next_batch()
         assert recovered is not None
         assert recovered.rows == batch.rows
@@ -274,7 +281,7 @@ def test_blocking_goes_on_when_a_drain_makes_room(tmp_path: Path) -> None:
 
     def flood() -> None:
         for n in range(60):
-            appender.append(payload(n, SEGMENT // 4))
+            appender.append(line(n, SEGMENT // 4))
         done.set()
 
     thread = threading.Thread(target=flood)
@@ -299,11 +306,11 @@ def test_a_full_disk_is_counted_and_logging_goes_on_when_there_is_room(
     monkeypatch.setattr("spectra_logging.journal.appender.RETRY_SECONDS", 0.0)
     resource.setrlimit(resource.RLIMIT_FSIZE, (SEGMENT // 2, old[1]))
     try:
-        appender.append(payload(0))
+        appender.append(line(0))
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, old)
     assert appender.figures().dropped == {"disk_full": 1}
-    appender.append(payload(1))
+    appender.append(line(1))
     assert drain(tmp_path) == [1]
     assert balanced(appender)
 
@@ -314,45 +321,116 @@ def test_a_folder_that_vanishes_is_counted(tmp_path: Path) -> None:
     folder.mkdir()
     appender = make_appender(folder)
     folder.rmdir()
-    appender.append(payload(0))
+    appender.append(line(0))
     assert appender.figures().dropped == {"journal_unwritable": 1}
 
 
-def test_threads_and_reentry_lose_nothing(tmp_path: Path) -> None:
-    """Ten threads append; a finaliser that appends in the middle of an append is served too."""
-    appender = make_appender(tmp_path, max_bytes=64 * SEGMENT)
-
-    class AppendsWhenFormatted(bytes):
-        """Payload whose length is asked for in the middle of an append, as a signal might come."""
-
-        def __len__(self) -> int:
-            if not hasattr(self, "told"):
-                self.told = True
-                appender.append(payload(-1))
-            return super().__len__()
+def test_threads_lose_nothing(tmp_path: Path) -> None:
+    """Ten threads append at once, over many segments."""
+    appender = make_appender(tmp_path, max_bytes=1 << 30)
 
     def work(thread: int) -> None:
-        for n in range(200):
-            appender.append(payload(thread * 1000 + n))
-        appender.append(AppendsWhenFormatted(payload(thread * 1000 + 200)))
+        for n in range(400):
+            appender.append(line(thread * 1000 + n, SEGMENT // 64))
 
     threads = [threading.Thread(target=work, args=(i,)) for i in range(10)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
+    assert appender.figures().pending == 4000
     got = drain(tmp_path)
-    assert sorted(got) == sorted(
-        [thread * 1000 + n for thread in range(10) for n in range(201)] + [-1] * 10
-    )
-    assert appender.figures().written == 2020
+    assert sorted(got) == [thread * 1000 + n for thread in range(10) for n in range(400)]
+    assert [n for n in got if n < 1000] == list(range(400)), "a thread's records keep their order"
+    assert appender.figures().written == 4000
+    assert list(tmp_path.glob("quarantine/*")) == []
+
+
+def at_every_line(do: Callable[[], None]) -> Callable[..., object]:
+    """A trace function that does something before each line of the append side, once a line."""
+    busy = False
+    files = (appender_module.__file__, ledger_module.__file__, live_module.__file__)
+
+    def trace(frame: FrameType, event: str, _arg: object) -> Callable[..., object] | None:
+        nonlocal busy
+        if frame.f_code.co_filename not in files:
+            return None
+        # The line of a "with" is traced once more before its lock is let go, where no signal comes.
+        code = linecache.getline(frame.f_code.co_filename, frame.f_lineno)
+        if event == "line" and not busy and not code.lstrip().startswith("with "):
+            busy = True
+            try:
+                do()
+            finally:
+                busy = False
+        return trace
+
+    return trace
+
+
+def test_logging_in_the_middle_of_an_append_loses_nothing(tmp_path: Path) -> None:
+    """A signal handler or a finaliser that logs between any two lines of the append side."""
+    appender = make_appender(tmp_path, max_bytes=64 * SEGMENT)
+    logged = 0
+
+    def log() -> None:
+        nonlocal logged
+        logged += 1
+        appender.append(line(-logged))
+
+    sys.settrace(at_every_line(log))
+    try:
+        for n in range(6):
+            appender.append(line(n, SEGMENT // 2))
+        appender.close()
+    finally:
+        sys.settrace(None)
+    assert logged > 100
+    got = drain(tmp_path)
+    assert sorted(got) == [*range(-logged, 0), *range(6)]
+    assert [n for n in got if n >= 0] == list(range(6))
+    figures = appender.figures()
+    assert (figures.emitted, figures.written) == (logged + 6, logged + 6)
+
+
+def test_an_exception_in_the_middle_of_an_append_harms_no_other_record(tmp_path: Path) -> None:
+    """Control-C at each line of the append side in turn: what was logged before and after lands."""
+    lines_seen = 0
+    interrupt_at = 0
+    while interrupt_at <= lines_seen:
+        lines_seen, interrupt_at = 0, interrupt_at + 1
+        directory = tmp_path / str(interrupt_at)
+        directory.mkdir()
+        appender = make_appender(directory)
+        appender.append(line(0, SEGMENT // 2))
+
+        def interrupt() -> None:
+            nonlocal lines_seen
+            lines_seen += 1
+            if lines_seen == interrupt_at:  # noqa: B023 - called within this turn only
+                raise KeyboardInterrupt
+
+        sys.settrace(at_every_line(interrupt))
+        try:
+            appender.append(line(1, SEGMENT // 2))
+        except KeyboardInterrupt:
+            pass
+        finally:
+            sys.settrace(None)
+        appender.append(line(2, SEGMENT // 2))
+        got = drain(directory)
+        assert [n for n in got if n != 1] == [0, 2], interrupt_at
+        assert got.count(1) <= 1
+        assert balanced(appender)
+        assert list(directory.glob("quarantine/*")) == []
+    assert interrupt_at > 30
 
 
 def test_rejected_rows_are_quarantined_and_counted(tmp_path: Path) -> None:
     """A row that the table can't take is kept in a file with the reason, once."""
     appender = make_appender(tmp_path)
     for n in range(3):
-        appender.append(payload(n))
+        appender.append(line(n))
     batches = Batches(tmp_path)
     with batches.draining():
         batch = batches.next_batch()
@@ -389,10 +467,10 @@ def test_damage_to_any_file_leaves_the_rest_deliverable(
     directory = tmp_path_factory.mktemp("journal")
     appender = make_appender(directory)
     for n in range(20):
-        appender.append(payload(n))
+        appender.append(line(n))
     committed = drain(directory) if drained_before else []
     for n in range(20, 30):
-        appender.append(payload(n))
+        appender.append(line(n))
     appender.close()
     for path in directory.glob(victim):
         content = bytearray(path.read_bytes())
@@ -404,7 +482,7 @@ def test_damage_to_any_file_leaves_the_rest_deliverable(
         path.write_bytes(content)
 
     later = make_appender(directory)
-    later.append(payload(30))
+    later.append(line(30))
     got = committed + drain(directory)
     assert len(set(got)) == len(got), "nothing is delivered twice"
     assert set(got) <= set(range(31)), "nothing is delivered that was not logged"
@@ -420,12 +498,12 @@ def test_damage_to_any_file_leaves_the_rest_deliverable(
 def test_a_journal_whose_state_is_lost_goes_on_under_a_new_id(tmp_path: Path) -> None:
     """Both copies damaged: the damaged ones are set aside for a person to look at."""
     appender = make_appender(tmp_path)
-    appender.append(payload(0))
+    appender.append(line(0))
     drain(tmp_path)
     old = StateFile(tmp_path).load()
     for copy in ("state.json", "state-copy.json"):
         (tmp_path / copy).write_bytes(b"garbage")
-    appender.append(payload(1))
+    appender.append(line(1))
     drain(tmp_path)
     new = StateFile(tmp_path).load()
     assert old is not None
@@ -438,16 +516,16 @@ def test_a_journal_whose_state_is_lost_goes_on_under_a_new_id(tmp_path: Path) ->
 def test_a_forked_child_appends_to_a_segment_of_its_own(tmp_path: Path) -> None:
     """The child's figures begin at nothing, and the parent's records are not doubled."""
     appender = make_appender(tmp_path)
-    appender.append(payload(0))
+    appender.append(line(0))
     child = os.fork()
     if child == 0:
         status = 1
         try:
-            appender.append(payload(1))
+            appender.append(line(1))
             status = 0 if appender.figures().emitted == 1 else 2
         finally:
             os._exit(status)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
-    appender.append(payload(2))
+    appender.append(line(2))
     assert sorted(drain(tmp_path)) == [0, 1, 2]
     assert appender.figures().written == 2

@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 
 from spectra_logging.errors import ConfigurationError
 from spectra_logging.record import RowEncoder
+from spectra_logging.redaction import register_secret
 from spectra_logging.tables import ACTIVITY_LOG, EVENT_LOG, Column, TableSpec
 
 EVERY_TYPE = TableSpec(
@@ -51,8 +52,14 @@ def make_record(message: object = "hello", *args: object, **extra: object) -> lo
 
 def row_of(record: logging.LogRecord, spec: TableSpec = EVENT_LOG) -> dict[str, Any]:
     """The row, with its JSON column taken apart."""
-    row: dict[str, Any] = msgspec.json.decode(RowEncoder(spec).encode(record) + b"}")
+    return taken_apart(RowEncoder(spec).encode(record), spec)
+
+
+def taken_apart(line: bytes, spec: TableSpec = EVENT_LOG) -> dict[str, Any]:
+    """A line's row, with its JSON column taken apart and without its checksum."""
+    row: dict[str, Any] = msgspec.json.decode(line)
     assert spec.json_column is not None
+    del row["crc"]
     if spec.json_column in row:
         row[spec.json_column] = msgspec.json.decode(row[spec.json_column])
     return row
@@ -79,7 +86,7 @@ def test_every_column_of_an_event_row_has_its_value() -> None:
 
 def test_fields_keep_the_order_they_were_given_in() -> None:
     """A person reads the JSON column as the call was written."""
-    encoded = RowEncoder(EVENT_LOG).encode(make_record(zebra=1, apple=2, mango=3)) + b"}"
+    encoded = RowEncoder(EVENT_LOG).encode(make_record(zebra=1, apple=2, mango=3))
     assert list(msgspec.json.decode(msgspec.json.decode(encoded)["context"])) == [
         "zebra",
         "apple",
@@ -313,8 +320,8 @@ def test_any_record_becomes_one_line_of_json(
     """Whatever is logged: a JSON object, on one line, with every column that is never null."""
     record = make_record(message, *args)
     record.__dict__.update(extra)
-    line = RowEncoder(ACTIVITY_LOG).encode(record) + b"}"
-    assert b"\n" not in line
+    line = RowEncoder(ACTIVITY_LOG).encode(record)
+    assert line.find(b"\n") == len(line) - 1
     assert b"\0" not in line
     row = msgspec.json.decode(line)
     assert {c.name for c in ACTIVITY_LOG.columns if not c.nullable} <= set(row)
@@ -336,4 +343,81 @@ def test_a_familiar_call_site_gives_the_same_rows_as_a_new_one(
     experienced = RowEncoder(EVENT_LOG)
     for message, extra in [*zip(messages, extras, strict=False)] * 2:
         record = make_record(message, *args, **extra)
-        assert experienced.encode(record) == RowEncoder(EVENT_LOG).encode(record)
+        line = experienced.encode_familiar(record) or experienced.encode(record)
+        assert taken_apart(line) == row_of(record)
+
+
+def familiar_row(record: logging.LogRecord, *, after: logging.LogRecord) -> dict[str, Any] | None:
+    """The row that an encoder gives at once, having seen another record; ``None`` for none."""
+    encoder = RowEncoder(EVENT_LOG)
+    assert encoder.encode_familiar(after) is None, "nothing is familiar before it was seen"
+    encoder.encode(after)
+    line = encoder.encode_familiar(record)
+    return None if line is None else taken_apart(line)
+
+
+@pytest.mark.parametrize(
+    ("message", "args", "extra"),
+    [
+        ("sold", (), {}),
+        ("sold %d of %s", (3, "book"), {}),
+        ("sold", (), {"n": 3, "who": 'Zoë "Z"', "paid": True, "note": None, "price": 1.5}),
+        ("a message that changes", (), {"n": 4}),
+    ],
+)
+def test_most_records_of_a_known_call_site_are_familiar(
+    message: str, args: tuple[object, ...], extra: dict[str, object]
+) -> None:
+    """And they give the very row that a new encoder gives."""
+    record = make_record(message, *args, **extra)
+    before = make_record("sold", **dict.fromkeys(extra, "other"))
+    assert familiar_row(record, after=before) == row_of(record)
+
+
+def test_what_is_special_about_a_record_is_never_taken_for_familiar() -> None:
+    """A traceback, another extra, another level, thread or process, a secret, what JSON lacks."""
+    changes: list[dict[str, object]] = [
+        {"exc_info": (ValueError, ValueError("x"), None)},
+        {"exc_text": "Traceback"},
+        {"stack_info": "Stack"},
+        {"more": 1},
+        {"levelno": 40},
+        {"levelname": "ERROR"},
+        {"thread": 1},
+        {"threadName": "other"},
+        {"process": 1},
+        {"msg": "password=hunter2"},
+        {"n": "password=hunter2"},
+        {"n": float("nan")},
+        {"n": float("inf")},
+        {"n": [1]},
+    ]
+    for change in changes:
+        record = make_record("sold", n=1)
+        record.__dict__.update(change)
+        assert familiar_row(record, after=make_record("sold", n=1)) is None, change
+
+
+def test_a_secret_registered_later_is_not_in_what_became_familiar_before() -> None:
+    """Neither in the message nor in the logger's name, which are encoded once."""
+    encoder = RowEncoder(EVENT_LOG)
+    record = make_record("opened with correct-horse")
+    encoder.encode(record)
+    assert encoder.encode_familiar(record) is not None
+    register_secret("correct-horse")
+    assert encoder.encode_familiar(record) is None
+    assert b"correct-horse" not in encoder.encode(record)
+    assert b"correct-horse" not in (encoder.encode_familiar(record) or b"")
+    register_secret("shop.orders")
+    assert b"shop.orders" not in encoder.encode(record)
+    assert encoder.encode_familiar(record) is None
+
+
+def test_variables_bound_by_structlog_that_a_record_lacks_make_it_unfamiliar() -> None:
+    """Where ``merge_contextvars`` has put them into the record, it is familiar all the same."""
+    with structlog.contextvars.bound_contextvars(request="r-1"):
+        record = make_record("sold")
+        assert familiar_row(record, after=make_record("sold")) is None
+        assert row_of(record)["context"] == {"request": "r-1"}
+        merged = make_record("sold", request="r-1")
+        assert familiar_row(merged, after=merged) == row_of(merged)

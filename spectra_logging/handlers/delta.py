@@ -30,6 +30,11 @@ __all__ = ["DeltaHandler"]
 SMALLEST_JOURNAL_BYTES = 1 << 20
 
 
+def _take_none(_record: logging.LogRecord) -> bytes | None:
+    """Sends every record of a subclass with an ``emit`` of its own through that."""
+    return None
+
+
 class DeltaHandler(BackgroundHandler):
     """Writes log records to a Delta table, each exactly once.
 
@@ -122,10 +127,25 @@ class DeltaHandler(BackgroundHandler):
     def _begin(self) -> None:
         self._append_only = False
         # Bound once: every log call goes this way.
-        self._encode = self._encoder.encode
+        is_emit_ours = type(self).emit is DeltaHandler.emit
+        self._encode_familiar = self._encoder.encode_familiar if is_emit_ours else _take_none
         self._append = self._appender.append
 
     # -- logging -----------------------------------------------------------------------------
+
+    def handle(self, record: logging.LogRecord) -> bool | logging.LogRecord:  # type: ignore[override]
+        """Take a record, unless a filter stops it; what is taken is safe from the process's end."""
+        # No record becomes familiar before emit() has seen one like it and had nothing to do but
+        # to journal it. So for these, this is all that there is to do.
+        if not self.filters:
+            line = self._encode_familiar(record)
+            if line is not None:
+                try:
+                    self._append(line)
+                except Exception as error:  # noqa: BLE001 - a log call must not raise
+                    self._give_up(error)
+                return True
+        return super().handle(record)
 
     def emit(self, record: logging.LogRecord) -> None:
         """Journal a record; when this returns, it is safe from the process's end."""
@@ -133,14 +153,22 @@ class DeltaHandler(BackgroundHandler):
             # What our own thread and the libraries below it log would feed us with ourselves.
             self._appender.count_dropped("own_thread")
             return
+        is_urgent = record.levelno >= self._flush_level
+        encoder = self._encoder
         try:
-            self._append(self._encode(record))
+            self._append(
+                encoder.encode_familiar(record)
+                or encoder.encode(record, becomes_familiar=not is_urgent)
+            )
         except Exception as error:  # noqa: BLE001 - a log call must not raise
-            self._appender.count_dropped("internal_error")
-            tell(f"spectra_logging: a record was dropped: {type(error).__name__}: {error}")
+            self._give_up(error)
             return
-        if record.levelno >= self._flush_level:
+        if is_urgent:
             self._writer.request_commit()
+
+    def _give_up(self, error: Exception) -> None:
+        self._appender.count_dropped("internal_error")
+        tell(f"spectra_logging: a record was dropped: {type(error).__name__}: {error}")
 
     def start(self) -> None:
         """Start the background thread now rather than with the first record.

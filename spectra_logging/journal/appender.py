@@ -3,27 +3,21 @@
 from __future__ import annotations
 
 import errno
-import mmap
 import os
 import threading
 import time
 import weakref
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from zlib import crc32
 
-from spectra_logging.journal.framing import SUFFIX, SUFFIX_BYTES
+from spectra_logging.journal.ledger import AppenderFigures, Ledger, Position
+from spectra_logging.journal.live import LiveSegment
 from spectra_logging.journal.locks import FileLock
-from spectra_logging.journal.segment import (
-    SegmentName,
-    create_segment,
-    segment_bytes_on_disk,
-)
-from spectra_logging.journal.state import SEAL_LOCK, JournalState, StateFile
+from spectra_logging.journal.segment import SegmentName, segment_bytes_on_disk
+from spectra_logging.journal.state import SEAL_LOCK
 
-__all__ = ["Appender", "AppenderFigures", "Position"]
+__all__ = ["Appender"]
 
 SEGMENT_BYTES = 4 << 20
 RETRY_SECONDS = 0.05
@@ -31,28 +25,6 @@ RETRY_SECONDS = 0.05
 
 SEAL_WAIT_SECONDS = 1.0
 """Sealing reads a batch's bytes, which takes tens of milliseconds."""
-
-
-@dataclass(frozen=True, order=True)
-class Position:
-    """A place in one process's stream of records: segment sequence, then byte."""
-
-    sequence: int
-    offset: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class AppenderFigures:
-    """What became of the records that this process appended.
-
-    ``emitted == written + pending + quarantined + sum(dropped.values())``.
-    """
-
-    emitted: int
-    written: int
-    pending: int
-    quarantined: int
-    dropped: dict[str, int]
 
 
 class Appender:
@@ -85,7 +57,6 @@ class Appender:
         self._when_full = when_full
         self._block_timeout_seconds = block_timeout_seconds
         self._on_segment = on_segment
-        self._state_file = StateFile(directory)
         self._begin()
         _appenders.add(self)
 
@@ -94,71 +65,61 @@ class Appender:
         self.owner = f"{os.getpid()}-{os.urandom(6).hex()}"
         self._owner_lock = FileLock(self._directory / f"{self.owner}.owner")
         self._lock = threading.RLock()
-        self._appending = False
         self._reentered: deque[bytes] = deque()
-        self._map: mmap.mmap | None = None
-        self._capacity = 0
-        self._sequence = 0
-        # Bytes, running checksum and records of the live segment: one tuple, so that an exception
-        # between two bytecodes can't leave them telling different stories.
-        self._tail = (0, 0, 0)
-        self._ledger_lock = threading.RLock()
-        self._full_segments: dict[SegmentName, tuple[int, int]] = {}
-        self._settled_written = 0
-        self._settled_quarantined = 0
-        self._dropped: dict[str, int] = {}
+        self._write: Callable[[bytes], int] = _no_segment
+        self._ledger = Ledger(self._directory)
         self._refused_until = 0.0
         self._refused_reason = ""
 
     # -- appending ---------------------------------------------------------------------------
 
-    def append(self, payload: bytes) -> None:
+    def append(self, line: bytes) -> None:
         """Append one record: when this returns, ``kill -9`` can't lose it any more.
 
         Args:
-            payload: A JSON object without its closing brace.
+            line: As :func:`~spectra_logging.journal.framing.frame` makes it.
         """
-        with self._lock:
-            if self._appending:
-                # A signal handler or a finaliser logs in the middle of an append. The append
-                # below it on the stack finishes this one too.
-                self._reentered.append(payload)
-                return
-            try:
-                self._appending = True
-                start, checksum, rows = self._tail
-                crc = crc32(payload, checksum)
-                suffix = SUFFIX % crc
-                end = start + len(payload) + SUFFIX_BYTES
-                if end <= self._capacity:
-                    self._map[start:end] = payload + suffix  # type: ignore[index]
-                    self._tail = (end, crc32(suffix, crc), rows + 1)
-                else:
-                    self._append_to_next_segment(payload)
-            finally:
-                self._appending = False
+        try:
+            self._write(line)
+        except ValueError:  # the segment is full, or there is none
+            self._append_to_next_segment(line)
+
+    def _append_to_next_segment(self, line: bytes) -> None:
+        # Asked of the lock, as a flag of our own would stay set if an exception from a signal
+        # handler came at the wrong moment.
+        if self._lock._is_owned():  # type: ignore[attr-defined] # noqa: SLF001 - Condition does so
+            # A signal handler or a finaliser logs in the middle of this. What is below it on the
+            # stack appends its line too.
+            self._reentered.append(line)
+            return
+        try:
+            with self._lock:
+                self._append_or_roll(line)
+        finally:
+            self._append_reentered()
+
+    def _append_or_roll(self, line: bytes) -> None:
+        try:
+            self._write(line)  # another thread may have made the next segment meanwhile
+        except ValueError:
+            if self._roll(line):
+                self._on_segment()
+            else:
+                self.count_dropped(self._refused_reason)
+
+    def _append_reentered(self) -> None:
         while self._reentered:
             try:
-                self.append(self._reentered.popleft())
+                line = self._reentered.popleft()
             except IndexError:  # another thread was quicker
                 break
+            self._append_to_next_segment(line)
 
-    def _append_to_next_segment(self, payload: bytes) -> None:
-        needed = len(payload) + SUFFIX_BYTES
-        if not self._roll(max(self._segment_bytes, needed)):
-            self.count_dropped(self._refused_reason)
-            return
-        crc = crc32(payload)
-        suffix = SUFFIX % crc
-        assert self._map is not None
-        self._map[:needed] = payload + suffix
-        self._tail = (needed, crc32(suffix, crc), 1)
-        self._on_segment()
-
-    def _roll(self, size: int) -> bool:
-        """Make a new live segment of that size; ``False`` when there is no room for one."""
+    def _roll(self, line: bytes) -> bool:
+        """Make a new live segment that begins with this line; ``False`` when there is no room."""
         if time.monotonic() < self._refused_until:
             return False
+        size = max(self._segment_bytes, len(line))
         try:
             if not self._make_room(size):
                 # "block" asks again for each record, since that is what it waits for.
@@ -166,41 +127,44 @@ class Appender:
                 return False
             if not self._owner_lock.held:
                 self._owner_lock.acquire()
-            name = SegmentName(self.owner, self._sequence + 1)
-            fresh = create_segment(self._directory / str(name), size)
+            fresh = self._next_segment(size, line)
         except OSError as error:
             full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
             self._refuse("disk_full" if full else "journal_unwritable", RETRY_SECONDS)
             return False
-        self._retire_live_segment()
-        self._map, self._capacity, self._sequence = fresh, size, name.sequence
-        self._tail = (0, 0, 0)
+        self._ledger.retire_live_segment()
+        self._ledger.live, self._write = fresh, fresh.write
+        if fresh.name.sequence > 1:
+            # A process that has filled one segment will fill most of the next.
+            fresh.fault_in()
         return True
+
+    def _next_segment(self, size: int, line: bytes) -> LiveSegment:
+        # Whoever drains takes an owner's newest segment alone for one that is still appended to,
+        # so the others must have come to their end before there is a newer one.
+        live = self._ledger.live
+        if live is not None:
+            live.end_here()
+        self._ledger.sequence += 1
+        name = SegmentName(self.owner, self._ledger.sequence)
+        try:
+            fresh = LiveSegment(self._directory, name, size)
+            fresh.write(line)
+        except BaseException:
+            (self._directory / str(name)).unlink(missing_ok=True)
+            if live is not None:
+                live.go_on()
+            raise
+        return fresh
 
     def _refuse(self, reason: str, for_seconds: float) -> None:
         # Asking the disk again for every record of a flood would cost more than the record.
         self._refused_reason = reason
         self._refused_until = time.monotonic() + for_seconds
 
-    def _retire_live_segment(self) -> None:
-        """Move the live segment, if there is one, to the full ones."""
-        if self._map is None:
-            return
-        end, _, rows = self._tail
-        name = SegmentName(self.owner, self._sequence)
-        with self._ledger_lock:
-            self._full_segments[name] = (end, rows)
-            self._map.close()
-            self._map, self._capacity, self._tail = None, 0, (0, 0, 0)
-        try:
-            os.truncate(self._directory / str(name), end)
-        except OSError:
-            pass  # Only the zeros stay longer.
-
     def count_dropped(self, reason: str, records: int = 1) -> None:
         """Count records that were given up."""
-        with self._ledger_lock:
-            self._dropped[reason] = self._dropped.get(reason, 0) + records
+        self._ledger.count_dropped(reason, records)
 
     # -- room --------------------------------------------------------------------------------
 
@@ -226,15 +190,7 @@ class Appender:
         if not seal_lock.acquire(SEAL_WAIT_SECONDS):
             return False
         try:
-            state = self._state_file.load()
-            with self._ledger_lock:
-                in_flight = state.sealed.ranges if state and state.sealed else {}
-                for name in sorted(self._full_segments):
-                    if str(name) not in in_flight:
-                        lost = self._settle(name, state)
-                        self.count_dropped("journal_full", lost)
-                        return True
-            return False
+            return self._ledger.give_up_oldest()
         finally:
             seal_lock.release()
 
@@ -244,96 +200,51 @@ class Appender:
         Returns:
             Whether there was one.
         """
-        if not self._full_segments:
-            return False
-        state = self._state_file.load()
-        with self._ledger_lock:
-            done = [
-                name
-                for name, (end, _) in self._full_segments.items()
-                if state and state.progress(str(name)).offset >= end
-            ]
-            for name in done:
-                # What a merged or split line makes the drainer miscount shows here at last.
-                self._settled_quarantined += self._settle(name, state)
-        return bool(done)
-
-    def _settle(self, name: SegmentName, state: JournalState | None) -> int:
-        """Remove a full segment and book its records; returns how many are not accounted for."""
-        _, rows = self._full_segments.pop(name)
-        written, quarantined = _consumed(state, name, rows)
-        self._settled_written += written
-        self._settled_quarantined += quarantined
-        (self._directory / str(name)).unlink(missing_ok=True)
-        return rows - written - quarantined
+        return self._ledger.reclaim()
 
     # -- figures -----------------------------------------------------------------------------
 
     def position(self) -> Position:
         """Where the next record goes."""
-        with self._ledger_lock:
-            return Position(self._sequence, self._tail[0])
+        return self._ledger.position()
 
     def is_settled(self, position: Position) -> bool:
         """Whether every record before that position is in the table, quarantined or dropped."""
-        state = self._state_file.load()
-        with self._ledger_lock:
-            open_segments = {name: end for name, (end, _) in self._full_segments.items()}
-            if self._map is not None:
-                open_segments[SegmentName(self.owner, self._sequence)] = self._tail[0]
-        for name, end in open_segments.items():
-            if name.sequence > position.sequence:
-                continue
-            asked = min(end, position.offset) if name.sequence == position.sequence else end
-            if (state.progress(str(name)).offset if state else 0) < asked:
-                return False
-        return True
+        return self._ledger.is_settled(position)
 
     def figures(self) -> AppenderFigures:
         """What became of the records so far."""
-        # Read before the segments: what was drained in between then counts as pending, never as
-        # more than was appended.
-        state = self._state_file.load()
-        with self._ledger_lock:
-            segments = {name: rows for name, (_, rows) in self._full_segments.items()}
-            if self._map is not None:
-                segments[SegmentName(self.owner, self._sequence)] = self._tail[2]
-            dropped = dict(self._dropped)
-            written, quarantined, pending = self._settled_written, self._settled_quarantined, 0
-        emitted = written + quarantined + sum(segments.values()) + sum(dropped.values())
-        for name, rows in segments.items():
-            segment_written, segment_quarantined = _consumed(state, name, rows)
-            written += segment_written
-            quarantined += segment_quarantined
-            pending += rows - segment_written - segment_quarantined
-        return AppenderFigures(
-            emitted=emitted,
-            written=written,
-            pending=pending,
-            quarantined=quarantined,
-            dropped=dropped,
-        )
+        return self._ledger.figures()
 
     def close(self) -> None:
         """Give the segments up: what is not in the table yet is the next drainer's.
 
         Appending again afterwards works and begins anew.
         """
-        with self._lock:
-            self._retire_live_segment()
-            self.reclaim()
-            if not self._full_segments:
-                self._owner_lock.path.unlink(missing_ok=True)
-            self._owner_lock.release()
+        try:
+            with self._lock:
+                self._give_up_segments()
+        finally:
+            self._append_reentered()
+
+    def _give_up_segments(self) -> None:
+        self._ledger.retire_live_segment()
+        self._ledger.reclaim()
+        if not self._ledger.has_full_segments:
+            self._owner_lock.path.unlink(missing_ok=True)
+        self._owner_lock.release()
+
+    def after_fork_in_child(self) -> None:
+        """Begin anew; what was appended so far is the parent's."""
+        if self._ledger.live is not None:
+            # The child may be in the middle of an append. It must fail, not store into what is the
+            # parent's.
+            self._ledger.live.close()
+        self._begin()
 
 
-def _consumed(state: JournalState | None, name: SegmentName, rows: int) -> tuple[int, int]:
-    """How many of a segment's records are written and quarantined."""
-    if state is None:
-        return 0, 0
-    progress = state.progress(str(name))
-    written = min(progress.written, rows)
-    return written, min(progress.quarantined, rows - written)
+def _no_segment(_line: bytes) -> int:
+    raise ValueError("there is no segment")
 
 
 _appenders: weakref.WeakSet[Appender] = weakref.WeakSet()
@@ -341,7 +252,7 @@ _appenders: weakref.WeakSet[Appender] = weakref.WeakSet()
 
 def _after_fork_in_child() -> None:
     for appender in list(_appenders):
-        appender._begin()  # noqa: SLF001 - the registry belongs to the class
+        appender.after_fork_in_child()
 
 
 if hasattr(os, "register_at_fork"):

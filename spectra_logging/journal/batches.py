@@ -22,7 +22,7 @@ from pathlib import Path
 
 import msgspec
 
-from spectra_logging.journal.framing import SUFFIX_BYTES, VerifiedRange, resume_checksum, verify
+from spectra_logging.journal.framing import VerifiedRange, verify
 from spectra_logging.journal.locks import FileLock
 from spectra_logging.journal.segment import (
     SegmentName,
@@ -252,14 +252,13 @@ class Batches:
         try:
             if end is None and not live:
                 end = path.stat().st_size
-            before = read_range(path, max(0, start - SUFFIX_BYTES), start)
             data = read_range(path, start, end)
         except FileNotFoundError:
             return None
         data = data[: data.rfind(b"\n") + 1] if live else data.rstrip(b"\0")
         if not data:
             return None
-        found = verify(data, resume_checksum(before))
+        found = verify(data)
         size, damaged = len(data), found.damaged
         if live and found.torn:
             # Being written this very moment: it belongs to the next batch.

@@ -3,11 +3,12 @@
 A segment is newline-delimited JSON, an object a record, followed by zeros where the file was
 allocated ahead. Each line ends in its checksum::
 
-    {"recorded_at":1700000000000000,…,"crc":"89abcdef"}
+    {"recorded_at":1700000000000000,…,"crc":"3q0tv71w"}
 
-The checksum is the CRC-32 of *every byte of the segment* up to the checksum itself. So the last
-line vouches for all before it, and a sound range of any length is verified by one call that
-releases the GIL; only a range that fails is taken apart line by line.
+The checksum is the one text that makes the CRC-32 of its line, newline included, zero. So is then
+the CRC-32 of any run of whole lines, one after the other: a sound range of any length is verified
+by one call, which releases the GIL, and only a range that fails is taken apart line by line. And
+no line depends on another, so that threads can append without waiting for each other.
 """
 
 from __future__ import annotations
@@ -15,33 +16,85 @@ from __future__ import annotations
 from dataclasses import dataclass
 from zlib import crc32
 
-__all__ = ["SUFFIX_BYTES", "VerifiedRange", "frame", "resume_checksum", "verify"]
+__all__ = ["NO_START", "SUFFIX_BYTES", "LineStart", "VerifiedRange", "frame", "verify"]
 
-SUFFIX = b',"crc":"%08x"}\n'
-SUFFIX_BYTES = len(SUFFIX % 0)
+# A character of the checksum is one of "01234567pqrstuvw": bits 0, 1, 2 and 6 are free, so that
+# eight of them hold 32 bits. Of those bits and the payload's CRC, the line's CRC is the XOR of what
+# each contributes, and these four make every line's equation solvable, which few others do.
+_SUFFIX = b',"crc":"00000000"}\n'
+_FREE_BITS = (0, 1, 2, 6)
+_LAST_CHARACTER = _SUFFIX.rindex(b"0")
+SUFFIX_BYTES = len(_SUFFIX)
 
-_DIGITS = slice(-11, -3)
+
+def _suffix_tables() -> tuple[list[int], list[int], list[int]]:
+    """What each eleven bits of a payload's CRC contribute to its suffix, read as one big number."""
+    no_suffix = int.from_bytes(_SUFFIX, "big")
+    unaltered = crc32(_SUFFIX)
+    # Gauss, over bits: of the free bits make combinations that each decide one bit of the CRC.
+    combinations: dict[int, tuple[int, int]] = {}
+    for character in range(8):
+        for bit in _FREE_BITS:
+            free = 1 << (8 * (SUFFIX_BYTES - 1 - _LAST_CHARACTER + character) + bit)
+            effect = crc32((no_suffix ^ free).to_bytes(SUFFIX_BYTES, "big")) ^ unaltered
+            effect, free = _reduced(effect, free, combinations)
+            combinations[effect.bit_length()] = (effect, free)
+
+    def cancelling(crc: int) -> int:
+        """The bits to flip in the suffix behind a payload of this CRC, for zero to come out."""
+        left, flipped = _reduced(crc32(_SUFFIX, crc), 0, combinations)
+        assert left == 0
+        return flipped
+
+    base = cancelling(0)
+    tables = []
+    for first, bits in ((0, 11), (11, 11), (22, 10)):
+        table = [0 if first else no_suffix ^ base]
+        for bit in range(bits):
+            contribution = cancelling(1 << (first + bit)) ^ base
+            table += [entry ^ contribution for entry in table]
+        tables.append(table)
+    return tables[0], tables[1], tables[2]
 
 
-def frame(payload: bytes, checksum: int) -> tuple[bytes, int]:
-    """A finished line, and the running checksum after it.
+def _reduced(effect: int, free: int, combinations: dict[int, tuple[int, int]]) -> tuple[int, int]:
+    """An effect on the CRC, and the bits that have it, less what known combinations do."""
+    while effect and (known := combinations.get(effect.bit_length())):
+        effect ^= known[0]
+        free ^= known[1]
+    return effect, free
+
+
+_LOW, _MIDDLE, _HIGH = _suffix_tables()
+
+
+class LineStart:
+    """How the lines of many records begin, checksummed once for all of them.
 
     Args:
-        payload: A JSON object without its closing brace.
-        checksum: The running checksum before the line; 0 at a segment's start.
+        data: The bytes of a JSON object up to some point.
     """
-    crc = crc32(payload, checksum)
-    suffix = SUFFIX % crc
-    return payload + suffix, crc32(suffix, crc)
+
+    __slots__ = ("crc", "data")
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+        self.crc = crc32(data)
 
 
-def resume_checksum(suffix: bytes) -> int:
-    """The running checksum after a line, from the :data:`SUFFIX_BYTES` that end it; 0 for none.
+NO_START = LineStart(b"")
 
-    A damaged suffix gives some number, and then the next line tells.
+
+def frame(payload: bytes, start: LineStart = NO_START) -> bytes:
+    """A finished line.
+
+    Args:
+        payload: A JSON object without its closing brace, or what is left of it behind ``start``.
+        start: How it begins.
     """
-    crc = _stored_crc(suffix)
-    return 0 if crc is None else crc32(suffix, crc)
+    crc = crc32(payload, start.crc)
+    suffix = _LOW[crc & 0x7FF] ^ _MIDDLE[crc >> 11 & 0x7FF] ^ _HIGH[crc >> 22]
+    return start.data + payload + suffix.to_bytes(SUFFIX_BYTES, "big")
 
 
 @dataclass(frozen=True)
@@ -62,57 +115,20 @@ class VerifiedRange:
     torn: bool = False
 
 
-def verify(data: bytes, checksum: int) -> VerifiedRange:
+def verify(data: bytes) -> VerifiedRange:
     """Tell the sound lines of a range from the damaged.
 
     Args:
         data: The bytes of a segment from a line's start; it may end in zeros.
-        checksum: The running checksum before it.
     """
-    tail = data[-SUFFIX_BYTES:]
-    # A view, since a copy of megabytes takes as long as half the checksum.
-    if crc32(memoryview(data)[:-SUFFIX_BYTES], checksum) == _stored_crc(tail):
+    if crc32(data) == 0 and data.endswith(b"\n"):
         return VerifiedRange(data, data.count(b"\n"))
-    return _verify_by_line(data, checksum)
-
-
-def _stored_crc(suffix: bytes) -> int | None:
-    """The checksum that a line's suffix holds; ``None`` when it is no suffix."""
-    digits = suffix[_DIGITS]
-    try:
-        crc = int(digits, 16)
-    except ValueError:
-        return None
-    # int() forgives capitals, signs and blanks, which frame() never writes.
-    return crc if suffix == SUFFIX % crc else None
-
-
-def _verify_by_line(data: bytes, checksum: int) -> VerifiedRange:
     sound: list[bytes] = []
     damaged: list[bytes] = []
-    # A line whose own digits were hit still vouches for itself through the next line, which was
-    # checksummed over the digits as they had been.
-    suspect: tuple[bytes, int] | None = None
     torn = False
     for line in _lines(data):
-        payload, suffix = line[:-SUFFIX_BYTES], line[-SUFFIX_BYTES:]
-        stored = _stored_crc(suffix)
-        if suspect is not None:
-            mended, mended_checksum = suspect
-            if stored is not None and crc32(payload, mended_checksum) == stored:
-                sound.append(mended)
-                damaged.pop()
-                checksum = mended_checksum
-            suspect = None
-        computed = crc32(payload, checksum)
-        torn = computed != stored
-        if not torn:
-            sound.append(line)
-            checksum = crc32(suffix, computed)
-        else:
-            damaged.append(line)
-            suspect = frame(payload, checksum)
-            checksum = resume_checksum(suffix)
+        torn = crc32(line) != 0
+        (damaged if torn else sound).append(line)
     return VerifiedRange(b"".join(sound), len(sound), tuple(damaged), torn)
 
 

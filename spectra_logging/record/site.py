@@ -5,45 +5,68 @@ from __future__ import annotations
 import functools
 import socket
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from operator import itemgetter
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 
+from spectra_logging.journal.framing import NO_START, LineStart
 from spectra_logging.record.rules import KEPT, SITE_COLUMNS, FieldKind, FieldRules
-from spectra_logging.redaction import may_hold_secret
+from spectra_logging.redaction import may_hold_secret, registry
+from spectra_logging.redaction.registry import Registered
 from spectra_logging.values import to_jsonable
 
-__all__ = ["Site", "encode_site", "learn_site", "site_key"]
+__all__ = ["NOTHING_RAISED", "UNKNOWN_SITE", "Site", "encode_site", "learn_site", "site_key"]
 
 site_key = itemgetter(
-    "name", "levelname", "lineno", "pathname", "funcName", "threadName", "process"
+    *("name", "levelno", "levelname", "lineno", "pathname", "funcName"),
+    *("thread", "threadName", "process"),
+    *("exc_info", "exc_text", "stack_info"),
 )
-"""What tells a call site, on one thread, from others, given a record's attributes."""
+"""What tells a call site, on one thread, from others, given a record's attributes.
+
+With the last three it also tells a record that holds a traceback from those that don't."""
+
+NOTHING_RAISED = {"exc_info": None, "exc_text": None, "stack_info": None}
 
 _host = socket.gethostname()
 
 
-class Site(NamedTuple):
+_NO_MESSAGE = object()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Site:
     """What the records of one call site, on one thread, have in common.
 
     Attributes:
-        field_count: How many attributes they have; -1 where nothing more can be presumed.
-        encoded: Their share of the row, to follow the rest of the JSON object.
-        message: The message as it stands in the program, where it holds no secret.
-        event: That, encoded.
-        values_of: Picks the values of their extras, all of which go into the JSON column.
-        context_of: Makes of these values what encodes as that column; ``None`` without extras.
+        columns: Their share of the row, to follow the rest of the JSON object.
         names: The extras' names.
+        field_count: How many attributes they have; -1 where nothing more can be presumed.
+        harmless_under: The registered secrets, none of which is in what the site fills in.
+        start: The line's start: their share of the row.
+        start_with_message: The same and the message as it stands in the program.
+        message: That message; no message at all where it may hold a secret.
+        template: The rest of the line, to be filled with time, event and JSON column.
+        values_of: Picks the values of the extras, all of which go into the JSON column.
+        context_of: Makes of these values what encodes as that column; ``None`` without extras.
     """
 
-    field_count: int
-    encoded: bytes
-    message: object
-    event: bytes
-    values_of: Callable[[Mapping[str, Any]], tuple[Any, ...]]
-    context_of: Callable[..., msgspec.Struct] | None
-    names: tuple[str, ...]
+    columns: bytes = b""
+    names: tuple[str, ...] = ()
+    field_count: int = -1
+    harmless_under: Registered | None = None
+    start: LineStart = NO_START
+    start_with_message: LineStart = NO_START
+    message: object = _NO_MESSAGE
+    template: bytes = b""
+    values_of: Callable[[Mapping[str, Any]], tuple[Any, ...]] = lambda _: ()
+    context_of: Callable[..., msgspec.Struct] | None = None
+
+
+UNKNOWN_SITE = Site()
+"""Of which nothing can be presumed."""
 
 
 def learn_site(rules: FieldRules, fields: Mapping[str, Any], names: tuple[str, ...]) -> Site:
@@ -54,32 +77,55 @@ def learn_site(rules: FieldRules, fields: Mapping[str, Any], names: tuple[str, .
         fields: The record's attributes.
         names: Those of them that are not a record's own.
     """
-    familiar = (
+    registered = registry.current()
+    columns = encode_site(rules, fields)
+    if not _is_plain(rules, fields, names) or _holds_secret(columns, registered):
+        return Site(columns=columns, names=names, harmless_under=registered)
+    context_of = None
+    if names:
+        try:
+            context_of = _context_struct(names)
+        except ValueError:  # a name that msgspec would have to escape
+            return Site(columns=columns, names=names, harmless_under=registered)
+    start = b"{" + columns[1:] + b"," if columns else b"{"
+    message = fields["msg"]
+    constant = isinstance(message, str) and message.isascii() and not may_hold_secret(message)
+    return Site(
+        columns=columns,
+        names=names,
+        field_count=len(fields),
+        harmless_under=registered,
+        start=LineStart(start),
+        start_with_message=LineStart(start + b'"event":%b,' % msgspec.json.encode(message))
+        if constant
+        else NO_START,
+        message=message if constant else _NO_MESSAGE,
+        template=b'"recorded_at":%d%b' + (_json_key(rules) if names else b"") + b"%b",
+        values_of=_values_of(names),
+        context_of=context_of,
+    )
+
+
+def _json_key(rules: FieldRules) -> bytes:
+    return b",%b:" % msgspec.json.encode(rules.json_column).replace(b"%", b"%%")
+
+
+def _is_plain(rules: FieldRules, fields: Mapping[str, Any], names: tuple[str, ...]) -> bool:
+    """Whether a record's share beside the site's is time, message and JSON column alone."""
+    return (
         not rules.required
         and "_name" not in fields
         and all(rules.kind(name) is FieldKind.TO_JSON for name in names)
     )
-    context_of = None
-    if familiar and names:
-        try:
-            context_of = _context_struct(names)
-        except ValueError:  # a name that msgspec would have to escape
-            familiar = False
-    message = fields["msg"]
-    same = isinstance(message, str) and message.isascii() and not may_hold_secret(message)
-    return Site(
-        field_count=len(fields) if familiar else -1,
-        encoded=encode_site(rules, fields),
-        message=message if same else None,
-        event=msgspec.json.encode(message) if same else b"",
-        values_of=_values_of(names),
-        context_of=context_of,
-        names=names,
-    )
+
+
+def _holds_secret(encoded: bytes, registered: Registered) -> bool:
+    pattern = registered.bytes_pattern
+    return pattern is not None and pattern.search(encoded) is not None
 
 
 def encode_site(rules: FieldRules, fields: Mapping[str, Any]) -> bytes:
-    """The columns that a call site fills, as the end of a JSON object without its brace."""
+    """The columns that a call site fills, each with a comma before it."""
     site = {
         column: fields[attribute]
         for column, attribute in SITE_COLUMNS.items()

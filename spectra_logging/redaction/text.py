@@ -12,7 +12,7 @@ from spectra_logging.redaction import registry
 from spectra_logging.redaction.keys import is_secret_key
 from spectra_logging.redaction.registry import REDACTED
 
-__all__ = ["may_hold_secret", "redact_text"]
+__all__ = ["is_suspect", "may_hold_secret", "redact_text"]
 
 LONGEST_REMEMBERED_TEXT = 256
 MOST_REMEMBERED_TEXTS = 2048
@@ -85,25 +85,29 @@ def may_hold_secret(text: str) -> bool:
     Returns:
         ``False`` when ``redact_text`` would return the text unchanged.
     """
-    verdict = registry._registered.verdicts.get(text)  # noqa: SLF001 - a call less on the hot path
-    return _judge(text) if verdict is None else verdict
-
-
-def _judge(text: str) -> bool:
     # The state is taken once: a verdict found under it must not be filed under a later one.
-    registered = registry.current()
-    short = len(text) <= LONGEST_REMEMBERED_TEXT
-    suspect = _is_suspect(text, registered)
-    if short:
+    registered = registry._registered  # noqa: SLF001 - a call less on the hot path
+    verdicts = registered.verdicts
+    verdict = verdicts.get(text)
+    if verdict is not None:
+        return verdict
+    suspect = is_suspect(text, registered)
+    if len(text) <= LONGEST_REMEMBERED_TEXT:
         if suspect:
             suspect = _redacted(text, registered) != text
-        if len(registered.verdicts) >= MOST_REMEMBERED_TEXTS:
-            registered.verdicts.clear()
-        registered.verdicts[text] = suspect
+        if len(verdicts) >= MOST_REMEMBERED_TEXTS:
+            verdicts.clear()
+        verdicts[text] = suspect
     return suspect
 
 
-def _is_suspect(text: str, registered: registry.Registered) -> bool:
+def is_suspect(text: str, registered: registry.Registered) -> bool:
+    """Whether a text needs a closer look; for a new one quicker to tell than to remember.
+
+    Args:
+        text: The text.
+        registered: The registered secrets.
+    """
     if (":" in text or "=" in text) and _may_have_secret_key(text):
         return True
     if "earer " in text or "/webhooks/" in text:
@@ -142,7 +146,7 @@ def redact_text(text: str) -> str:
         The same object when there is nothing to hide. Redacting again changes nothing.
     """
     registered = registry.current()
-    return _redacted(text, registered) if _is_suspect(text, registered) else text
+    return _redacted(text, registered) if is_suspect(text, registered) else text
 
 
 def _redacted(text: str, registered: registry.Registered) -> str:

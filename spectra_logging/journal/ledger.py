@@ -1,0 +1,184 @@
+"""The books of one process's side of a journal: its segments, and what became of their records."""
+
+from __future__ import annotations
+
+import os
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+
+from spectra_logging.journal.live import LiveSegment
+from spectra_logging.journal.segment import SegmentName
+from spectra_logging.journal.state import JournalState, StateFile
+
+__all__ = ["AppenderFigures", "Ledger", "Position"]
+
+
+@dataclass(frozen=True, order=True)
+class Position:
+    """A place in one process's stream of records: segment sequence, then byte."""
+
+    sequence: int
+    offset: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class AppenderFigures:
+    """What became of the records that this process appended.
+
+    ``emitted == written + pending + quarantined + sum(dropped.values())``.
+    """
+
+    emitted: int
+    written: int
+    pending: int
+    quarantined: int
+    dropped: dict[str, int]
+
+
+class Ledger:
+    """The segments of one owner, and what became of the records in them.
+
+    Args:
+        directory: The journal's folder.
+
+    Attributes:
+        live: The segment that is appended to; ``None`` before the first and after the last.
+        sequence: The number of the newest segment, also of one that could not be made.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._state_file = StateFile(directory)
+        self._lock = threading.RLock()
+        self.live: LiveSegment | None = None
+        self.sequence = 0
+        self._full_segments: dict[SegmentName, tuple[int, int]] = {}
+        self._settled_written = 0
+        self._settled_quarantined = 0
+        self._dropped: dict[str, int] = {}
+
+    @property
+    def has_full_segments(self) -> bool:
+        """Whether there are any that are not yet in the table whole."""
+        return bool(self._full_segments)
+
+    def retire_live_segment(self) -> None:
+        """Move the live segment, if there is one, to the full ones."""
+        live = self.live
+        if live is None:
+            return
+        live.end_here()
+        with self._lock:
+            end = live.end
+            self._full_segments[live.name] = (end, live.row_count)
+            self.live = None
+            live.close()
+        try:
+            os.truncate(self._directory / str(live.name), end)
+        except OSError:
+            pass  # Only the zeros stay longer.
+
+    def count_dropped(self, reason: str, records: int = 1) -> None:
+        """Count records that were given up."""
+        with self._lock:
+            self._dropped[reason] = self._dropped.get(reason, 0) + records
+
+    def give_up_oldest(self) -> bool:
+        """Remove the oldest full segment that is in no batch; the caller holds the seal lock.
+
+        Returns:
+            Whether there was one. What it held and is not in the table is counted as dropped.
+        """
+        state = self._state_file.load()
+        with self._lock:
+            in_flight = state.sealed.ranges if state and state.sealed else {}
+            for name in sorted(self._full_segments):
+                if str(name) not in in_flight:
+                    self.count_dropped("journal_full", self._settle(name, state))
+                    return True
+        return False
+
+    def reclaim(self) -> bool:
+        """Remove the full segments that are in the table whole.
+
+        Returns:
+            Whether there was one.
+        """
+        if not self._full_segments:
+            return False
+        state = self._state_file.load()
+        with self._lock:
+            done = [
+                name
+                for name, (end, _) in self._full_segments.items()
+                if state and state.progress(str(name)).offset >= end
+            ]
+            for name in done:
+                # What a merged or split line makes the drainer miscount shows here at last.
+                self._settled_quarantined += self._settle(name, state)
+        return bool(done)
+
+    def _settle(self, name: SegmentName, state: JournalState | None) -> int:
+        """Remove a full segment and book its records; returns how many are not accounted for."""
+        _, rows = self._full_segments.pop(name)
+        written, quarantined = _consumed(state, name, rows)
+        self._settled_written += written
+        self._settled_quarantined += quarantined
+        (self._directory / str(name)).unlink(missing_ok=True)
+        return rows - written - quarantined
+
+    def position(self) -> Position:
+        """Where the next record goes."""
+        with self._lock:
+            live = self.live
+            return Position(live.name.sequence, live.end) if live else Position(self.sequence, 0)
+
+    def is_settled(self, position: Position) -> bool:
+        """Whether every record before that position is in the table, quarantined or dropped."""
+        state = self._state_file.load()
+        with self._lock:
+            open_segments = {name: end for name, (end, _) in self._full_segments.items()}
+            if self.live is not None:
+                open_segments[self.live.name] = self.live.end
+        for name, end in open_segments.items():
+            if name.sequence > position.sequence:
+                continue
+            asked = min(end, position.offset) if name.sequence == position.sequence else end
+            if (state.progress(str(name)).offset if state else 0) < asked:
+                return False
+        return True
+
+    def figures(self) -> AppenderFigures:
+        """What became of the records so far."""
+        # Read before the segments: what was drained in between then counts as pending, never as
+        # more than was appended.
+        state = self._state_file.load()
+        with self._lock:
+            segments = {name: rows for name, (_, rows) in self._full_segments.items()}
+            if self.live is not None:
+                segments[self.live.name] = self.live.row_count
+            dropped = dict(self._dropped)
+            written, quarantined, pending = self._settled_written, self._settled_quarantined, 0
+        emitted = written + quarantined + sum(segments.values()) + sum(dropped.values())
+        for name, rows in segments.items():
+            segment_written, segment_quarantined = _consumed(state, name, rows)
+            written += segment_written
+            quarantined += segment_quarantined
+            pending += rows - segment_written - segment_quarantined
+        return AppenderFigures(
+            emitted=emitted,
+            written=written,
+            pending=pending,
+            quarantined=quarantined,
+            dropped=dropped,
+        )
+
+
+def _consumed(state: JournalState | None, name: SegmentName, rows: int) -> tuple[int, int]:
+    """How many of a segment's records are written and quarantined."""
+    if state is None:
+        return 0, 0
+    progress = state.progress(str(name))
+    written = min(progress.written, rows)
+    return written, min(progress.quarantined, rows - written)
