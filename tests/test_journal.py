@@ -153,7 +153,7 @@ def test_reading_ahead_changes_neither_batches_nor_order(
     monkeypatch.setattr("spectra_logging.journal.batches.BATCH_BYTES", 2 * SEGMENT)
     appender = make_appender(tmp_path, max_bytes=100 * SEGMENT)
     for n in range(40):
-        appender.append(payload(n, SEGMENT // 4))
+        appender.append(line(n, SEGMENT // 4))
     batches = Batches(tmp_path)
     got: list[list[int]] = []
     more: list[bool] = []
@@ -161,7 +161,7 @@ def test_reading_ahead_changes_neither_batches_nor_order(
         while batch := batches.next_batch():
             batches.read_ahead(batch)
             if len(got) < 10:
-                appender.append(payload(40 + len(got)))
+                appender.append(line(40 + len(got)))
             got.append(numbers(batch.rows))
             more.append(batch.more)
             batches.note_committed(batch, [])
@@ -179,7 +179,7 @@ def test_what_was_read_ahead_and_given_up_since_is_not_committed(
     monkeypatch.setattr("spectra_logging.journal.batches.BATCH_BYTES", SEGMENT // 2)
     appender = make_appender(tmp_path)
     for n in range(12):
-        appender.append(payload(n, SEGMENT // 4))
+        appender.append(line(n, SEGMENT // 4))
     batches = Batches(tmp_path)
     got: list[int] = []
     with batches.draining():
@@ -187,7 +187,7 @@ def test_what_was_read_ahead_and_given_up_since_is_not_committed(
         assert first is not None
         batches.read_ahead(first)
         for n in range(12, 20):
-            appender.append(payload(n, SEGMENT // 4))
+            appender.append(line(n, SEGMENT // 4))
         batches.note_committed(first, [])
         got += numbers(first.rows)
         while batch := batches.next_batch():
@@ -206,7 +206,7 @@ def test_what_was_read_ahead_of_a_batch_that_failed_is_read_anew(
     monkeypatch.setattr("spectra_logging.journal.batches.BATCH_BYTES", SEGMENT)
     appender = make_appender(tmp_path)
     for n in range(10):
-        appender.append(payload(n, SEGMENT // 4))
+        appender.append(line(n, SEGMENT // 4))
     batches = Batches(tmp_path)
     with batches.draining():
         first = batches.next_batch()
