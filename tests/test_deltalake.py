@@ -84,6 +84,18 @@ def test_of_two_compactions_planned_at_once_one_counts(
     assert DeltaTable(table).count() == 10
 
 
+def test_a_compaction_that_can_t_read_a_file_commits_nothing(
+    engine: EmbeddedLakehouse, table: str
+) -> None:
+    """It says what failed, also when that was the last of the files, and merges no part of them."""
+    fill(engine, table, 10)
+    newest = max(Path(table).glob("*.parquet"), key=lambda path: path.stat().st_mtime_ns)
+    newest.unlink()
+    with pytest.raises(LakehouseError, match=r"(?i)no(t| such)"):
+        engine.upkeep(table)
+    assert DeltaTable(table).version() == 10
+
+
 def test_a_compaction_gives_way_to_an_overwrite(engine: EmbeddedLakehouse, table: str) -> None:
     """Rows that were replaced while it ran do not come back."""
     fill(engine, table, 10)

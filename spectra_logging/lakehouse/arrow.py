@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib.metadata import version
 from typing import Any
 
 import msgspec
-from arro3.core import ChunkedArray, DataType, Field, RecordBatchReader, Schema, Table
+from arro3.core import ChunkedArray, DataType, Field, RecordBatch, RecordBatchReader, Schema, Table
 from arro3.io import read_json
 
 from spectra_logging.errors import RowsRejectedError
@@ -23,13 +23,15 @@ __all__ = [
     "in_utc",
     "python_values",
     "read_rows",
+    "reader_of",
     "stream_rows",
     "table_of",
 ]
 
 UTC_MICROSECONDS = DataType.timestamp("us", tz="UTC")
 BATCH_ROWS = 2048
-_READS_BYTES = tuple(map(int, version("arro3-io").split(".")[:2])) >= (0, 9)
+# 0.8 is the last for Python 3.10.
+_SINCE_0_9 = tuple(map(int, version("arro3-io").split(".")[:2])) >= (0, 9)
 _ESCAPED_NUL = re.compile(rb"\\u0000")
 REASON_CHARACTERS = 300
 """arro3's errors quote the whole value, which may be megabytes."""
@@ -182,10 +184,14 @@ def in_order(schema: Schema, names: Sequence[str]) -> Schema:
     return Schema([schema.field(name) for name in names if name in known])
 
 
+def reader_of(schema: Schema, batches: Iterator[RecordBatch]) -> RecordBatchReader:
+    """Batches as a stream: made as they are taken, or all at once by arro3 0.8."""
+    return RecordBatchReader.from_batches(schema, batches if _SINCE_0_9 else list(batches))
+
+
 def _source(rows: bytes) -> bytes | io.BytesIO:
-    # Through a file object it takes half as long again, but arro3 0.8, the last for Python 3.10,
-    # reads nothing else.
-    return rows if _READS_BYTES else io.BytesIO(rows)
+    # Through a file object it takes half as long again, but arro3 0.8 reads nothing else.
+    return rows if _SINCE_0_9 else io.BytesIO(rows)
 
 
 def _fields(schema: Schema) -> list[Field]:

@@ -14,18 +14,18 @@ import json
 import math
 import time
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from arro3.core import DataType, RecordBatch, Schema, Table
+from arro3.core import DataType, RecordBatch, Schema
 from arro3.io import read_parquet, write_parquet
 from deltalake import CommitProperties, DeltaTable, PostCommitHookProperties
 from deltalake.exceptions import CommitFailedError
 from deltalake.transaction import AddAction, RemoveAction
 
 from spectra_logging.errors import LakehouseError
-from spectra_logging.lakehouse.arrow import conform
+from spectra_logging.lakehouse.arrow import conform, reader_of
 
 if TYPE_CHECKING:
     from deltalake._internal import DeltaFileSystemHandler
@@ -33,10 +33,11 @@ if TYPE_CHECKING:
 __all__ = ["DataFile", "Statistics", "compact", "files_to_merge", "merged_statistics"]
 
 FULL_FILE_BYTES = 16 << 20
-"""A merged file holds no more than this, since merging takes about eight times as much memory."""
+"""A merged file holds no more than this, since it is made in memory."""
 
 FULL_FILE_ROWS = 250_000
-"""Nor more rows than this: log lines repeat themselves, and a small file may hold a great many."""
+"""Nor more rows than this: log lines repeat themselves, and a small file may hold a great many,
+all of which are unpacked when it is merged in turn."""
 
 FILES_A_TIER = 8
 """So many files of about one size are merged into one of the next, which is eight times as large.
@@ -207,14 +208,24 @@ def _merged(
     store: DeltaFileSystemHandler, files: Sequence[DataFile], schema: Schema
 ) -> tuple[bytes, int]:
     """One Parquet file with the rows of all, and how many they are."""
-    batches: list[RecordBatch] = []
-    for file in files:
-        content = store.open_input_file(file.path).read(file.size_bytes)
-        rows = read_parquet(io.BytesIO(content)).read_all()
-        batches += conform(rows, schema).to_batches()
+    failures: list[Exception] = []
+    row_count = 0
+
+    def batches() -> Iterator[RecordBatch]:
+        nonlocal row_count
+        try:
+            for file in files:
+                content = store.open_input_file(file.path).read(file.size_bytes)
+                rows = read_parquet(io.BytesIO(content)).read_all()
+                row_count += rows.num_rows
+                yield from conform(rows, schema).to_batches()
+        except Exception as error:  # noqa: BLE001 - arro3 would make another of it
+            failures.append(error)
+
     merged = io.BytesIO()
     write_parquet(
-        Table.from_batches(batches, schema=schema),
+        # As a stream, so that no more than one of the files is unpacked at a time.
+        reader_of(schema, batches()),
         merged,
         compression="zstd(1)",
         # Timestamps hardly ever repeat, and files are smaller without a dictionary of them.
@@ -222,7 +233,8 @@ def _merged(
             name: not DataType.is_timestamp(schema.field(name).type) for name in schema.names
         },
     )
-    row_count = sum(batch.num_rows for batch in batches)
+    if failures:
+        raise failures[0]
     expected = [file.statistics.row_count for file in files]
     if None not in expected and sum(filter(None, expected)) != row_count:
         raise LakehouseError(f"files whose log says {expected} rows hold {row_count}")
