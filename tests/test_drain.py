@@ -13,6 +13,7 @@ from spectra_logging.drain import Drainer
 from spectra_logging.errors import TableUnavailableError
 from spectra_logging.journal.appender import Appender
 from spectra_logging.journal.batches import Batches
+from spectra_logging.journal.framing import frame
 from spectra_logging.lakehouse import open_lakehouse
 from spectra_logging.lakehouse.base import Lakehouse
 from tests.lakehouses import spec_of
@@ -40,7 +41,7 @@ class Backlog:
 
     def append(self, count: int, size: int = 0) -> None:
         for n in range(self._next, self._next + count):
-            self._appender.append(msgspec.json.encode({"n": n, "text": "x" * size})[:-1])
+            self._appender.append(frame(msgspec.json.encode({"n": n, "text": "x" * size})[:-1]))
         self._next += count
 
     def rows(self) -> list[int]:
