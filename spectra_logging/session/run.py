@@ -12,16 +12,14 @@ from types import MappingProxyType
 from typing import Any, cast
 
 from spectra_logging._version import __version__
+from spectra_logging.activity import ACTIVITY_LOGGER, FAILED, RECORD, SUCCESS
 from spectra_logging.errors import StageFailedError
 from spectra_logging.identifiers import new_activity_id, new_execution_id
 from spectra_logging.redaction import redact_text, redact_value
-from spectra_logging.session.result import FAILED, SUCCESS, SessionResult, new_result
+from spectra_logging.session.result import SessionResult, new_result
 from spectra_logging.values import safe_text
 
 __all__ = ["ACTIVITY_LOGGER", "SessionRun"]
-
-ACTIVITY_LOGGER = "spectra_logging.activity"
-"""The logger that every row of the activity log goes through."""
 
 _TRACEBACK_FRAMES = 20
 
@@ -144,7 +142,7 @@ class SessionRun:
             metadata["validation"] = self.result["validation"]
         self._log(
             self._level(),
-            "record",
+            RECORD,
             began_at=self.started_at,
             ended_at=datetime.now(timezone.utc),
             metadata=metadata,
