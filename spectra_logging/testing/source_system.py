@@ -183,7 +183,7 @@ def _error(status: int, message: str) -> tuple[int, Any]:
 
 
 class _RequestHandler(LoopbackHandler):
-    def do_GET(self) -> None:
+    def do_GET(self) -> None:  # noqa: N802 - http.server's name
         source_system: FakeSourceSystem = self.server.service
         headers: Mapping[str, str] = {}
         if source_system.first_answers:
