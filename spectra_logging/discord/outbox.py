@@ -1,0 +1,376 @@
+"""What a handler has for Discord: kept in memory, bounded, and folded where it repeats itself."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+
+from spectra_logging.discord.notice import Key, Notice, freeze, key_of
+from spectra_logging.record import RowEncoder
+from spectra_logging.tables import EVENT_LOG
+
+__all__ = ["Outbox", "OutboxFigures"]
+
+REMEMBERED_KEYS = 2000
+AT_ONCE = 10
+"""How many notices a message may take, one embed each."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class OutboxFigures:
+    """What became of the records: their sum is ``emitted``."""
+
+    emitted: int
+    delivered: int
+    pending: int
+    unknown: int
+    failed: int
+    dropped: Mapping[str, int]
+
+
+@dataclass
+class _Ledger:
+    """Counts of records, not of notices."""
+
+    emitted: int = 0
+    delivered: int = 0
+    unknown: int = 0
+    failed: int = 0
+    dropped: dict[str, int] = field(default_factory=dict)
+
+    def drop(self, reason: str, count: int) -> None:
+        self.dropped[reason] = self.dropped.get(reason, 0) + count
+
+
+class Outbox:
+    """The notices of one handler that wait for their turn, most severe first.
+
+    Equal records are one notice: those that come while it waits are counted on it, those that come
+    after it was sent are counted on a second one, which is due when the storm's window ends. What a
+    session logs waits a little for the record of the session's end and is sent within it.
+
+    Safe to call from any thread, and from a signal handler in the middle of a call: what the lock
+    guards takes microseconds, and is whole between any two of its lines.
+
+    Args:
+        storm_window_seconds: How long equal records are folded.
+        run_window_seconds: How long a session's records wait for the session's end.
+        max_records: The most notices that wait.
+        max_bytes: About what they may take up together.
+        on_new: Called when there is a notice more, holding no lock.
+    """
+
+    def __init__(
+        self,
+        *,
+        storm_window_seconds: float,
+        run_window_seconds: float,
+        max_records: int,
+        max_bytes: int,
+        on_new: Callable[[], None],
+    ) -> None:
+        self._storm_window_seconds = storm_window_seconds
+        self._run_window_seconds = run_window_seconds
+        self._max_records = max_records
+        self._max_bytes = max_bytes
+        self._on_new = on_new
+        self._encoder = RowEncoder(EVENT_LOG)
+        self.begin()
+
+    def begin(self) -> None:
+        """Be as new: also in a forked child, where what waits is the parent's to send."""
+        self._lock = threading.RLock()
+        self._ledger = _Ledger()
+        self._waiting: dict[Key, Notice] = {}
+        self._in_flight: list[Notice] = []
+        self._bytes = 0
+        self._levels: dict[int, int] = {}
+        """How many notices wait, by level."""
+        self._sent_at: OrderedDict[Key, float] = OrderedDict()
+        self._last_number = 0
+        self._hurried_number = 0
+        self._closed_for: str | None = None
+        self._untold: dict[str, int] = {}
+
+    @property
+    def closed_for(self) -> str | None:
+        """Why no record is taken any more, as it is counted; ``None`` while they are."""
+        return self._closed_for
+
+    # -- taking records ------------------------------------------------------------------------
+
+    def add(self, record: logging.LogRecord) -> None:
+        """Take a record; what it says is frozen here."""
+        with self._lock:
+            self._ledger.emitted += 1
+            if self._closed_for is not None:
+                self._ledger.drop(self._closed_for, 1)
+                return
+        key = key_of(record)
+        with self._lock:
+            if self._fold(key, record) or self._has_no_room_for(key.levelno):
+                return
+        notice = freeze(record, key, self._encoder)
+        with self._lock:
+            if self._closed_for is not None:
+                self._ledger.drop(self._closed_for, 1)
+                return
+            if self._fold(key, record) or not self._make_room(notice):
+                return
+            self._last_number += 1
+            notice.number = self._last_number
+            notice.due_at_seconds = self._due_at(notice)
+            if key.is_run:
+                self._take_along(notice)
+            self._put(notice)
+        self._on_new()
+
+    def count_dropped(self, reason: str) -> None:
+        """Count a record that was not taken at all."""
+        with self._lock:
+            self._ledger.emitted += 1
+            self._ledger.drop(reason, 1)
+
+    def count_taken_and_dropped(self, reason: str) -> None:
+        """Count a record that was lost on the way in."""
+        with self._lock:
+            self._ledger.drop(reason, 1)
+
+    def _fold(self, key: Key, record: logging.LogRecord) -> bool:
+        """Whether the record is one more of what waits, or of what needs no second telling."""
+        waiting = self._waiting.get(key)
+        if waiting is not None:
+            waiting.count += 1
+            waiting.last_at = record.created
+            return True
+        if key.is_run:
+            # One run is one message, however often its end is recorded.
+            for notice in self._in_flight:
+                if notice.key == key:
+                    notice.count += 1
+                    return True
+            if key in self._sent_at:
+                self._ledger.delivered += 1
+                return True
+        return False
+
+    def _due_at(self, notice: Notice) -> float:
+        now = time.monotonic()
+        sent_at = self._sent_at.get(notice.key)
+        if sent_at is None and any(other.key == notice.key for other in self._in_flight):
+            sent_at = now
+        if sent_at is not None and now < sent_at + self._storm_window_seconds:
+            notice.is_repeat = True
+            return sent_at + self._storm_window_seconds
+        if notice.key.execution_id and not notice.key.is_run:
+            return now + self._run_window_seconds
+        return now
+
+    def _take_along(self, run: Notice) -> None:
+        """Make what a session has logged before its end part of the notice of its end."""
+        mine = [
+            notice
+            for notice in self._waiting.values()
+            if notice.key.execution_id == run.key.execution_id and not notice.key.is_run
+        ]
+        if run.key.failed:
+            for notice in mine:
+                self._remove(notice)
+            run.along = sorted(mine, key=lambda notice: notice.number)
+            run.size += sum(notice.size for notice in mine)
+        else:
+            # Errors in a run that succeeded are told as errors, but need wait no longer.
+            for notice in mine:
+                notice.due_at_seconds = min(notice.due_at_seconds, run.due_at_seconds)
+
+    # -- room ------------------------------------------------------------------------------------
+
+    def _has_no_room_for(self, levelno: int) -> bool:
+        """Whether it would be dropped, found out without looking at what it holds."""
+        full = len(self._waiting) + len(self._in_flight) >= self._max_records
+        if full and levelno <= min(self._levels, default=0):
+            self._drop_full(1)
+            return True
+        return False
+
+    def _make_room(self, notice: Notice) -> bool:
+        """Whether there is room, made by dropping what is less severe, the newest first."""
+        while (
+            len(self._waiting) + len(self._in_flight) >= self._max_records
+            or self._bytes + notice.size > self._max_bytes
+        ):
+            lesser = [n for n in self._waiting.values() if n.key.levelno < notice.key.levelno]
+            if not lesser:
+                if not self._waiting and not self._in_flight:
+                    return True  # One notice larger than all the room there is: better than none.
+                self._drop_full(1)
+                return False
+            victim = min(lesser, key=lambda n: (n.key.levelno, -n.number))
+            self._remove(victim)
+            self._drop_full(victim.total)
+        return True
+
+    def _put(self, notice: Notice) -> None:
+        self._waiting[notice.key] = notice
+        self._bytes += notice.size
+        level = notice.key.levelno
+        self._levels[level] = self._levels.get(level, 0) + 1
+
+    def _remove(self, notice: Notice) -> None:
+        del self._waiting[notice.key]
+        self._bytes -= notice.size
+        level = notice.key.levelno
+        self._levels[level] -= 1
+        if not self._levels[level]:
+            del self._levels[level]
+
+    def _drop_full(self, count: int) -> None:
+        self._ledger.drop("queue_full", count)
+        self._untold["queue_full"] = self._untold.get("queue_full", 0) + count
+
+    # -- giving them to the sender -----------------------------------------------------------------
+
+    def seconds_until_due(self) -> float | None:
+        """How long until a notice is due; ``None`` while there is none."""
+        with self._lock:
+            if not self._waiting:
+                return None
+            due = min(self._due(notice) for notice in self._waiting.values())
+        return max(0.0, due - time.monotonic())
+
+    def _due(self, notice: Notice) -> float:
+        return 0.0 if notice.number <= self._hurried_number else notice.due_at_seconds
+
+    def take(self) -> list[Notice]:
+        """The notices for the next message, most severe first; they are in flight from here on."""
+        now = time.monotonic()
+        with self._lock:
+            self._forget_old(now)
+            due = [notice for notice in self._waiting.values() if self._due(notice) <= now]
+            due.sort(key=lambda notice: (-notice.key.levelno, notice.number))
+            taken = due[:AT_ONCE]
+            for notice in taken:
+                self._remove(notice)
+            self._in_flight += taken
+            self._bytes += sum(notice.size for notice in taken)
+        return taken
+
+    def give_back(self, notices: Iterable[Notice]) -> None:
+        """Let notices wait again; what has come of their kind since is counted on them."""
+        with self._lock:
+            for notice in notices:
+                if notice not in self._in_flight:
+                    continue  # The outbox has been closed since.
+                self._in_flight.remove(notice)
+                self._bytes -= notice.size
+                since = self._waiting.get(notice.key)
+                if since is not None:
+                    self._remove(since)
+                    notice.count += since.total
+                    notice.last_at = since.last_at
+                self._put(notice)
+
+    def settle(self, notices: Collection[Notice], outcome: str) -> None:
+        """Book notices as ``delivered``, ``unknown``, ``failed`` or, by another word, dropped."""
+        now = time.monotonic()
+        with self._lock:
+            for notice in notices:
+                if notice not in self._in_flight:
+                    continue
+                self._in_flight.remove(notice)
+                self._bytes -= notice.size
+                self._book(notice, outcome)
+                if not notice.key.is_run or outcome in {"delivered", "unknown"}:
+                    self._sent_at[notice.key] = now
+                    self._sent_at.move_to_end(notice.key)
+
+    def _book(self, notice: Notice, outcome: str) -> None:
+        ledger = self._ledger
+        if outcome == "delivered":
+            ledger.delivered += notice.total
+        elif outcome == "unknown":
+            ledger.unknown += notice.total
+        elif outcome == "failed":
+            ledger.failed += notice.total
+        else:
+            ledger.drop(outcome, notice.total)
+
+    def _forget_old(self, now: float) -> None:
+        sent_at = self._sent_at
+        while sent_at:
+            key, moment = next(iter(sent_at.items()))
+            # A run's end is told once, however late it is told again.
+            over = not key.is_run and now - moment > self._storm_window_seconds
+            if not over and len(sent_at) <= REMEMBERED_KEYS:
+                return
+            del sent_at[key]
+
+    # -- waiting for them, and the end -------------------------------------------------------------
+
+    def hurry(self) -> int:
+        """Make all that waits due now; returns the number to ask :meth:`is_settled` for."""
+        with self._lock:
+            self._hurried_number = self._last_number
+            return self._last_number
+
+    def is_settled(self, number: int) -> bool:
+        """Whether nothing of what there was at that number waits or is in flight."""
+        with self._lock:
+            return all(
+                notice.number > number for notice in (*self._waiting.values(), *self._in_flight)
+            )
+
+    def close(self, reason: str) -> int:
+        """Take no more, and give up what waits; what is in flight may arrive or not.
+
+        Args:
+            reason: What both are counted as.
+
+        Returns:
+            How many records were given up.
+        """
+        with self._lock:
+            self._closed_for = self._closed_for or reason
+            given_up = sum(notice.total for notice in self._waiting.values())
+            if given_up:
+                self._ledger.drop(reason, given_up)
+            for notice in self._in_flight:
+                self._book(notice, "unknown")
+                given_up += notice.total
+            self._waiting.clear()
+            self._levels.clear()
+            self._in_flight.clear()
+            self._bytes = 0
+        return given_up
+
+    def untold_drops(self) -> dict[str, int]:
+        """Drops that no message has told of, by reason."""
+        with self._lock:
+            return dict(self._untold)
+
+    def note_told(self, drops: Mapping[str, int]) -> None:
+        """Take down that a message has told of drops."""
+        with self._lock:
+            for reason, count in drops.items():
+                self._untold[reason] -= count
+                if not self._untold[reason]:
+                    del self._untold[reason]
+
+    def figures(self) -> OutboxFigures:
+        """What became of the records."""
+        with self._lock:
+            ledger = self._ledger
+            dropped = dict(ledger.dropped)
+            done = ledger.delivered + ledger.unknown + ledger.failed + sum(dropped.values())
+            return OutboxFigures(
+                emitted=ledger.emitted,
+                delivered=ledger.delivered,
+                pending=ledger.emitted - done,
+                unknown=ledger.unknown,
+                failed=ledger.failed,
+                dropped=dropped,
+            )
