@@ -47,6 +47,7 @@ class FakeDiscord(LoopbackServer):
             appended while the server runs.
         latency_seconds: How long each answer takes. May be changed while the server runs.
         wall_clock_offset_seconds: How wrong the server's wall clock is.
+        port: The port, for a server that is to come back where it was.
 
     Attributes:
         messages: The messages posted, in order.
@@ -64,6 +65,7 @@ class FakeDiscord(LoopbackServer):
         first_answers: Iterable[DiscordAnswer] = (),
         latency_seconds: float = 0.0,
         wall_clock_offset_seconds: float = 0.0,
+        port: int = 0,
     ) -> None:
         self.token = token
         self.webhook_id = webhook_id
@@ -80,7 +82,7 @@ class FakeDiscord(LoopbackServer):
         self._changed = threading.Condition()
         self._hanging = threading.Event()
         self._last_id = 1_300_000_000_000_000_000
-        super().__init__(_RequestHandler)
+        super().__init__(_RequestHandler, port)
 
     # -- addresses -----------------------------------------------------------------------------
 

@@ -20,10 +20,12 @@ class LoopbackServer:
 
     Args:
         handler: Answers the requests; it finds this object in ``self.server.service``.
+        port: The port, for a service that is to come back where it was.
     """
 
-    def __init__(self, handler: type[LoopbackHandler]) -> None:
+    def __init__(self, handler: type[LoopbackHandler], port: int = 0) -> None:
         self._handler = handler
+        self._port = port
         self._closing = threading.Event()
         self._server: _Server | None = None
         self._thread: threading.Thread | None = None
@@ -44,7 +46,7 @@ class LoopbackServer:
     def start(self) -> Self:
         """Listen and answer."""
         self._closing.clear()
-        self._server = _Server(self, self._handler)
+        self._server = _Server(self, self._handler, self._port)
         self._thread = threading.Thread(
             target=self._server.serve_forever,
             kwargs={"poll_interval": 0.02},
@@ -92,9 +94,9 @@ class _Server(ThreadingHTTPServer):
     # A client that keeps its connection open must not keep stop() waiting.
     block_on_close = False
 
-    def __init__(self, service: Any, handler: type[LoopbackHandler]) -> None:
+    def __init__(self, service: Any, handler: type[LoopbackHandler], port: int) -> None:
         self.service = service
-        super().__init__(("127.0.0.1", 0), handler)
+        super().__init__(("127.0.0.1", port), handler)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Say nothing of a client that went away; it may have been told to."""
