@@ -7,43 +7,17 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass, field
 
+from spectra_logging.discord.ledger import Ledger, OutboxFigures
 from spectra_logging.discord.notice import Key, Notice, freeze, key_of
 from spectra_logging.record import RowEncoder
 from spectra_logging.tables import EVENT_LOG
 
-__all__ = ["Outbox", "OutboxFigures"]
+__all__ = ["Outbox"]
 
 REMEMBERED_KEYS = 2000
 AT_ONCE = 10
 """How many notices a message may take, one embed each."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class OutboxFigures:
-    """What became of the records: their sum is ``emitted``."""
-
-    emitted: int
-    delivered: int
-    pending: int
-    unknown: int
-    failed: int
-    dropped: Mapping[str, int]
-
-
-@dataclass
-class _Ledger:
-    """Counts of records, not of notices."""
-
-    emitted: int = 0
-    delivered: int = 0
-    unknown: int = 0
-    failed: int = 0
-    dropped: dict[str, int] = field(default_factory=dict)
-
-    def drop(self, reason: str, count: int) -> None:
-        self.dropped[reason] = self.dropped.get(reason, 0) + count
 
 
 class Outbox:
@@ -84,12 +58,12 @@ class Outbox:
     def begin(self) -> None:
         """Be as new: also in a forked child, where what waits is the parent's to send."""
         self._lock = threading.RLock()
-        self._ledger = _Ledger()
+        self._ledger = Ledger()
         self._waiting: dict[Key, Notice] = {}
         self._in_flight: list[Notice] = []
         self._bytes = 0
-        self._levels: dict[int, int] = {}
-        """How many notices wait, by level."""
+        self._by_level: dict[int, dict[Key, Notice]] = {}
+        """The same notices, for finding the least severe; no entry is empty."""
         self._sent_at: OrderedDict[Key, float] = OrderedDict()
         self._last_number = 0
         self._hurried_number = 0
@@ -192,7 +166,7 @@ class Outbox:
     def _has_no_room_for(self, levelno: int) -> bool:
         """Whether it would be dropped, found out without looking at what it holds."""
         full = len(self._waiting) + len(self._in_flight) >= self._max_records
-        if full and levelno <= min(self._levels, default=0):
+        if full and levelno <= min(self._by_level, default=0):
             self._drop_full(1)
             return True
         return False
@@ -203,30 +177,29 @@ class Outbox:
             len(self._waiting) + len(self._in_flight) >= self._max_records
             or self._bytes + notice.size > self._max_bytes
         ):
-            lesser = [n for n in self._waiting.values() if n.key.levelno < notice.key.levelno]
-            if not lesser:
+            least = min(self._by_level, default=notice.key.levelno)
+            if least >= notice.key.levelno:
                 if not self._waiting and not self._in_flight:
                     return True  # One notice larger than all the room there is: better than none.
                 self._drop_full(1)
                 return False
-            victim = min(lesser, key=lambda n: (n.key.levelno, -n.number))
-            self._remove(victim)
-            self._drop_full(victim.total)
+            newest = next(reversed(self._by_level[least].values()))
+            self._remove(newest)
+            self._drop_full(newest.total)
         return True
 
     def _put(self, notice: Notice) -> None:
         self._waiting[notice.key] = notice
         self._bytes += notice.size
-        level = notice.key.levelno
-        self._levels[level] = self._levels.get(level, 0) + 1
+        self._by_level.setdefault(notice.key.levelno, {})[notice.key] = notice
 
     def _remove(self, notice: Notice) -> None:
         del self._waiting[notice.key]
         self._bytes -= notice.size
-        level = notice.key.levelno
-        self._levels[level] -= 1
-        if not self._levels[level]:
-            del self._levels[level]
+        same_level = self._by_level[notice.key.levelno]
+        del same_level[notice.key]
+        if not same_level:
+            del self._by_level[notice.key.levelno]
 
     def _drop_full(self, count: int) -> None:
         self._ledger.drop("queue_full", count)
@@ -283,21 +256,10 @@ class Outbox:
                     continue
                 self._in_flight.remove(notice)
                 self._bytes -= notice.size
-                self._book(notice, outcome)
+                self._ledger.book(notice.total, outcome)
                 if not notice.key.is_run or outcome in {"delivered", "unknown"}:
                     self._sent_at[notice.key] = now
                     self._sent_at.move_to_end(notice.key)
-
-    def _book(self, notice: Notice, outcome: str) -> None:
-        ledger = self._ledger
-        if outcome == "delivered":
-            ledger.delivered += notice.total
-        elif outcome == "unknown":
-            ledger.unknown += notice.total
-        elif outcome == "failed":
-            ledger.failed += notice.total
-        else:
-            ledger.drop(outcome, notice.total)
 
     def _forget_old(self, now: float) -> None:
         sent_at = self._sent_at
@@ -339,10 +301,10 @@ class Outbox:
             if given_up:
                 self._ledger.drop(reason, given_up)
             for notice in self._in_flight:
-                self._book(notice, "unknown")
+                self._ledger.book(notice.total, "unknown")
                 given_up += notice.total
             self._waiting.clear()
-            self._levels.clear()
+            self._by_level.clear()
             self._in_flight.clear()
             self._bytes = 0
         return given_up
@@ -363,14 +325,4 @@ class Outbox:
     def figures(self) -> OutboxFigures:
         """What became of the records."""
         with self._lock:
-            ledger = self._ledger
-            dropped = dict(ledger.dropped)
-            done = ledger.delivered + ledger.unknown + ledger.failed + sum(dropped.values())
-            return OutboxFigures(
-                emitted=ledger.emitted,
-                delivered=ledger.delivered,
-                pending=ledger.emitted - done,
-                unknown=ledger.unknown,
-                failed=ledger.failed,
-                dropped=dropped,
-            )
+            return self._ledger.figures()

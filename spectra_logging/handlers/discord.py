@@ -6,8 +6,9 @@ import logging
 
 from spectra_logging.activity import ACTIVITY_LOGGER, RECORD
 from spectra_logging.discord import limits
+from spectra_logging.discord.ledger import OutboxFigures
 from spectra_logging.discord.message import Appearance
-from spectra_logging.discord.outbox import Outbox, OutboxFigures
+from spectra_logging.discord.outbox import Outbox
 from spectra_logging.discord.sender import Channel, Sender, sender_for
 from spectra_logging.discord.webhook import find_webhook
 from spectra_logging.errors import ConfigurationError
