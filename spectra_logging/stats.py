@@ -44,6 +44,9 @@ class HandlerStats:
         journal_directory: Folder of the journal.
         last_error: What the last attempt to commit failed with; ``None`` once one succeeds.
         last_commit: The newest commit by this process; ``None`` before the first.
+        left_behind: Rows that this process committed for others that had ended, killed or not.
+        unrecorded_runs: Of the activity log, the runs among these that had not recorded how they
+            went.
     """
 
     emitted: int
@@ -55,6 +58,8 @@ class HandlerStats:
     journal_directory: str
     last_error: str | None
     last_commit: CommitFigures | None
+    left_behind: int = 0
+    unrecorded_runs: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
