@@ -16,7 +16,7 @@ from spectra_logging.frozen_error import FrozenError
 from spectra_logging.record import RowEncoder
 from spectra_logging.values import safe_text
 
-__all__ = ["Key", "Notice", "freeze", "key_of"]
+__all__ = ["Key", "Notice", "execution_id_of", "freeze", "key_of"]
 
 COMPARED_CHARACTERS = 500
 _FIXED_COST_BYTES = 500
@@ -92,16 +92,11 @@ def key_of(record: logging.LogRecord) -> Key:
     """What the record has in common with its equals; cheap enough for each of a storm."""
     fields = record.__dict__
     message, args = record.msg, record.args
-    execution_id = fields.get("execution_id")
+    execution_id = execution_id_of(record)
     exc_info: Any = record.exc_info
-    if message.__class__ is dict:
-        execution_id = execution_id or message.get("execution_id")
+    if isinstance(message, dict):
         exc_info = exc_info or message.get("exc_info") or message.get("exception")
         message = message.get("event")
-    if execution_id is None and len(_copy_context()):
-        execution_id = get_contextvars().get("execution_id")
-    if execution_id is not None:
-        execution_id = safe_text(execution_id)
     if record.name == ACTIVITY_LOGGER and message == RECORD and "activity_id" in fields:
         status = safe_text(fields.get("status"))
         return Key(record.levelno, record.name, status, "", execution_id, True)
@@ -113,6 +108,17 @@ def key_of(record: logging.LogRecord) -> Key:
         execution_id,
         False,
     )
+
+
+def execution_id_of(record: logging.LogRecord) -> str | None:
+    """The session that a record was logged in; ``None`` outside of one."""
+    execution_id = record.__dict__.get("execution_id")
+    if execution_id is None and isinstance(record.msg, dict):
+        # structlog's event dict, on its way to a formatter.
+        execution_id = record.msg.get("execution_id")
+    if execution_id is None and len(_copy_context()):
+        execution_id = get_contextvars().get("execution_id")
+    return None if execution_id is None else safe_text(execution_id)
 
 
 def _text_of(message: object, args: Any) -> str:

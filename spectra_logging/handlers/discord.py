@@ -144,6 +144,11 @@ class DiscordHandler(BackgroundHandler):
         """Whether records are sent: there is a webhook, and Discord has not refused it."""
         return self._sender is not None and self._outbox.closed_for is None
 
+    @property
+    def is_closed(self) -> bool:
+        """Whether :meth:`close` was called, as ``dictConfig`` does with all handlers there are."""
+        return self._outbox.closed_for == "shutdown"
+
     # -- logging -----------------------------------------------------------------------------
 
     def emit(self, record: logging.LogRecord) -> None:

@@ -22,6 +22,8 @@ from spectra_logging.values import safe_text
 __all__ = ["ACTIVITY_LOGGER", "SessionRun"]
 
 _TRACEBACK_FRAMES = 20
+_MOST_OUTPUTS = 50
+"""Tables that the record of a run names."""
 
 
 class SessionRun:
@@ -56,6 +58,7 @@ class SessionRun:
         self.result: SessionResult = new_result()
         self.error_type: str | None = None
         self.capability_metadata: dict[str, dict[str, Any]] = {}
+        self._outputs: list[dict[str, Any]] = []
         self.recorded = False
         self.recorded_failure = False
         self.ended = False
@@ -126,6 +129,9 @@ class SessionRun:
         texts = {
             name: None if value is None else safe_text(value) for name, value in columns.items()
         }
+        if texts.get("target_table") and len(self._outputs) < _MOST_OUTPUTS:
+            told = {"target_table": texts["target_table"], "row_count": counts["row_count"]}
+            self._outputs.append(told)
         self._log(
             logging.INFO,
             "activity",
@@ -138,6 +144,8 @@ class SessionRun:
     def _log_record(self, metadata: dict[str, Any]) -> None:
         if self.capability_metadata:
             metadata["capability_metadata"] = self.capability_metadata
+        if self._outputs:
+            metadata["outputs"] = self._outputs
         if self.result.get("validation") is not None:
             metadata["validation"] = self.result["validation"]
         self._log(
