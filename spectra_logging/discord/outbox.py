@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import logging
-import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterable, Mapping
 
+from spectra_logging.discord.guard import Guard
 from spectra_logging.discord.ledger import Ledger, OutboxFigures
 from spectra_logging.discord.notice import Key, Notice, freeze, key_of
 from spectra_logging.record import RowEncoder
@@ -27,8 +27,8 @@ class Outbox:
     after it was sent are counted on a second one, which is due when the storm's window ends. What a
     session logs waits a little for the record of the session's end and is sent within it.
 
-    Safe to call from any thread, and from a signal handler in the middle of a call: what the lock
-    guards takes microseconds, and is whole between any two of its lines.
+    Safe to call from any thread, from a signal handler and from a finaliser that runs in the middle
+    of a call. What is guarded takes microseconds and waits for nothing.
 
     Args:
         storm_window_seconds: How long equal records are folded.
@@ -57,7 +57,7 @@ class Outbox:
 
     def begin(self) -> None:
         """Be as new: also in a forked child, where what waits is the parent's to send."""
-        self._lock = threading.RLock()
+        self._guard = Guard()
         self._ledger = Ledger()
         self._waiting: dict[Key, Notice] = {}
         self._in_flight: list[Notice] = []
@@ -78,23 +78,28 @@ class Outbox:
     # -- taking records ------------------------------------------------------------------------
 
     def add(self, record: logging.LogRecord) -> None:
-        """Take a record; what it says is frozen here."""
-        with self._lock:
+        """Take a record; what it says is frozen here.
+
+        Raises:
+            Exception: Whatever the record itself raises when it is looked at. It is counted.
+        """
+        if self._guard.is_busy_here():
+            self._guard.put_off(lambda: self._add_later(record))
+            return
+        try:
+            key = key_of(record)
+            with self._guard:
+                if self._is_settled_at_once(key, record):
+                    return
+            notice = freeze(record, key, self._encoder)
+        except BaseException:
+            self.count_dropped("internal_error")
+            raise
+        with self._guard:
+            # While it was frozen another thread may have brought its equal.
+            if self._is_settled_at_once(key, record) or not self._make_room(notice):
+                return
             self._ledger.emitted += 1
-            if self._closed_for is not None:
-                self._ledger.drop(self._closed_for, 1)
-                return
-        key = key_of(record)
-        with self._lock:
-            if self._fold(key, record) or self._has_no_room_for(key.levelno):
-                return
-        notice = freeze(record, key, self._encoder)
-        with self._lock:
-            if self._closed_for is not None:
-                self._ledger.drop(self._closed_for, 1)
-                return
-            if self._fold(key, record) or not self._make_room(notice):
-                return
             self._last_number += 1
             notice.number = self._last_number
             notice.due_at_seconds = self._due_at(notice)
@@ -103,15 +108,31 @@ class Outbox:
             self._put(notice)
         self._on_new()
 
+    def _add_later(self, record: logging.LogRecord) -> None:
+        try:
+            self.add(record)
+        except Exception:  # noqa: BLE001, S110 - it is counted, and this log call is not its own
+            pass
+
+    def _is_settled_at_once(self, key: Key, record: logging.LogRecord) -> bool:
+        """Whether the record needs no notice of its own; it is counted then."""
+        if self._closed_for is not None:
+            self._ledger.drop(self._closed_for, 1)
+        elif not self._fold(key, record):
+            full = len(self._waiting) + len(self._in_flight) >= self._max_records
+            if not full or key.levelno > min(self._by_level, default=0):
+                return False
+            self._drop_full(1)
+        self._ledger.emitted += 1
+        return True
+
     def count_dropped(self, reason: str) -> None:
         """Count a record that was not taken at all."""
-        with self._lock:
+        if self._guard.is_busy_here():
+            self._guard.put_off(lambda: self.count_dropped(reason))
+            return
+        with self._guard:
             self._ledger.emitted += 1
-            self._ledger.drop(reason, 1)
-
-    def count_taken_and_dropped(self, reason: str) -> None:
-        """Count a record that was lost on the way in."""
-        with self._lock:
             self._ledger.drop(reason, 1)
 
     def _fold(self, key: Key, record: logging.LogRecord) -> bool:
@@ -163,14 +184,6 @@ class Outbox:
 
     # -- room ------------------------------------------------------------------------------------
 
-    def _has_no_room_for(self, levelno: int) -> bool:
-        """Whether it would be dropped, found out without looking at what it holds."""
-        full = len(self._waiting) + len(self._in_flight) >= self._max_records
-        if full and levelno <= min(self._by_level, default=0):
-            self._drop_full(1)
-            return True
-        return False
-
     def _make_room(self, notice: Notice) -> bool:
         """Whether there is room, made by dropping what is less severe, the newest first."""
         while (
@@ -181,6 +194,7 @@ class Outbox:
             if least >= notice.key.levelno:
                 if not self._waiting and not self._in_flight:
                     return True  # One notice larger than all the room there is: better than none.
+                self._ledger.emitted += 1
                 self._drop_full(1)
                 return False
             newest = next(reversed(self._by_level[least].values()))
@@ -209,7 +223,7 @@ class Outbox:
 
     def seconds_until_due(self) -> float | None:
         """How long until a notice is due; ``None`` while there is none."""
-        with self._lock:
+        with self._guard:
             if not self._waiting:
                 return None
             due = min(self._due(notice) for notice in self._waiting.values())
@@ -221,7 +235,7 @@ class Outbox:
     def take(self) -> list[Notice]:
         """The notices for the next message, most severe first; they are in flight from here on."""
         now = time.monotonic()
-        with self._lock:
+        with self._guard:
             self._forget_old(now)
             due = [notice for notice in self._waiting.values() if self._due(notice) <= now]
             due.sort(key=lambda notice: (-notice.key.levelno, notice.number))
@@ -234,7 +248,7 @@ class Outbox:
 
     def give_back(self, notices: Iterable[Notice]) -> None:
         """Let notices wait again; what has come of their kind since is counted on them."""
-        with self._lock:
+        with self._guard:
             for notice in notices:
                 if notice not in self._in_flight:
                     continue  # The outbox has been closed since.
@@ -250,7 +264,7 @@ class Outbox:
     def settle(self, notices: Collection[Notice], outcome: str) -> None:
         """Book notices as ``delivered``, ``unknown``, ``failed`` or, by another word, dropped."""
         now = time.monotonic()
-        with self._lock:
+        with self._guard:
             for notice in notices:
                 if notice not in self._in_flight:
                     continue
@@ -275,13 +289,13 @@ class Outbox:
 
     def hurry(self) -> int:
         """Make all that waits due now; returns the number to ask :meth:`is_settled` for."""
-        with self._lock:
+        with self._guard:
             self._hurried_number = self._last_number
             return self._last_number
 
     def is_settled(self, number: int) -> bool:
         """Whether nothing of what there was at that number waits or is in flight."""
-        with self._lock:
+        with self._guard:
             return all(
                 notice.number > number for notice in (*self._waiting.values(), *self._in_flight)
             )
@@ -295,7 +309,7 @@ class Outbox:
         Returns:
             How many records were given up.
         """
-        with self._lock:
+        with self._guard:
             self._closed_for = self._closed_for or reason
             given_up = sum(notice.total for notice in self._waiting.values())
             if given_up:
@@ -311,12 +325,12 @@ class Outbox:
 
     def untold_drops(self) -> dict[str, int]:
         """Drops that no message has told of, by reason."""
-        with self._lock:
+        with self._guard:
             return dict(self._untold)
 
     def note_told(self, drops: Mapping[str, int]) -> None:
         """Take down that a message has told of drops."""
-        with self._lock:
+        with self._guard:
             for reason, count in drops.items():
                 self._untold[reason] -= count
                 if not self._untold[reason]:
@@ -324,5 +338,5 @@ class Outbox:
 
     def figures(self) -> OutboxFigures:
         """What became of the records."""
-        with self._lock:
+        with self._guard:
             return self._ledger.figures()

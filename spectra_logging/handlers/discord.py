@@ -162,7 +162,6 @@ class DiscordHandler(BackgroundHandler):
         try:
             self._outbox.add(record)
         except Exception as error:  # noqa: BLE001 - a log call must not raise
-            self._outbox.count_taken_and_dropped("internal_error")
             words = redact_text(f"{type(error).__name__}: {safe_text(error)}")
             tell(f"spectra_logging: a record was not taken for Discord: {words}")
 
