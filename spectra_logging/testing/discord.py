@@ -205,8 +205,6 @@ class FakeDiscord(LoopbackServer):
         return headers
 
     def _post(self, request: _Request, query: Mapping[str, str]) -> DiscordAnswer:
-        if request.header("User-Agent").startswith("python"):
-            return _error(HTTPStatus.FORBIDDEN, 40333, "internal network error")
         if len(request.body) > REQUEST_MAX_BYTES:
             return _error(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, 40005, "Request entity too large")
         try:
