@@ -10,6 +10,9 @@ from collections.abc import Callable
 
 import pytest
 
+if sys.version_info < (3, 11):
+    from exceptiongroup import ExceptionGroup
+
 from spectra_logging.exc_info import exc_info_triple
 from spectra_logging.frozen_error import KEPT_FRAMES, FrozenError
 
@@ -90,10 +93,9 @@ def test_it_reads_as_python_prints_it(function: Callable[[], None]) -> None:
     assert frozen(error).render().splitlines() == expected
 
 
-@pytest.mark.skipif(sys.version_info < (3, 11), reason="groups came with Python 3.11")
 def test_a_group_of_exceptions_is_shown_with_its_members() -> None:
     """The members are what tells what happened."""
-    group = ExceptionGroup("several", [ValueError("one"), KeyError("two")])  # noqa: F821
+    group = ExceptionGroup("several", [ValueError("one"), KeyError("two")])
     text = frozen(group).render()
     assert "several" in text
     assert "ValueError: one" in text

@@ -129,6 +129,7 @@ def test_a_failed_authentication_is_one_critical_message(
     (embed,) = message.embeds
     assert embed["color"] == 0x8E1600
     assert "renew the source system's token" in embed["description"]
+    assert "Logged before" not in embed["description"]
     assert {"name": "Errors", "value": "1 (1 authentication)", "inline": True} in embed["fields"]
 
 
@@ -265,7 +266,7 @@ def test_two_sessions_at_once_each_tell_their_own(discord: FakeDiscord) -> None:
 def test_a_dict_config_within_the_run_does_not_cut_discord_off(discord: FakeDiscord) -> None:
     """It takes the session's handler from its loggers; the session attaches it again."""
     session = opened()
-    logging.config.dictConfig({"version": 1, "loggers": {ACTIVITY_LOGGER: {"handlers": []}}})
+    logging.config.dictConfig({"version": 1, "disable_existing_loggers": False})
     session.mark_failed("no token")
     session.record()
     session.finalise()

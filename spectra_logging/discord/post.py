@@ -112,20 +112,32 @@ class Poster:
                 stream=True,
             )
         except Exception as error:  # noqa: BLE001 - urllib3's own errors come through at times
-            self.forget_connections()
+            self.close()
             raise _translated(error, requests) from None
         finally:
             self._used_at_seconds = time.monotonic()
         return Answer(response.status_code, response.headers, _read(response))
 
+    def close(self) -> None:
+        """Close the connections; the next message opens a new one."""
+        session, self._session = self._session, None
+        if session is None:
+            return
+        for adapter in session.adapters.values():
+            # The session leaves this to finalisers, which run no more at the interpreter's exit.
+            pools = adapter.poolmanager.pools  # type: ignore[attr-defined]
+            for key in pools.keys():  # noqa: SIM118 - urllib3's container iterates over nothing
+                pools[key].close()
+        session.close()
+
     def forget_connections(self) -> None:
-        """Begin with new connections; in a forked child the old ones are the parent's."""
+        """Leave the connections alone: in a forked child they are the parent's."""
         self._session = None
 
     def _http(self, url: str) -> requests.Session:
-        if self._session is None or time.monotonic() - self._used_at_seconds > IDLE_MAX_SECONDS:
-            if self._session is not None:
-                self._session.close()
+        if time.monotonic() - self._used_at_seconds > IDLE_MAX_SECONDS:
+            self.close()
+        if self._session is None:
             self._session = _new_session(url)
         return self._session
 

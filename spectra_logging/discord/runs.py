@@ -52,7 +52,8 @@ def run_embed(notice: Notice, budget: int) -> tuple[dict[str, Any], str | None]:
     embed.field("Execution", in_words(row.get("execution_id")), inline=False)
     _add_findings(embed, row, metadata)
     built = embed.build()
-    cut = trace and ("…" in built.get("description", "") or "```" not in built["description"])
+    shown = built.get("description", "")
+    cut = trace and ("…" in shown or "```" not in shown)
     words = in_words(row.get("error_message") or "")
     return built, redact_text(f"{words}\n\n{trace}") if cut else None
 
@@ -65,7 +66,7 @@ def _describe_failure(
     if metadata.get("ended"):
         embed.paragraph(in_words(metadata["ended"]), share=0.2)
     embed.paragraph(_what_to_do(row), share=0.4, bold="Next:")
-    said = [line for line in _said_before(notice.along) if line not in words]
+    said = list(_said_before(notice.along, words))
     if said:
         embed.paragraph("\n".join(said), share=0.4, bold="Logged before:\n")
     traces = [traceback_of(other, read_row(other)) for other in notice.along]
@@ -76,12 +77,13 @@ def _describe_failure(
     return trace
 
 
-def _said_before(along: Sequence[Notice]) -> Iterator[str]:
+def _said_before(along: Sequence[Notice], words: str) -> Iterator[str]:
+    """What the session had logged, less what the run's record says itself."""
     for notice in along[:_MOST_ALONG]:
         row = read_row(notice)
         text = " ".join(str(row.get("event") or "").split())
-        if row.get("event") == "stage failed":
-            continue  # What the run's record itself says.
+        if text == "stage failed" or text in " ".join(words.split()):
+            continue
         times = f" (×{notice.count})" if notice.count > 1 else ""
         yield f"{row.get('level')}: {redact_text(text)[:300]}{times}"
     if len(along) > _MOST_ALONG:
@@ -126,7 +128,8 @@ def _add_findings(embed: Embed, row: Mapping[str, Any], metadata: Mapping[str, A
     if errors.get("total_errors"):
         counts = _mapping(errors.get("errors_by_category"))
         listed = ", ".join(f"{count} {name}" for name, count in counts.items())
-        embed.field("Errors", f"{errors['total_errors']} ({listed})" if listed else "")
+        total = in_words(errors["total_errors"])
+        embed.field("Errors", f"{total} ({listed})" if listed else total)
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:

@@ -90,8 +90,8 @@ class Sender:
         """Serve a handler no more; the thread ends with the last one."""
         if channel in self._channels:
             self._channels.remove(channel)
-        if not self._channels:
-            self._worker.stop(timeout_seconds)
+        if not self._channels and self._worker.stop(timeout_seconds):
+            self._poster.close()
 
     def wake(self) -> None:
         """See to what has come; returns at once."""

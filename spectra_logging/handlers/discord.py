@@ -85,7 +85,7 @@ class DiscordHandler(BackgroundHandler):
         queue_max_records: int = 200,
         queue_max_bytes: int = 16 << 20,
         request_timeout_seconds: float = 10.0,
-        shutdown_timeout_seconds: float = 5.0,
+        shutdown_timeout_seconds: float = 10.0,
         api_base_url: str | None = None,
     ) -> None:
         self._level = check_level("level", level)

@@ -53,6 +53,9 @@ _logger = logging.getLogger("spectra_logging.session")
 _own: dict[str, _Own] = {}
 """By execution id."""
 
+_PATIENCE_SECONDS = 5.0
+"""How long a session's end waits for a message that is on its way."""
+
 _lingering: list[DiscordHandler] = []
 """Handlers of sessions that have ended, whose messages Discord makes wait."""
 
@@ -123,6 +126,7 @@ def _open(execution_id: str, notebook_logger: logging.Logger, variables: Variabl
         variable_library=variables,
         mention_role_id=variables.get("DISCORD_MENTION_ROLE_ID"),
         notify_success=variables.get_bool("DISCORD_NOTIFY_SUCCESS"),
+        shutdown_timeout_seconds=_PATIENCE_SECONDS,
     )
     if not handler.is_on:
         handler.close()
