@@ -8,10 +8,7 @@ from typing import Any
 from spectra_logging.discord import limits
 from spectra_logging.discord.text import fenced, one_line, plain
 
-__all__ = ["SMALLEST_BUDGET", "Embed"]
-
-SMALLEST_BUDGET = limits.MESSAGE_EMBEDS_MAX // limits.EMBEDS_MAX
-"""What is left for each where a message has as many embeds as it may."""
+__all__ = ["Embed"]
 
 _NAME_MAX = 60
 _VALUE_MAX = 200

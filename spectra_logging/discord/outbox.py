@@ -9,6 +9,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 
 from spectra_logging.discord.guard import Guard
 from spectra_logging.discord.ledger import Ledger, OutboxFigures
+from spectra_logging.discord.limits import EMBEDS_MAX
 from spectra_logging.discord.notice import Key, Notice, freeze, key_of
 from spectra_logging.record import RowEncoder
 from spectra_logging.tables import EVENT_LOG
@@ -16,8 +17,6 @@ from spectra_logging.tables import EVENT_LOG
 __all__ = ["Outbox"]
 
 REMEMBERED_KEYS = 2000
-AT_ONCE = 10
-"""How many notices a message may take, one embed each."""
 
 
 class Outbox:
@@ -239,7 +238,7 @@ class Outbox:
             self._forget_old(now)
             due = [notice for notice in self._waiting.values() if self._due(notice) <= now]
             due.sort(key=lambda notice: (-notice.key.levelno, notice.number))
-            taken = due[:AT_ONCE]
+            taken = due[:EMBEDS_MAX]
             for notice in taken:
                 self._remove(notice)
             self._in_flight += taken
