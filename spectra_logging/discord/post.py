@@ -52,7 +52,8 @@ class Answer(NamedTuple):
         code = f", code {body['code']}" if body.get("code") else ""
         reason = f": {body['message']}" if body.get("message") else ""
         details = f" {msgspec.json.encode(body['errors']).decode()}" if body.get("errors") else ""
-        return redact_text(f"HTTP {self.status}{code}{reason}{details}")[:500]
+        words = redact_text(f"HTTP {self.status}{code}{reason}{details}")
+        return " ".join(words.split())[:500]
 
 
 class NotSentError(Exception):
@@ -175,7 +176,8 @@ def _translated(error: Exception, requests: Any) -> NotSentError | InDoubtError:
     reason = getattr(error.args[0], "reason", None) if error.args else None
     cause = reason or error
     not_sent = (
-        isinstance(error, requests.exceptions.ConnectTimeout)
+        # requests' errors of a URL are ValueErrors.
+        isinstance(error, (requests.exceptions.ConnectTimeout, ValueError))
         or isinstance(
             cause, (urllib3.NewConnectionError, urllib3.ConnectTimeoutError, urllib3.ProxyError)
         )
