@@ -144,7 +144,7 @@ def test_a_message_is_valid_whatever_was_logged(
 ) -> None:
     """Any text, any length, any extras, ten at once: within the limits, without secrets."""
     register_secret(SECRET)
-    told[0].along = along
+    told[0].along = tuple(along)
     message = build_message(told, Appearance(username="Ours", mention_role_id=role), drops)
     assert not is_empty(message.payload, message.files)
     assert form_errors(message.payload, message.files) == {}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextvars
 import logging
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from structlog.contextvars import get_contextvars
@@ -50,7 +50,7 @@ class Key(NamedTuple):
         return self.text == FAILED
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, slots=True)
 class Notice:
     """One or many equal records.
 
@@ -79,13 +79,13 @@ class Notice:
     last_at: float = 0.0
     due_at_seconds: float = 0.0
     is_repeat: bool = False
-    along: list[Notice] = field(default_factory=list)
+    along: tuple[Notice, ...] = ()
     attempts: int = 0
 
     @property
     def total(self) -> int:
         """Records it stands for, those taken along included."""
-        return self.count + sum(notice.count for notice in self.along)
+        return self.count + (sum(notice.count for notice in self.along) if self.along else 0)
 
 
 def key_of(record: logging.LogRecord) -> Key:

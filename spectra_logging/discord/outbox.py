@@ -174,7 +174,7 @@ class Outbox:
         if run.key.failed:
             for notice in mine:
                 self._remove(notice)
-            run.along = sorted(mine, key=lambda notice: notice.number)
+            run.along = tuple(sorted(mine, key=lambda notice: notice.number))
             run.size += sum(notice.size for notice in mine)
         else:
             # Errors in a run that succeeded are told as errors, but need wait no longer.
