@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import traceback
-from collections import deque
 from types import TracebackType
 from typing import NamedTuple
 
@@ -78,7 +77,7 @@ class FrozenError(NamedTuple):
                 )
             )
             current = earlier
-        return cls(links[0].type_name, safe_text(error), tuple(links), None)
+        return cls(links[0].type_name, links[0].text, tuple(links), None)
 
     @property
     def size(self) -> int:
@@ -123,11 +122,11 @@ def _words_of(error: BaseException) -> str:
 
 
 def _frames_of(position: TracebackType | None) -> tuple[list[tuple[str, int, str]], int]:
-    frames: deque[tuple[str, int, str]] = deque(maxlen=KEPT_FRAMES)
-    depth = 0
+    frames: list[tuple[str, int, str]] = []
+    keep = frames.append
     while position is not None:
         code = position.tb_frame.f_code
-        frames.append((code.co_filename, position.tb_lineno, code.co_name))
+        keep((code.co_filename, position.tb_lineno, code.co_name))
         position = position.tb_next
-        depth += 1
-    return list(frames), depth - len(frames)
+    left_out = max(0, len(frames) - KEPT_FRAMES)
+    return frames[left_out:], left_out
