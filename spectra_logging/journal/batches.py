@@ -45,6 +45,9 @@ __all__ = ["Batch", "Batches", "Reject"]
 BATCH_BYTES = 8 << 20
 """About what one commit writes; a batch ends with the segment that reaches it."""
 
+LEFT_BEHIND_BYTES = 1 << 20
+"""Up to how much of what processes left is looked into, for the runs that left it."""
+
 
 @dataclass(frozen=True)
 class Reject:
@@ -344,7 +347,3 @@ def _by_owner(segments: Sequence[SegmentName]) -> dict[str, list[SegmentName]]:
     for name in segments:
         grouped.setdefault(name.owner, []).append(name)
     return grouped
-
-
-LEFT_BEHIND_BYTES = 1 << 20
-"""Up to how much of what processes left is looked into, for the runs that left it."""
