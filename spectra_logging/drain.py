@@ -7,6 +7,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
+
+from spectra_logging.activity import RECORD
 from spectra_logging.errors import RowsRejectedError, TableNotFoundError
 from spectra_logging.journal.batches import Batch, Batches, Reject
 from spectra_logging.journal.folder import find_journals, read_identity
@@ -23,6 +26,13 @@ __all__ = ["DrainReport", "Drainer", "drain_journals"]
 UPKEEP_EVERY_VERSIONS = 50
 
 
+class _ActivityRow(msgspec.Struct):
+    """What tells whether a run has recorded how it went."""
+
+    execution_id: str = ""
+    event: str = ""
+
+
 @dataclass(frozen=True, kw_only=True)
 class DrainReport:
     """What draining did.
@@ -33,6 +43,10 @@ class DrainReport:
         quarantined: Pieces set aside because they are no sound record or fit no row.
         busy: Somebody else is draining this journal, so nothing was done.
         last_commit: The newest commit; ``None`` when there was none.
+        left_behind: Those of the rows that processes left which are gone: killed, or too short to
+            drain themselves.
+        unrecorded_runs: Of the activity log, the runs among these that had not recorded how they
+            went.
     """
 
     rows: int = 0
@@ -40,6 +54,8 @@ class DrainReport:
     quarantined: int = 0
     busy: bool = False
     last_commit: CommitFigures | None = None
+    left_behind: int = 0
+    unrecorded_runs: tuple[str, ...] = ()
 
     def __add__(self, other: DrainReport) -> DrainReport:
         return DrainReport(
@@ -48,6 +64,8 @@ class DrainReport:
             quarantined=self.quarantined + other.quarantined,
             busy=self.busy or other.busy,
             last_commit=other.last_commit or self.last_commit,
+            left_behind=self.left_behind + other.left_behind,
+            unrecorded_runs=(*self.unrecorded_runs, *other.unrecorded_runs),
         )
 
 
@@ -163,6 +181,8 @@ class Drainer:
             batches=1,
             quarantined=len(batch.damaged) + len(rejected),
             last_commit=last_commit,
+            left_behind=batch.left_behind,
+            unrecorded_runs=self._unrecorded_runs(batch.left_behind_rows),
         )
 
     def _note_version(self, version: int) -> None:
@@ -186,6 +206,19 @@ class Drainer:
             ]
         )
         return commits[0]
+
+    def _unrecorded_runs(self, left_behind: bytes) -> tuple[str, ...]:
+        """The runs that left rows and among them no record of how they went."""
+        if not any(column.name == "activity_id" for column in self._spec.columns):
+            return ()
+        events: dict[str, set[str]] = {}
+        for line in left_behind.splitlines():
+            try:
+                row = msgspec.json.decode(line, type=_ActivityRow)
+            except msgspec.DecodeError:
+                continue  # It is set aside, or has been.
+            events.setdefault(row.execution_id, set()).add(row.event)
+        return tuple(run for run, said in events.items() if run and RECORD not in said)
 
     def _append(self, lakehouse: Lakehouse, rows: bytes, transaction: Transaction) -> Commit:
         if not self._ensured:

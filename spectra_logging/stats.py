@@ -6,7 +6,7 @@ import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-__all__ = ["CommitFigures", "HandlerStats"]
+__all__ = ["CommitFigures", "DiscordStats", "HandlerStats"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +44,9 @@ class HandlerStats:
         journal_directory: Folder of the journal.
         last_error: What the last attempt to commit failed with; ``None`` once one succeeds.
         last_commit: The newest commit by this process; ``None`` before the first.
+        left_behind: Rows that this process committed for others that had ended, killed or not.
+        unrecorded_runs: Of the activity log, the runs among these that had not recorded how they
+            went.
     """
 
     emitted: int
@@ -55,3 +58,39 @@ class HandlerStats:
     journal_directory: str
     last_error: str | None
     last_commit: CommitFigures | None
+    left_behind: int = 0
+    unrecorded_runs: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class DiscordStats:
+    """What became of the records that this process gave a handler for Discord.
+
+    At any moment ``emitted == delivered + pending + unknown + failed + sum(dropped.values())``.
+    Each of these counts records; equal ones that became one message are counted one by one.
+
+    Args:
+        emitted: Log calls that reached the handler.
+        delivered: Those that Discord took, in whatever message.
+        pending: Those that wait, or are on their way.
+        unknown: Those that were sent and got no answer: they may be posted or not.
+        failed: Those that Discord refused, or that were redirected elsewhere.
+        dropped: Those that were given up, by reason: ``queue_full``, ``shutdown``,
+            ``webhook_gone``, ``off`` where there is no webhook, ``own_thread`` for what a handler's
+            own thread logged, or ``internal_error``.
+        messages: Messages that Discord took.
+        webhook_id: The webhook's public number; ``None`` where there is no webhook.
+        is_on: Whether records are sent: there is a webhook, and it has not been refused.
+        last_error: What the last attempt failed with; ``None`` once one succeeds.
+    """
+
+    emitted: int
+    delivered: int
+    pending: int
+    unknown: int
+    failed: int
+    dropped: Mapping[str, int]
+    messages: int
+    webhook_id: str | None
+    is_on: bool
+    last_error: str | None

@@ -11,7 +11,7 @@ from spectra_logging.errors import ConfigurationError, VariableNotFoundError
 from spectra_logging.fabric import find_notebookutils
 from spectra_logging.redaction import REDACTED, is_secret_key, redact_text, register_secret
 
-__all__ = ["VariableLibrary"]
+__all__ = ["VariableLibrary", "resolve_secret"]
 
 _logger = logging.getLogger(__name__)
 
@@ -99,10 +99,7 @@ class VariableLibrary:
             ConfigurationError: The value is too short to be kept out of log lines, or is the
                 address of a Key Vault secret and this does not run in Fabric.
         """
-        value = self.require(name)[name]
-        address = _KEY_VAULT_SECRET.fullmatch(value)
-        if address:
-            value = self._from_key_vault(name, address["vault"] + "/", address["secret"])
+        value = resolve_secret(f"variable {name}", self.require(name)[name])
         register_secret(value)
         return value
 
@@ -135,31 +132,50 @@ class VariableLibrary:
         except Exception:  # noqa: BLE001 - Fabric documents no error for an unknown variable
             return None
 
-    def _from_key_vault(self, name: str, vault: str, secret: str) -> str:
-        utilities = find_notebookutils()
-        if utilities is None:
-            raise ConfigurationError(
-                f"variable {name} is the address of a Key Vault secret, which only Fabric can "
-                f"fetch. Outside Fabric, set {name} to the secret itself."
-            )
-        try:
-            value = _as_text(utilities.credentials.getSecret(vault, secret))
-        except Exception as error:
-            raise VariableNotFoundError(
-                f"variable {name}: Key Vault {vault} did not give out secret {secret!r}: "
-                f"{redact_text(str(error))}"
-            ) from error
-        if value is None:
-            raise VariableNotFoundError(
-                f"variable {name}: secret {secret!r} in Key Vault {vault} is empty"
-            )
-        return value
-
     def _bad_value(self, name: str, value: str, expected: str) -> ConfigurationError:
         shown = REDACTED if is_secret_key(name) else redact_text(value)
         return ConfigurationError(
             f"variable {name} is {shown!r}, expected {expected}. Looked in {self._places()}."
         )
+
+
+def resolve_secret(setting: str, value: str) -> str:
+    """A secret that stands in a setting, or in the Key Vault whose address does.
+
+    Args:
+        setting: What to call the setting in an error.
+        value: The secret, or ``https://<vault>.vault.azure.net/secrets/<name>``.
+
+    Returns:
+        The secret, which it is the caller's to register.
+
+    Raises:
+        VariableNotFoundError: Key Vault does not give it out.
+        ConfigurationError: It is in Key Vault, and this does not run in Fabric.
+    """
+    address = _KEY_VAULT_SECRET.fullmatch(value.strip())
+    if address:
+        return _from_key_vault(setting, address["vault"] + "/", address["secret"])
+    return value
+
+
+def _from_key_vault(setting: str, vault: str, secret: str) -> str:
+    utilities = find_notebookutils()
+    if utilities is None:
+        raise ConfigurationError(
+            f"{setting} is the address of a Key Vault secret, which only Fabric can fetch. "
+            f"Outside Fabric, set {setting.removeprefix('variable ')} to the secret itself."
+        )
+    try:
+        value = _as_text(utilities.credentials.getSecret(vault, secret))
+    except Exception as error:
+        raise VariableNotFoundError(
+            f"{setting}: Key Vault {vault} did not give out secret {secret!r}: "
+            f"{redact_text(str(error))}"
+        ) from error
+    if value is None:
+        raise VariableNotFoundError(f"{setting}: secret {secret!r} in Key Vault {vault} is empty")
+    return value
 
 
 def _open_library(name: str) -> tuple[Any | None, str]:

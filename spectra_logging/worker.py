@@ -91,7 +91,8 @@ class Worker:
 
     def wake(self) -> None:
         """Begin the next round at once."""
-        self._woken.set()
+        if not self._woken.is_set():
+            self._woken.set()
 
     def stop(self, timeout_seconds: float) -> bool:
         """End the thread after the round it is in.

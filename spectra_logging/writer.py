@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 
-from spectra_logging.drain import Drainer
+from spectra_logging.drain import Drainer, DrainReport
 from spectra_logging.errors import SpectraError
 from spectra_logging.journal.appender import Appender
 from spectra_logging.journal.ledger import Position
@@ -60,6 +60,8 @@ class Writer:
         self._retry_at_seconds = 0.0
         self.last_error: str | None = None
         self.last_commit: CommitFigures | None = None
+        self.left_behind = 0
+        self.unrecorded_runs: tuple[str, ...] = ()
 
     def after_fork_in_child(self) -> None:
         """Begin anew: the parent's waiters, failures and commits are not the child's."""
@@ -169,6 +171,8 @@ class Writer:
                     f"{report.quarantined} damaged or unfit pieces of the journal were set aside "
                     "in its folder quarantine",
                 )
+            if report.left_behind:
+                self._note_left_behind(report)
             self._appender.reclaim()
         if self._failures:
             log_from_worker(logging.WARNING, "the table can be written to again")
@@ -176,6 +180,16 @@ class Writer:
         self._committed_here = True
         self._last_commit_seconds = time.monotonic()
         return False
+
+    def _note_left_behind(self, report: DrainReport) -> None:
+        self.left_behind += report.left_behind
+        self.unrecorded_runs += report.unrecorded_runs
+        # No warning: forked and short-lived processes leave their records to others as a rule.
+        log_from_worker(
+            logging.INFO,
+            f"{report.left_behind} records that a process had left in the journal when it ended "
+            "are in the table now",
+        )
 
     def _note_failure(self, error: BaseException) -> float:
         """Say what failed, once per kind of failure, and when it is tried again."""

@@ -32,6 +32,13 @@ def no_secrets_left() -> Iterator[None]:
     forget_secrets()
 
 
+@pytest.fixture(autouse=True)
+def no_webhook(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test posts to where the machine's environment says."""
+    for name in [name for name in os.environ if name.startswith("DISCORD_")]:
+        monkeypatch.delenv(name)
+
+
 @pytest.fixture
 def fresh_logging() -> Iterator[None]:
     """A test that configures logging and structlog leaves neither behind."""

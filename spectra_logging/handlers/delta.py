@@ -234,6 +234,8 @@ class DeltaHandler(BackgroundHandler):
             journal_directory=str(self._directory),
             last_error=self._writer.last_error,
             last_commit=self._writer.last_commit,
+            left_behind=self._writer.left_behind,
+            unrecorded_runs=self._writer.unrecorded_runs,
         )
 
     def _after_fork_in_child(self) -> None:

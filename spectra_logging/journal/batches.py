@@ -45,6 +45,9 @@ __all__ = ["Batch", "Batches", "Reject"]
 BATCH_BYTES = 8 << 20
 """About what one commit writes; a batch ends with the segment that reaches it."""
 
+LEFT_BEHIND_BYTES = 1 << 20
+"""Up to how much of what processes left is looked into, for the runs that left it."""
+
 
 @dataclass(frozen=True)
 class Reject:
@@ -66,6 +69,8 @@ class Batch:
         damaged: What the journal held in between that is no sound record.
         recovered: It had been sealed before, by a drain that did not come to its end.
         more: Whether there may be another after it already.
+        left_behind: How many of the rows were left by processes that are gone.
+        left_behind_rows: Those rows, unless they are many.
     """
 
     application_id: str
@@ -75,6 +80,8 @@ class Batch:
     damaged: tuple[Reject, ...]
     recovered: bool
     more: bool
+    left_behind: int
+    left_behind_rows: bytes
 
 
 @dataclass(frozen=True)
@@ -84,6 +91,7 @@ class _Piece:
     name: SegmentName
     extent: BatchRange
     found: VerifiedRange
+    owner_is_gone: bool
 
 
 class Batches:
@@ -270,7 +278,7 @@ class Batches:
         extent = BatchRange(
             start=start, end=start + size, rows=found.row_count, damaged=len(damaged)
         )
-        return _Piece(name, extent, found)
+        return _Piece(name, extent, found, owner_is_gone=not (live or self._is_alive(name.owner)))
 
     def _is_alive(self, owner: str) -> bool:
         """Whether the process that appends under this token still runs."""
@@ -285,6 +293,9 @@ class Batches:
 
     def _batch(self, state: JournalState, pieces: list[_Piece], *, recovered: bool) -> Batch:
         assert state.sealed is not None
+        left = [piece for piece in pieces if piece.owner_is_gone]
+        size = sum(len(piece.found.rows) for piece in left)
+        few = size <= LEFT_BEHIND_BYTES
         return Batch(
             application_id=state.application_id,
             number=state.sealed.number,
@@ -297,6 +308,8 @@ class Batches:
             ),
             recovered=recovered,
             more=recovered or _size(pieces) >= BATCH_BYTES,
+            left_behind=sum(piece.found.row_count for piece in left),
+            left_behind_rows=b"".join(piece.found.rows for piece in left) if few else b"",
         )
 
     def _refused_rows(self, name: str, extent: BatchRange, rejected: Sequence[Reject]) -> int:

@@ -16,10 +16,10 @@ import weakref
 from collections import deque
 from typing import Any
 
-from spectra_logging.session import routing
+from spectra_logging.session import alerts, routing
 from spectra_logging.session.run import SessionRun
 
-__all__ = ["close", "opened"]
+__all__ = ["close", "is_open", "opened"]
 
 _logger = logging.getLogger(__name__)
 
@@ -48,8 +48,13 @@ def opened(session: object, run: SessionRun) -> None:
 def close(run: SessionRun) -> None:
     """Watch no longer over a run, and close the handler attached for it."""
     _forget(run)
-    routing.disconnect(run.execution_id)
+    _disconnect(run.execution_id)
     _release_abandoned()
+
+
+def is_open(execution_id: str) -> bool:
+    """Whether a run of this process has not ended."""
+    return execution_id in _open_runs
 
 
 def _forget(run: SessionRun) -> bool:
@@ -68,7 +73,12 @@ def _session_abandoned(run: SessionRun) -> None:
 
 def _release_abandoned() -> None:
     while _abandoned_ids:
-        routing.disconnect(_abandoned_ids.popleft())
+        _disconnect(_abandoned_ids.popleft())
+
+
+def _disconnect(execution_id: str) -> None:
+    alerts.disconnect(execution_id)
+    routing.disconnect(execution_id)
 
 
 def _interpreter_exits() -> None:
@@ -80,6 +90,7 @@ def _interpreter_exits() -> None:
         try:
             if not run.recorded:
                 routing.connect(run.execution_id, run.table)
+                alerts.reconnect(run.execution_id)
                 run.log_ending("the interpreter exited", exception if happened_since else None)
             close(run)
         except Exception:  # one session's trouble must not cost the next one its row

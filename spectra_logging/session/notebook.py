@@ -18,7 +18,7 @@ from spectra_logging.fabric import PipelineRun, RuntimeContext
 from spectra_logging.handlers.options import check_seconds
 from spectra_logging.paths import resolve_table
 from spectra_logging.redaction import redact_text
-from spectra_logging.session import endings, routing
+from spectra_logging.session import alerts, endings, routing
 from spectra_logging.session.delta import DeltaTables
 from spectra_logging.session.log import notebook_logger
 from spectra_logging.session.result import SessionResult
@@ -172,6 +172,11 @@ class NotebookSession:
             "start_time": run.started_at,
         }
         endings.opened(self, run)
+        problem = alerts.connect(
+            run.execution_id, f"spectra.{identity['notebook_name']}", self.variables
+        )
+        if problem is not None:
+            _warn(f"Discord is not told of this run: {problem}")
         _connect(run)
         return self
 
@@ -320,7 +325,9 @@ class NotebookSession:
         run = self._running("mark_failed")
         handled = sys.exc_info()[0]
         run.mark_failed(message, handled.__name__ if handled else None)
-        run.log.error("stage failed", error=redact_text(safe_text(message)))
+        run.log.error(
+            "stage failed", error=redact_text(safe_text(message)), execution_id=run.execution_id
+        )
 
     def register_tables(self, tables: Iterable[tuple[str, str]]) -> None:
         """Register tables in the metastore; failures are warnings.
@@ -374,9 +381,11 @@ class NotebookSession:
         """Log a row and wait for the table; never raises. Returns whether it is there."""
         try:
             unconnected = routing.connect(run.execution_id, run.table)
+            alerts.reconnect(run.execution_id)
             watch = routing.Watch(run.execution_id)
             log_row()
             problem = unconnected or watch.wait(self._record_timeout_seconds)
+            _tell_of_killed_runs(run, watch)
         except Exception as error:  # noqa: BLE001 - recording never fails the stage
             problem = f"{type(error).__name__}: {redact_text(safe_text(error))}"
         if problem is not None:
@@ -386,9 +395,22 @@ class NotebookSession:
 
 def _connect(run: SessionRun) -> None:
     problem = routing.connect(run.execution_id, run.table)
+    alerts.reconnect(run.execution_id)
     if problem is not None and problem != run.told_problem:
         run.told_problem = problem
         _warn(f"the activity log is not written: {problem}")
+
+
+def _tell_of_killed_runs(run: SessionRun, watch: routing.Watch) -> None:
+    """Say which runs had ended without a word: nobody else is there any more to say so."""
+    killed = [name for name in watch.unrecorded_runs() if not endings.is_open(name)]
+    if killed:
+        run.log.error(
+            "an earlier run was killed before it recorded how it went; the rows that it had logged "
+            "are in the table now",
+            execution_id=run.execution_id,
+            killed_runs=killed,
+        )
 
 
 def _unbind(execution_id: str) -> None:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Any, TypedDict
 
-__all__ = ["FAILED", "SUCCESS", "ErrorSummary", "SessionResult", "new_result"]
+from spectra_logging.activity import FAILED, SUCCESS
 
-SUCCESS = "Success"
-FAILED = "Failed"
+__all__ = ["FAILED", "SUCCESS", "ErrorSummary", "SessionResult", "new_result"]
 
 
 class ErrorSummary(TypedDict):

@@ -6,6 +6,7 @@ import logging
 import os
 import threading
 import time
+import weakref
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -30,6 +31,9 @@ class _OwnHandler:
 
 
 _own_handlers: dict[str, _OwnHandler] = {}
+_runs_told: weakref.WeakKeyDictionary[DeltaHandler, int] = weakref.WeakKeyDictionary()
+"""How many of a handler's runs without a record have been told."""
+
 _lock = threading.Lock()
 
 
@@ -134,6 +138,15 @@ class Watch:
                     f"spectra log drain {handler.table}"
                 )
         return "; ".join(problems) or None
+
+    def unrecorded_runs(self) -> list[str]:
+        """Runs whose rows the handlers have found in the journal, and no record; each told once."""
+        news: list[str] = []
+        for handler in self._lost_before:
+            runs = handler.stats().unrecorded_runs
+            news += runs[_runs_told.get(handler, 0) :]
+            _runs_told[handler] = len(runs)
+        return news
 
 
 def _lost(handler: DeltaHandler) -> int:

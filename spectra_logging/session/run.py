@@ -12,18 +12,18 @@ from types import MappingProxyType
 from typing import Any, cast
 
 from spectra_logging._version import __version__
+from spectra_logging.activity import ACTIVITY_LOGGER, FAILED, RECORD, SUCCESS
 from spectra_logging.errors import StageFailedError
 from spectra_logging.identifiers import new_activity_id, new_execution_id
 from spectra_logging.redaction import redact_text, redact_value
-from spectra_logging.session.result import FAILED, SUCCESS, SessionResult, new_result
+from spectra_logging.session.result import SessionResult, new_result
 from spectra_logging.values import safe_text
 
 __all__ = ["ACTIVITY_LOGGER", "SessionRun"]
 
-ACTIVITY_LOGGER = "spectra_logging.activity"
-"""The logger that every row of the activity log goes through."""
-
 _TRACEBACK_FRAMES = 20
+_MOST_OUTPUTS = 50
+"""Tables that the record of a run names."""
 
 
 class SessionRun:
@@ -58,6 +58,7 @@ class SessionRun:
         self.result: SessionResult = new_result()
         self.error_type: str | None = None
         self.capability_metadata: dict[str, dict[str, Any]] = {}
+        self._outputs: list[dict[str, Any]] = []
         self.recorded = False
         self.recorded_failure = False
         self.ended = False
@@ -128,6 +129,9 @@ class SessionRun:
         texts = {
             name: None if value is None else safe_text(value) for name, value in columns.items()
         }
+        if texts.get("target_table") and len(self._outputs) < _MOST_OUTPUTS:
+            told = {"target_table": texts["target_table"], "row_count": counts["row_count"]}
+            self._outputs.append(told)
         self._log(
             logging.INFO,
             "activity",
@@ -140,11 +144,13 @@ class SessionRun:
     def _log_record(self, metadata: dict[str, Any]) -> None:
         if self.capability_metadata:
             metadata["capability_metadata"] = self.capability_metadata
+        if self._outputs:
+            metadata["outputs"] = self._outputs
         if self.result.get("validation") is not None:
             metadata["validation"] = self.result["validation"]
         self._log(
             self._level(),
-            "record",
+            RECORD,
             began_at=self.started_at,
             ended_at=datetime.now(timezone.utc),
             metadata=metadata,

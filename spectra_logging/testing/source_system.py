@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import json
 import re
-import threading
 from collections import deque
 from collections.abc import Iterable, Mapping
 from http import HTTPStatus
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from types import TracebackType
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
+
+from spectra_logging.testing.http_server import LoopbackHandler, LoopbackServer
 
 __all__ = ["FakeSourceSystem"]
 
 PAGE_SIZE = 50
 
 
-class FakeSourceSystem:
+class FakeSourceSystem(LoopbackServer):
     """An HTTP server on a free port of 127.0.0.1 that speaks a small REST API.
 
     =====================================  ===========================================
@@ -64,49 +63,12 @@ class FakeSourceSystem:
         self.first_answers = deque(first_answers)
         self.requests: list[tuple[str, str, int]] = []
         self._data = _make_data(projects)
-        self._closing = threading.Event()
-        self._server: _Server | None = None
-        self._thread: threading.Thread | None = None
+        super().__init__(_RequestHandler)
 
     @property
     def base_url(self) -> str:
         """The server's address."""
-        if self._server is None:
-            raise RuntimeError("the source system is not running: call start(), or use with")
-        return f"http://127.0.0.1:{self._server.server_address[1]}"
-
-    def start(self) -> FakeSourceSystem:
-        """Listen and answer, each connection on a thread of its own."""
-        self._closing.clear()
-        self._server = _Server(self)
-        self._thread = threading.Thread(
-            target=self._server.serve_forever,
-            kwargs={"poll_interval": 0.02},
-            name="fake-source-system",
-            daemon=True,
-        )
-        self._thread.start()
-        return self
-
-    def stop(self) -> None:
-        """Stop listening; answers that are still being delayed are let go at once."""
-        self._closing.set()
-        if self._server is not None and self._thread is not None:
-            self._server.shutdown()
-            self._thread.join()
-            self._server.server_close()
-            self._server = None
-
-    def __enter__(self) -> FakeSourceSystem:
-        return self.start()
-
-    def __exit__(
-        self,
-        exception_type: type[BaseException] | None,
-        exception: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.stop()
+        return self.address
 
     def answer(self, target: str, authorization: str | None) -> tuple[int, Any]:
         """Status and JSON body for a request.
@@ -220,24 +182,9 @@ def _error(status: int, message: str) -> tuple[int, Any]:
     return status, {"error": {"status": int(status), "message": message}}
 
 
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-    # A client that keeps its connection open must not keep stop() waiting.
-    block_on_close = False
-
-    def __init__(self, source_system: FakeSourceSystem) -> None:
-        self.source_system = source_system
-        super().__init__(("127.0.0.1", 0), _RequestHandler)
-
-
-class _RequestHandler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    # Headers and body are two writes; without this, Nagle's algorithm delays each answer by 40 ms.
-    disable_nagle_algorithm = True
-    server: _Server
-
-    def do_GET(self) -> None:
-        source_system = self.server.source_system
+class _RequestHandler(LoopbackHandler):
+    def do_GET(self) -> None:  # noqa: N802 - http.server's name
+        source_system: FakeSourceSystem = self.server.service
         headers: Mapping[str, str] = {}
         if source_system.first_answers:
             status, headers = source_system.first_answers.popleft()
@@ -255,6 +202,3 @@ class _RequestHandler(BaseHTTPRequestHandler):
             self.send_header("WWW-Authenticate", "Bearer")
         self.end_headers()
         self.wfile.write(payload)
-
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - http.server's name
-        """Say nothing: each request is in ``requests``."""

@@ -8,7 +8,7 @@ import typer
 
 from spectra_logging._version import __version__
 from spectra_logging.errors import ConfigurationError, SpectraError
-from spectra_stage.cli import demo, log, prepare, ready, source
+from spectra_stage.cli import demo, discord, log, prepare, ready, source
 
 __all__ = ["app", "run"]
 
@@ -25,6 +25,7 @@ app = typer.Typer(
 )
 app.add_typer(log.app, name="log")
 app.add_typer(source.app, name="source")
+app.add_typer(discord.app, name="discord")
 app.command("demo")(demo.demo)
 app.command("prepare")(prepare.prepare)
 app.command("ready")(ready.ready)

@@ -1,0 +1,166 @@
+"""A notice: one or many equal records, frozen on the caller's thread in microseconds."""
+
+from __future__ import annotations
+
+import contextvars
+import logging
+import re
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from structlog.contextvars import get_contextvars
+
+from spectra_logging.activity import ACTIVITY_LOGGER, FAILED, RECORD
+from spectra_logging.exc_info import exc_info_triple
+from spectra_logging.frozen_error import FrozenError
+from spectra_logging.record import RowEncoder
+from spectra_logging.values import safe_text
+
+__all__ = ["Key", "Notice", "execution_id_of", "freeze", "key_of"]
+
+COMPARED_CHARACTERS = 500
+_FIXED_COST_BYTES = 500
+# What differs from one telling of the same to the next: addresses of objects, and UUIDs.
+_VARYING = re.compile(r"0x[0-9a-fA-F]{6,16}|[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+_copy_context = contextvars.copy_context
+
+
+class Key(NamedTuple):
+    """What makes records equal.
+
+    Attributes:
+        levelno: Their level.
+        logger: Their logger.
+        text: The beginning of their message; for the record of a run its status.
+        error: Class and beginning of the words of their exception.
+        execution_id: The session they were logged in.
+        is_run: Whether it is the record of a run's end.
+    """
+
+    levelno: int
+    logger: str
+    text: str
+    error: str
+    execution_id: str | None
+    is_run: bool
+
+    @property
+    def failed(self) -> bool:
+        """For the record of a run: whether the run failed."""
+        return self.text == FAILED
+
+
+@dataclass(eq=False, slots=True)
+class Notice:
+    """One or many equal records.
+
+    Args:
+        key: What makes them equal.
+        row: The first of them as a row of ``log.events``, a JSON object without its closing brace.
+        error: Its exception.
+        created_at: When it was logged, in seconds since 1970.
+        size: About what the notice takes up, in bytes.
+        number: Its place in the order of notices.
+        count: How many records it stands for.
+        last_at: When the last was logged.
+        due_at_seconds: When it is to be sent, on the monotonic clock.
+        is_repeat: Whether a message of the same words was sent before.
+        along: For the record of a run: what the session logged before.
+        attempts: How often a server was too busy to take it.
+    """
+
+    key: Key
+    row: bytes
+    error: FrozenError | None
+    created_at: float
+    size: int
+    number: int = 0
+    count: int = 1
+    last_at: float = 0.0
+    due_at_seconds: float = 0.0
+    is_repeat: bool = False
+    along: tuple[Notice, ...] = ()
+    attempts: int = 0
+
+    @property
+    def total(self) -> int:
+        """Records it stands for, those taken along included."""
+        return self.count + (sum(notice.count for notice in self.along) if self.along else 0)
+
+
+def key_of(record: logging.LogRecord) -> Key:
+    """What the record has in common with its equals; cheap enough for each of a storm."""
+    fields = record.__dict__
+    message, args = record.msg, record.args
+    execution_id = execution_id_of(record)
+    exc_info: Any = record.exc_info
+    if isinstance(message, dict):
+        exc_info = exc_info or message.get("exc_info") or message.get("exception")
+        message = message.get("event")
+    if record.name == ACTIVITY_LOGGER and message == RECORD and "activity_id" in fields:
+        status = safe_text(fields.get("status"))
+        return Key(record.levelno, record.name, status, "", execution_id, True)
+    return Key(
+        record.levelno,
+        record.name,
+        _comparable(_text_of(message, args)),
+        _comparable(_error_of(exc_info)) if exc_info else "",
+        execution_id,
+        False,
+    )
+
+
+def execution_id_of(record: logging.LogRecord) -> str | None:
+    """The session that a record was logged in; ``None`` outside of one."""
+    execution_id = record.__dict__.get("execution_id")
+    if execution_id is None and isinstance(record.msg, dict):
+        # structlog's event dict, on its way to a formatter.
+        execution_id = record.msg.get("execution_id")
+    if execution_id is None and len(_copy_context()):
+        execution_id = get_contextvars().get("execution_id")
+    return None if execution_id is None else safe_text(execution_id)
+
+
+def _text_of(message: object, args: Any) -> str:
+    text = message if isinstance(message, str) else safe_text(message)
+    if args:
+        try:
+            return str(text % args)
+        except Exception:  # noqa: BLE001 - arguments that don't fit are the encoder's to tell
+            return text
+    return text
+
+
+def _error_of(exc_info: Any) -> str:
+    if isinstance(exc_info, str):
+        return exc_info[-COMPARED_CHARACTERS:]
+    triple = exc_info_triple(exc_info)
+    return f"{triple[0].__name__}: {safe_text(triple[1])}" if triple else ""
+
+
+def _comparable(text: str) -> str:
+    text = text[:COMPARED_CHARACTERS]
+    return _VARYING.sub("*", text) if "0x" in text or text.count("-") > 3 else text
+
+
+def freeze(record: logging.LogRecord, key: Key, encoder: RowEncoder) -> Notice:
+    """The notice of one record; what the caller changes from now on changes nothing in it."""
+    error = None
+    exc_info = exc_info_triple(record.exc_info) if record.exc_info else None
+    if exc_info is not None:
+        error = FrozenError.freeze(exc_info)
+        # Rendering the traceback takes ten times as long as all the rest: the sender does it.
+        bare = object.__new__(logging.LogRecord)
+        bare.__dict__.update(record.__dict__)
+        bare.exc_info = bare.exc_text = None
+        record = bare
+    row = encoder.encode(record)
+    size = len(row) + _FIXED_COST_BYTES + (error.size if error else 0)
+    return Notice(
+        key=key,
+        row=row,
+        error=error,
+        created_at=record.created,
+        last_at=record.created,
+        size=size,
+    )

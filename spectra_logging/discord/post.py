@@ -1,0 +1,225 @@
+"""One HTTP request to Discord, by ``requests``, which nothing else in this package imports.
+
+What may come out of it, its errors' texts included, never holds the webhook's token.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import msgspec
+
+from spectra_logging._version import __version__
+from spectra_logging.discord.message import Message
+from spectra_logging.discord.webhook import Webhook
+from spectra_logging.redaction import RedactionFilter, redact_text
+from spectra_logging.worker import worker_idents
+
+if TYPE_CHECKING:
+    import requests
+
+__all__ = ["Answer", "InDoubtError", "NotSentError", "Poster"]
+
+USER_AGENT = f"DiscordBot (https://pypi.org/project/spectra-logging, {__version__})"
+READ_MAX_BYTES = 1 << 16
+IDLE_MAX_SECONDS = 30.0
+"""How old a connection may be when it is used again: one that the server has closed meanwhile looks
+like a message that may have been posted."""
+
+
+class Answer(NamedTuple):
+    """What a server answered.
+
+    Attributes:
+        status: The HTTP status.
+        headers: The headers, names in any case.
+        body: The body read as JSON; ``None`` where it is none.
+    """
+
+    status: int
+    headers: Mapping[str, str]
+    body: Any
+
+    @property
+    def in_words(self) -> str:
+        """Status and reason, for a person."""
+        body = self.body if isinstance(self.body, dict) else {}
+        code = f", code {body['code']}" if body.get("code") else ""
+        reason = f": {body['message']}" if body.get("message") else ""
+        details = f" {msgspec.json.encode(body['errors']).decode()}" if body.get("errors") else ""
+        words = redact_text(f"HTTP {self.status}{code}{reason}{details}")
+        return " ".join(words.split())[:500]
+
+
+class NotSentError(Exception):
+    """The request did not reach a server; it can be made again."""
+
+
+class InDoubtError(Exception):
+    """The request was sent, and there was no answer; the message may be posted or not."""
+
+
+class Poster:
+    """Posts to one webhook. Not for two threads at once.
+
+    Args:
+        webhook: The webhook.
+    """
+
+    def __init__(self, webhook: Webhook) -> None:
+        self._webhook = webhook
+        self._session: requests.Session | None = None
+        self._used_at_seconds = 0.0
+
+    def post(self, message: Message, thread_id: str | None, timeout_seconds: float) -> Answer:
+        """Post a message.
+
+        Args:
+            message: The message.
+            thread_id: The thread to post in.
+            timeout_seconds: How long to wait for a connection, and for each part of the answer.
+
+        Raises:
+            NotSentError: The request did not get there.
+            InDoubtError: It did, and there was no answer.
+        """
+        import requests
+
+        _redact_client_logs()
+        url = f"{self._webhook.url}?wait=true"
+        if thread_id is not None:
+            url += f"&thread_id={thread_id}"
+        payload = msgspec.json.encode(message.payload)
+        body: dict[str, Any] = {"data": payload, "headers": {"Content-Type": "application/json"}}
+        if message.files:
+            files: list[tuple[str, tuple[Any, ...]]] = [
+                ("payload_json", (None, payload, "application/json"))
+            ]
+            for number, (name, content) in enumerate(message.files):
+                files.append((f"files[{number}]", (name, content, "text/plain; charset=utf-8")))
+            body = {"files": files}
+        try:
+            response = self._http(url).post(
+                url,
+                **body,
+                timeout=timeout_seconds,
+                # A redirect would turn the POST into a GET, or carry the message elsewhere.
+                allow_redirects=False,
+                stream=True,
+            )
+        except Exception as error:  # noqa: BLE001 - urllib3's own errors come through at times
+            self.close()
+            raise _translated(error, requests) from None
+        finally:
+            self._used_at_seconds = time.monotonic()
+        return Answer(response.status_code, response.headers, _read(response))
+
+    def close(self) -> None:
+        """Close the connections; the next message opens a new one."""
+        session, self._session = self._session, None
+        if session is None:
+            return
+        for adapter in session.adapters.values():
+            # The session leaves this to finalisers, which run no more at the interpreter's exit.
+            pools = adapter.poolmanager.pools  # type: ignore[attr-defined]
+            for key in pools.keys():  # noqa: SIM118 - urllib3's container iterates over nothing
+                pools[key].close()
+        session.close()
+
+    def forget_connections(self) -> None:
+        """Leave the connections alone: in a forked child they are the parent's."""
+        self._session = None
+
+    def _http(self, url: str) -> requests.Session:
+        if time.monotonic() - self._used_at_seconds > IDLE_MAX_SECONDS:
+            self.close()
+        if self._session is None:
+            self._session = _new_session(url)
+        return self._session
+
+
+def _new_session(url: str) -> requests.Session:
+    import requests
+    from urllib3.connection import HTTPConnection, HTTPSConnection
+    from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+
+    # http.client prints requests, and so the token, where a program sets its debuglevel.
+    quiet_http = type("QuietHTTPConnection", (HTTPConnection,), {"debuglevel": 0})
+    quiet_https = type("QuietHTTPSConnection", (HTTPSConnection,), {"debuglevel": 0})
+    pools = {
+        "http": type("QuietHTTPPool", (HTTPConnectionPool,), {"ConnectionCls": quiet_http}),
+        "https": type("QuietHTTPSPool", (HTTPSConnectionPool,), {"ConnectionCls": quiet_https}),
+    }
+    session = requests.Session()
+    # Credentials of ~/.netrc must not go along; proxies and certificates of the machine may.
+    session.trust_env = False
+    session.proxies.update(requests.utils.get_environ_proxies(url))
+    bundle = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE")
+    session.verify = bundle or True
+    session.headers["User-Agent"] = USER_AGENT
+    for adapter in session.adapters.values():
+        if isinstance(adapter, requests.adapters.HTTPAdapter):
+            adapter.poolmanager.pool_classes_by_scheme = pools
+    return session
+
+
+def _translated(error: Exception, requests: Any) -> NotSentError | InDoubtError:
+    """What an error of requests means for the message, in words that hold no secret."""
+    from urllib3 import exceptions as urllib3
+
+    words = redact_text(f"{type(error).__name__}: {error}")
+    reason = getattr(error.args[0], "reason", None) if error.args else None
+    cause = reason or error
+    not_sent = (
+        # requests' errors of a URL are ValueErrors.
+        isinstance(error, (requests.exceptions.ConnectTimeout, ValueError))
+        or isinstance(
+            cause, (urllib3.NewConnectionError, urllib3.ConnectTimeoutError, urllib3.ProxyError)
+        )
+        or "CERTIFICATE_VERIFY_FAILED" in str(cause)
+    )
+    return NotSentError(words) if not_sent else InDoubtError(words)
+
+
+def _read(response: requests.Response) -> Any:
+    """The body as JSON, if it is; a large or endless one is left unread."""
+    try:
+        data = response.raw.read(READ_MAX_BYTES, decode_content=True)
+        if len(data) == READ_MAX_BYTES:
+            response.close()
+        else:
+            response.raw.release_conn()
+        return msgspec.json.decode(data)
+    except Exception:  # noqa: BLE001 - the status says what became of the message
+        response.close()
+        return None
+
+
+class _ClientLogFilter(RedactionFilter):
+    """Scrubs what the HTTP client logs of our requests: at DEBUG it shows their paths."""
+
+    def filter(self, record: logging.LogRecord) -> bool | logging.LogRecord:  # type: ignore[override]
+        if threading.get_ident() not in worker_idents:
+            return True
+        return super().filter(record)
+
+
+_client_log_filter = _ClientLogFilter()
+
+
+def _redact_client_logs() -> None:
+    # A logger's filter sees its own records only, so each of the client's loggers needs it.
+    names = [
+        name
+        for name in list(logging.root.manager.loggerDict)
+        if name.partition(".")[0] in {"urllib3", "requests"}
+    ]
+    for name in names:
+        logger = logging.root.manager.loggerDict.get(name)
+        if isinstance(logger, logging.Logger):
+            logger.addFilter(_client_log_filter)

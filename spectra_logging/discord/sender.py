@@ -1,0 +1,278 @@
+"""The sender: one thread a webhook, which sends what the handlers for that webhook have."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+import weakref
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from spectra_logging.discord.message import Appearance, build_message
+from spectra_logging.discord.notice import Notice
+from spectra_logging.discord.outbox import Outbox
+from spectra_logging.discord.post import Answer, InDoubtError, NotSentError, Poster
+from spectra_logging.discord.rate_limit import RateLimit
+from spectra_logging.discord.webhook import Webhook
+from spectra_logging.handlers.background import tell
+from spectra_logging.redaction import redact_text
+from spectra_logging.worker import (
+    POLL_SECONDS,
+    Signal,
+    Worker,
+    log_from_worker,
+    worker_idents,
+)
+
+__all__ = ["Channel", "Sender", "sender_for"]
+
+FIRST_RETRY_SECONDS = 0.5
+LAST_RETRY_SECONDS = 60.0
+MOST_ATTEMPTS = 5
+"""How often a message is sent to a server that answers 502."""
+
+IDLE_SECONDS = 3600.0
+
+
+@dataclass(eq=False)
+class Channel:
+    """A handler's side of a sender.
+
+    Args:
+        outbox: What it has to send.
+        appearance: How its messages look.
+        request_timeout_seconds: How long a request may wait for its answer.
+        messages: How many messages Discord took.
+        last_error: What the last attempt failed with; ``None`` once one succeeds.
+    """
+
+    outbox: Outbox
+    appearance: Appearance
+    request_timeout_seconds: float
+    messages: int = 0
+    last_error: str | None = None
+
+
+class Sender:
+    """Sends to one webhook from a background thread, as fast as Discord allows and no faster.
+
+    Args:
+        webhook: The webhook.
+    """
+
+    def __init__(self, webhook: Webhook) -> None:
+        self._webhook = webhook
+        self._worker = Worker(f"spectra-logging-discord-{webhook.id}", self._round)
+        self._channels: list[Channel] = []
+        self._begin()
+
+    def _begin(self) -> None:
+        self._changed = Signal()
+        self._rounds = threading.Lock()
+        self._poster = Poster(self._webhook)
+        self._rate_limit = RateLimit()
+        self._failures = 0
+        self._retry_at_seconds = 0.0
+        self._deadline: float | None = None
+
+    def after_fork_in_child(self) -> None:
+        """Begin anew: connections, waiters and failures are the parent's."""
+        self._poster.forget_connections()
+        self._begin()
+
+    def attach(self, channel: Channel) -> None:
+        """Serve a handler."""
+        self._channels.append(channel)
+
+    def detach(self, channel: Channel, timeout_seconds: float) -> None:
+        """Serve a handler no more; the thread ends with the last one."""
+        if channel in self._channels:
+            self._channels.remove(channel)
+        if not self._channels and self._worker.stop(timeout_seconds):
+            self._poster.close()
+
+    def wake(self) -> None:
+        """See to what has come; returns at once."""
+        if self._worker.ensure_started():
+            self._worker.wake()
+
+    def deliver(self, channel: Channel, timeout_seconds: float) -> bool:
+        """Send all that a channel has now, without waiting for windows to end.
+
+        Returns:
+            Whether nothing of it waits any more within the time-out.
+        """
+        deadline = time.monotonic() + timeout_seconds
+        number = channel.outbox.hurry()
+        if channel.outbox.is_settled(number):
+            return True
+        self._retry_at_seconds = 0.0  # somebody waits: don't sit out the pause
+        if not self._worker.ensure_started():
+            return self._deliver_here(channel, number, deadline)
+        self._worker.wake()
+        while not channel.outbox.is_settled(number):
+            left = deadline - time.monotonic()
+            if left <= 0:
+                return False
+            self._changed.wait(min(left, POLL_SECONDS))
+        return True
+
+    def _deliver_here(self, channel: Channel, number: int, deadline: float) -> bool:
+        """Deliver from this thread, where Python starts no more: at the interpreter's exit."""
+        ident = threading.get_ident()
+        worker_idents.add(ident)
+        self._deadline = deadline
+        try:
+            while not channel.outbox.is_settled(number):
+                pause_seconds = min(self._round(), deadline - time.monotonic())
+                if time.monotonic() >= deadline:
+                    return False
+                self._changed.wait(max(pause_seconds, 0.0))
+            return True
+        finally:
+            self._deadline = None
+            worker_idents.discard(ident)
+
+    # -- on the thread -------------------------------------------------------------------------
+
+    def _round(self) -> float:
+        """Send one message of each channel that has one; returns the seconds until the next."""
+        with self._rounds:
+            sent = False
+            for channel in list(self._channels):
+                pause_seconds = self._pause_seconds()
+                if pause_seconds > 0:
+                    return pause_seconds
+                notices = channel.outbox.take()
+                if notices:
+                    sent = True
+                    self._send(channel, notices)
+                    self._changed.notify()
+        if sent:
+            return self._pause_seconds()
+        due = [channel.outbox.seconds_until_due() for channel in list(self._channels)]
+        return min((seconds for seconds in due if seconds is not None), default=IDLE_SECONDS)
+
+    def _pause_seconds(self) -> float:
+        until_retry = self._retry_at_seconds - time.monotonic()
+        return max(self._rate_limit.seconds_until_free(), until_retry, 0.0)
+
+    def _send(self, channel: Channel, notices: Sequence[Notice]) -> None:
+        outbox = channel.outbox
+        try:
+            drops = outbox.untold_drops()
+            message = build_message(notices, channel.appearance, drops)
+            answer = self._poster.post(
+                message,
+                channel.appearance.thread_id or self._webhook.thread_id,
+                self._timeout_seconds(channel),
+            )
+        except NotSentError as error:
+            self._tell_once(channel, f"{error}; what waits is sent later")
+            outbox.give_back(notices)
+            self._wait_longer()
+        except InDoubtError as error:
+            self._tell_once(channel, f"{error}; the message may be posted or not")
+            outbox.settle(notices, "unknown")
+        except BaseException as error:
+            outbox.settle(notices, "internal_error")
+            channel.last_error = redact_text(f"{type(error).__name__}: {error}")
+            tell(f"spectra_logging: a message for Discord was dropped: {channel.last_error}")
+            if not isinstance(error, Exception):
+                raise
+        else:
+            self._rate_limit.note(*answer)
+            self._take_answer(channel, notices, answer)
+            if answer.status < 300:
+                outbox.note_told(drops)
+
+    def _take_answer(self, channel: Channel, notices: Sequence[Notice], answer: Answer) -> None:
+        outbox, status = channel.outbox, answer.status
+        if status < 300:
+            if channel.last_error is not None:
+                log_from_worker(logging.WARNING, "Discord takes messages again")
+            channel.last_error = None
+            channel.messages += 1
+            self._failures = 0
+            outbox.settle(notices, "delivered")
+        elif status == 429:
+            channel.last_error = answer.in_words
+            outbox.give_back(notices)
+        elif status in {401, 404}:
+            channel.last_error = answer.in_words
+            outbox.settle(notices, "failed")
+            self._give_up(answer)
+        elif status == 502:
+            self._tell_once(channel, f"{answer.in_words}; the message is sent again")
+            self._try_again(outbox, notices)
+        elif status >= 500:
+            # The fault may have struck before or after the message was posted.
+            self._tell_once(channel, f"{answer.in_words}; the message may be posted or not")
+            outbox.settle(notices, "unknown")
+        else:
+            self._tell_once(channel, f"{answer.in_words}; the message is not sent again")
+            outbox.settle(notices, "failed")
+
+    def _tell_once(self, channel: Channel, problem: str) -> None:
+        """Say what went wrong, unless that is what was said last."""
+        if problem != channel.last_error:
+            channel.last_error = problem
+            log_from_worker(logging.WARNING, f"Discord webhook {self._webhook.id}: {problem}")
+
+    def _try_again(self, outbox: Outbox, notices: Sequence[Notice]) -> None:
+        for notice in notices:
+            notice.attempts += 1
+        worn_out = [notice for notice in notices if notice.attempts >= MOST_ATTEMPTS]
+        outbox.settle(worn_out, "unknown")
+        outbox.give_back([notice for notice in notices if notice not in worn_out])
+        self._wait_longer()
+
+    def _wait_longer(self) -> None:
+        doubled = FIRST_RETRY_SECONDS * (1 << min(self._failures, 10))
+        self._failures += 1
+        self._retry_at_seconds = time.monotonic() + min(LAST_RETRY_SECONDS, doubled)
+
+    def _give_up(self, answer: Answer) -> None:
+        """Stop for good: the webhook is not there, or not ours."""
+        with _senders_lock:
+            for identity, sender in list(_senders.items()):
+                if sender is self:
+                    del _senders[identity]
+        lost = sum(channel.outbox.close("webhook_gone") for channel in list(self._channels))
+        tell(
+            f"spectra_logging: Discord webhook {self._webhook.id} is switched off: "
+            f"{answer.in_words}. {lost} more records were dropped. Set another webhook's URL."
+        )
+
+    def _timeout_seconds(self, channel: Channel) -> float:
+        timeout_seconds = channel.request_timeout_seconds
+        if self._deadline is not None:
+            timeout_seconds = min(timeout_seconds, self._deadline - time.monotonic())
+        return max(timeout_seconds, 0.05)
+
+
+_senders: weakref.WeakValueDictionary[tuple[str, str, str], Sender] = weakref.WeakValueDictionary()
+_senders_lock = threading.Lock()
+
+
+def sender_for(webhook: Webhook) -> Sender:
+    """The sender of a webhook: one a process, as rate limits are the webhook's."""
+    identity = webhook.api_base_url, webhook.id, webhook.token
+    with _senders_lock:
+        sender = _senders.get(identity)
+        if sender is None:
+            sender = _senders[identity] = Sender(webhook)
+        return sender
+
+
+def _after_fork_in_child() -> None:
+    global _senders_lock  # noqa: PLW0603 - another thread of the parent may have held it
+    _senders_lock = threading.Lock()
+    for sender in list(_senders.values()):
+        sender.after_fork_in_child()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork_in_child)

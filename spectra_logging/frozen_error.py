@@ -1,0 +1,132 @@
+"""An exception as it was when it was logged, at a fraction of the price of its traceback's text."""
+
+from __future__ import annotations
+
+import traceback
+from types import TracebackType
+from typing import NamedTuple
+
+from spectra_logging.exc_info import ExcInfo
+from spectra_logging.values import safe_text
+
+__all__ = ["FrozenError"]
+
+LONGEST_CHAIN = 20
+KEPT_FRAMES = 200
+
+_BECAUSE_OF = (
+    "\nThe above exception was the direct cause of the following exception:\n\n",
+    "\nDuring handling of the above exception, another exception occurred:\n\n",
+)
+
+
+class _Link(NamedTuple):
+    """One exception of a chain."""
+
+    type_name: str
+    text: str
+    frames: list[tuple[str, int, str]]
+    frames_left_out: int
+    """Of the outermost; a recursion has a thousand."""
+    introduction: str
+    """What stands before it, below the exception that it followed upon."""
+
+
+class FrozenError(NamedTuple):
+    """A chain of exceptions with their places, without frames, locals or source lines.
+
+    :meth:`freeze` takes microseconds and keeps no frame alive; :meth:`render`, which reads source
+    files, may be called later and on another thread.
+
+    Attributes:
+        type_name: The exception's class.
+        text: Its words.
+        links: The chain, the exception itself first; empty where ``rendered`` serves.
+        rendered: The text of a traceback that has more to it than a chain.
+    """
+
+    type_name: str
+    text: str
+    links: tuple[_Link, ...]
+    rendered: str | None
+
+    @classmethod
+    def freeze(cls, exc_info: ExcInfo) -> FrozenError:
+        """What a traceback is made of."""
+        _, error, position = exc_info
+        if isinstance(error, SyntaxError) or hasattr(error, "exceptions"):
+            # Lines of source and groups of exceptions are part of these; they are rare.
+            text = "".join(traceback.format_exception(*exc_info))
+            return cls(_name_of(error), safe_text(error), (), safe_text(text))
+        links: list[_Link] = []
+        seen: set[int] = set()
+        current: BaseException | None = error
+        while current is not None and id(current) not in seen and len(links) < LONGEST_CHAIN:
+            seen.add(id(current))
+            cause = current.__cause__
+            earlier = cause
+            if cause is None and not current.__suppress_context__:
+                earlier = current.__context__
+            followed = earlier is not None and id(earlier) not in seen
+            links.append(
+                _Link(
+                    _name_of(current),
+                    _words_of(current),
+                    *_frames_of(position if current is error else current.__traceback__),
+                    _BECAUSE_OF[cause is None] if followed else "",
+                )
+            )
+            current = earlier
+        return cls(links[0].type_name, links[0].text, tuple(links), None)
+
+    @property
+    def size(self) -> int:
+        """About how many characters it holds."""
+        chain = sum(len(link.text) + 64 * len(link.frames) for link in self.links)
+        return chain + len(self.rendered or "")
+
+    def render(self) -> str:
+        """The traceback as Python prints it."""
+        if self.rendered is not None:
+            return self.rendered
+        return safe_text("".join(_render(link) for link in reversed(self.links)))
+
+
+def _render(link: _Link) -> str:
+    parts = [link.introduction]
+    if link.frames:
+        parts.append("Traceback (most recent call last):\n")
+        if link.frames_left_out:
+            parts.append(f"  [{link.frames_left_out} frames left out]\n")
+        parts += traceback.StackSummary.from_list(
+            [(*frame, None) for frame in link.frames]
+        ).format()
+    words = f": {link.text}" if link.text else ""
+    return "".join((*parts, link.type_name, words, "\n"))
+
+
+def _name_of(error: BaseException) -> str:
+    kind = type(error)
+    module = kind.__module__
+    return (
+        kind.__qualname__ if module in {"builtins", "__main__"} else f"{module}.{kind.__qualname__}"
+    )
+
+
+def _words_of(error: BaseException) -> str:
+    notes = getattr(error, "__notes__", None)
+    words = safe_text(error)
+    if isinstance(notes, list):
+        words = "\n".join((words, *map(safe_text, notes)))
+    return words
+
+
+def _frames_of(position: TracebackType | None) -> tuple[list[tuple[str, int, str]], int]:
+    frames: list[tuple[str, int, str]] = []
+    keep = frames.append
+    while position is not None:
+        code = position.tb_frame.f_code
+        keep((code.co_filename, position.tb_lineno, code.co_name))
+        position = position.tb_next
+    left_out = max(0, len(frames) - KEPT_FRAMES)
+    return frames[left_out:], left_out
