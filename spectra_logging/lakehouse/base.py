@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from spectra_logging.lakehouse.dialect import DATAFUSION, SPARK, Dialect
 from spectra_logging.lakehouse.schemas import missing_columns
 from spectra_logging.tables import Column, TableSpec
 
@@ -105,6 +106,11 @@ class Lakehouse(abc.ABC):
 
     engine: str
     """The engine's name: ``deltalake`` or ``spark``."""
+
+    @property
+    def dialect(self) -> Dialect:
+        """How :meth:`query` wants what each engine's SQL has its own way to write."""
+        return SPARK if self.engine == "spark" else DATAFUSION
 
     @abc.abstractmethod
     def exists(self, table: str) -> bool:
