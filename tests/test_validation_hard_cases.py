@@ -89,7 +89,11 @@ class TestV2Access:
         make(tmp_path, columns={"n": [1]})
         make(tmp_path, "t.broken", {"n": [1]})
         log = tmp_path / "Tables/t/broken/_delta_log" / f"{0:020}.json"
-        log.write_text(log.read_text().replace('"minReaderVersion":1', '"minReaderVersion":9'))
+        needed = '"minReaderVersion":3,"readerFeatures":["fromTheFuture"],"minWriterVersion":7,'
+        features = '"writerFeatures":["fromTheFuture"]'
+        protocol = '"minReaderVersion":1,"minWriterVersion":2'
+        assert protocol in log.read_text()
+        log.write_text(log.read_text().replace(protocol, needed + features))
         suite = Suite(
             name="test",
             tables=[

@@ -21,7 +21,8 @@ def type_differences(path: str, declared: str, there: str) -> list[str]:
 
     Args:
         path: The column's name.
-        declared: The type as declared, ``struct<city:string,tags:array<string>>``.
+        declared: The type as declared, ``struct<city:string,tags:array<string>>``; where it says
+            ``any``, every type will do.
         there: The type in the table.
     """
     if declared == there:
@@ -30,6 +31,8 @@ def type_differences(path: str, declared: str, there: str) -> list[str]:
 
 
 def _differences(path: str, declared: _Type, there: _Type) -> list[str]:
+    if declared.name == "any":
+        return []
     if declared.name != there.name or not (declared.parts and there.parts):
         if declared.text == there.text:
             return []

@@ -39,8 +39,8 @@ class TableSuite:
                 raise ConfigurationError(
                     f"checks of {self.table}: {check!r} is no check of spectra_stage.validation"
                 )
-        if not any(isinstance(check, TableExists) for check in self.checks):
-            object.__setattr__(self, "checks", (TableExists(), *self.checks))
+        exists = any(isinstance(check, TableExists) for check in self.checks)
+        object.__setattr__(self, "checks", (*(() if exists else (TableExists(),)), *self.checks))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,6 +62,7 @@ class Suite:
         names = [table.table for table in self.tables]
         if doubled := sorted({name for name in names if names.count(name) > 1}):
             raise ConfigurationError(f"suite {self.name} has twice: {', '.join(doubled)}")
+        object.__setattr__(self, "tables", tuple(self.tables))
 
     def only(self, *tables: str) -> Suite:
         """The suite of some of its tables."""

@@ -1,12 +1,13 @@
-"""The suites of the stages' own tables, and the checks that a table's spec stands for."""
+"""The suites of the stages' own tables."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from types import MappingProxyType
 
 from spectra_logging.errors import ConfigurationError
-from spectra_logging.tables import ACTIVITY_LOG, Column, TableSpec
+from spectra_logging.tables import ACTIVITY_LOG
 from spectra_stage.tables import (
     PREPARE_TABLES,
     SOURCE_CONFIG,
@@ -22,21 +23,14 @@ from spectra_stage.validation.checks import (
     CountsBy,
     CountsRows,
     Masked,
-    NotNull,
-    Pattern,
-    Range,
     RowCount,
-    TableExists,
-    TableSchema,
-    Unique,
-    ValidJson,
 )
+from spectra_stage.validation.specs import checks_of
 from spectra_stage.validation.suite import Suite, TableSuite
 
 __all__ = [
     "CONFIG_KEYS",
     "SUITES",
-    "checks_of",
     "log_suite",
     "prepare_suite",
     "source_suite",
@@ -52,32 +46,6 @@ CONFIG_KEYS = (
     "bootstrap_enabled",
 )
 """The settings that ``source.config`` holds, each once."""
-
-
-def checks_of(spec: TableSpec) -> tuple[Check, ...]:
-    """The checks that a spec stands for: its columns, nulls, keys, and what is valid in each."""
-    checks: list[Check] = [TableExists(), TableSchema(declared=spec.columns)]
-    for column in spec.columns:
-        checks += _checks_of_column(column)
-    if spec.keys:
-        key = spec.keys[0] if len(spec.keys) == 1 else spec.keys
-        checks.append(Unique(column=key))
-    return tuple(checks)
-
-
-def _checks_of_column(column: Column) -> list[Check]:
-    checks: list[Check] = []
-    if not column.nullable:
-        checks.append(NotNull(column=column.name))
-    if column.minimum is not None or column.maximum is not None:
-        checks.append(Range(column=column.name, minimum=column.minimum, maximum=column.maximum))
-    if column.allowed_values:
-        checks.append(AllowedValues(column=column.name, values=column.allowed_values))
-    if column.pattern is not None:
-        checks.append(Pattern(column=column.name, pattern=column.pattern))
-    if column.json is not None:
-        checks.append(ValidJson(column=column.name, value=column.json))
-    return checks
 
 
 def source_suite(
@@ -170,11 +138,22 @@ SUITES: MappingProxyType[str, Callable[[], Suite]] = MappingProxyType(
 
 
 def suite_named(name: str) -> Suite:
-    """One of the stages' own suites.
+    """One of the stages' own suites by its name, or the suite in a file.
+
+    Args:
+        name: One of :data:`SUITES`, or the path of a file: see
+            :func:`~spectra_stage.validation.files.load_suite`.
 
     Raises:
-        ConfigurationError: There is none of that name.
+        ConfigurationError: It is neither.
+        SuiteError: The file can't be read as a suite.
     """
-    if name not in SUITES:
-        raise ConfigurationError(f"suite={name!r} may be {', '.join(SUITES)}")
-    return SUITES[name]()
+    if name in SUITES:
+        return SUITES[name]()
+    if Path(name).suffix.lower() not in {".yaml", ".yml", ".json"}:
+        raise ConfigurationError(
+            f"suite={name!r} may be {', '.join(SUITES)}, or a file that ends in .yaml or .json"
+        )
+    from spectra_stage.validation.files import load_suite
+
+    return load_suite(name)

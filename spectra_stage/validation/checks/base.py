@@ -6,7 +6,7 @@ import abc
 import inspect
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from decimal import Decimal
 from types import MappingProxyType
 from typing import Any, ClassVar
@@ -101,6 +101,10 @@ class Check(abc.ABC):
             KINDS[cls.kind] = cls
 
     def __post_init__(self) -> None:
+        # So that checks which say the same are equal, and can't be changed.
+        for option in fields(self):
+            if isinstance(value := getattr(self, option.name), list):
+                object.__setattr__(self, option.name, tuple(value))
         if self.severity not in {"error", "warning"}:
             raise refused(self, "severity", "error or warning")
 
