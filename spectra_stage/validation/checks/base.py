@@ -165,7 +165,14 @@ class CountingCheck(Check):
 
     @abc.abstractmethod
     def breaks(self, view: TableView) -> str:
-        """Whether the row of ``t`` breaks it: a condition for a WHERE."""
+        """Whether the row of ``t`` breaks it: a condition for a column, window functions allowed.
+
+        Where the check has a :meth:`join`, what is joined may be named in it.
+        """
+
+    def join(self, view: TableView) -> str | None:  # noqa: ARG002 - some need it
+        """What :meth:`breaks` wants joined to ``t``: a LEFT JOIN that adds no row."""
+        return None
 
     def plan(self, view: TableView) -> Plan:
         """Ask for the number of rows that break it."""

@@ -65,25 +65,40 @@ class ForeignKey(CountingCheck):
 
     def breaks(self, view: TableView) -> str:
         """Rows whose value is not there."""
-        return f"{self._known(view)} AND {self._absent(view)}"
+        return f"{self._known(view)} AND {self._joined(view)}.spectra_there IS NULL"
+
+    def join(self, view: TableView) -> str | None:
+        """The values that are there, each once."""
+        other, joined = self._other(view), self._joined(view)
+        names = ", ".join(other.quoted(name) for name in self._references)
+        there = f"SELECT DISTINCT {names}, TRUE AS spectra_there FROM {other.sql_name}"
+        return f"LEFT JOIN ({there}) AS {joined} ON {self._equal(view, joined)}"
 
     def _orphans(self, view: TableView) -> str:
-        return f"t WHERE {self.breaks(view)}"
+        name = self._other(view).sql_name
+        absent = f"NOT EXISTS (SELECT 1 FROM {name} WHERE {self._equal(view, name)})"
+        return f"t WHERE {self._known(view)} AND {absent}"
 
     def _known(self, view: TableView) -> str:
         return " AND ".join(f"t.{view.quoted(name)} IS NOT NULL" for name in self.columns)
 
-    def _absent(self, view: TableView) -> str:
+    def _joined(self, view: TableView) -> str:
+        return view.dialect.quote("spectra " + self.words)
+
+    def _other(self, view: TableView) -> TableView:
         other = view.other(self.table)
         for here, there in zip(self.columns, self._references, strict=True):
             kinds = family(view.column(here).type), family(other.column(there).type)
             if kinds[0] != kinds[1]:
                 raise ImpossibleError(f"{here} is {kinds[0]} and {self.table}.{there} {kinds[1]}")
-        equal = " AND ".join(
-            f"{other.sql_name}.{other.quoted(there)} = t.{view.quoted(here)}"
+        return other
+
+    def _equal(self, view: TableView, sql_name: str) -> str:
+        other = self._other(view)
+        return " AND ".join(
+            f"{sql_name}.{other.quoted(there)} = t.{view.quoted(here)}"
             for here, there in zip(self.columns, self._references, strict=True)
         )
-        return f"NOT EXISTS (SELECT 1 FROM {other.sql_name} WHERE {equal})"
 
 
 def _as_names(names: str | Sequence[str]) -> tuple[str, ...]:
