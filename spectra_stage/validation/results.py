@@ -162,6 +162,12 @@ class Report:
 
         return report_page(self)
 
+    def log(self) -> None:
+        """Log the findings on the logger ``spectra_stage.validation``, the worst as errors."""
+        from spectra_stage.validation.report.logs import log_report
+
+        log_report(self)
+
     def _repr_html_(self) -> str:
         """What a notebook shows of it."""
         from spectra_stage.validation.report.page import report_fragment
