@@ -25,6 +25,10 @@ from spectra_stage.cli.rows import console, newest_rows, shown_columns, table_of
 from spectra_stage.errors import SourceSystemError
 from spectra_stage.sdk import SourceStageHelpers
 from spectra_stage.tables import PREPARE_TABLES, SOURCE_TABLES, table_path
+from spectra_stage.validation.report.terminal import STYLES
+from spectra_stage.validation.report.words import verdict
+from spectra_stage.validation.run import run
+from spectra_stage.validation.suites import source_suite
 
 __all__ = ["demo"]
 
@@ -98,6 +102,7 @@ def run_notebook(screen: Console, source_system: FakeSourceSystem) -> None:
         return
     screen.print(f"It ended as [green]Success[/green]: {', '.join(session.result['capabilities'])}")
     show_tables(screen, session)
+    show_validation(screen, session)
 
 
 def log_tables(session: NotebookSession) -> None:
@@ -123,6 +128,15 @@ def count(session: NotebookSession, path: str) -> int:
         "SELECT count(*) FROM counted", {"counted": resolve_table(path)}
     )
     return int(counted.rows[0][0])
+
+
+def show_validation(screen: Console, session: NotebookSession) -> None:
+    report = run(source_suite(), session.delta.lakehouse)
+    style, told = STYLES[report.outcome], verdict(report.counts)
+    screen.print("Do they hold what was promised?")
+    screen.print(
+        f"  [{style}]{report.outcome.value}[/{style}], {told}; `spectra validate --all` lists them"
+    )
 
 
 def show_readiness(screen: Console) -> None:
