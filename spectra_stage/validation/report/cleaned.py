@@ -14,7 +14,7 @@ from typing import Any
 from spectra_logging.redaction import redact_text, redact_value
 from spectra_stage.validation.results import CheckResult, Report, TableResult
 
-__all__ = ["cleaned"]
+__all__ = ["clean_line", "cleaned"]
 
 LONGEST_FINDING = 2_000
 LONGEST_VALUE = 500
@@ -40,8 +40,8 @@ def cleaned(report: Report) -> Report:
     """
     return replace(
         report,
-        suite=_line(report.suite),
-        engine=_line(report.engine),
+        suite=clean_line(report.suite),
+        engine=clean_line(report.engine),
         started_at=_in_utc(report.started_at),
         tables=tuple(_table(table) for table in report.tables),
     )
@@ -50,8 +50,8 @@ def cleaned(report: Report) -> Report:
 def _table(table: TableResult) -> TableResult:
     return replace(
         table,
-        table=_line(table.table),
-        place=_line(table.place),
+        table=clean_line(table.table),
+        place=clean_line(table.place),
         checks=tuple(_check(check) for check in table.checks),
     )
 
@@ -61,17 +61,18 @@ def _check(check: CheckResult) -> CheckResult:
     assert isinstance(figures, Mapping)
     return replace(
         check,
-        kind=_line(check.kind),
-        name=_line(check.name),
-        table=_line(check.table),
-        columns=tuple(_line(column) for column in check.columns),
+        kind=clean_line(check.kind),
+        name=clean_line(check.name),
+        table=clean_line(check.table),
+        columns=tuple(clean_line(column) for column in check.columns),
         finding=_lines(check.finding),
-        figures={_line(str(name)): _figure(value) for name, value in figures.items()},
-        samples=tuple(_line(sample) for sample in check.samples),
+        figures={clean_line(str(name)): _figure(value) for name, value in figures.items()},
+        samples=tuple(clean_line(sample) for sample in check.samples),
     )
 
 
-def _line(text: str) -> str:
+def clean_line(text: str) -> str:
+    """Text that is shown in one line: redacted, printable and of bounded length."""
     return _shortened(_UNSEEN.sub(_escape, redact_text(text)), LONGEST_VALUE)
 
 
@@ -111,7 +112,7 @@ def _figure(value: object, depth: int = 0) -> Any:
         return value.isoformat()
     if depth < DEEPEST:
         if isinstance(value, Mapping):
-            return {_line(str(key)): _figure(item, depth + 1) for key, item in value.items()}
+            return {clean_line(str(key)): _figure(item, depth + 1) for key, item in value.items()}
         if isinstance(value, (list, tuple, AbstractSet)):
             return [_figure(item, depth + 1) for item in value]
-    return _line(str(value))
+    return clean_line(str(value))

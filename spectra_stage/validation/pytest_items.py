@@ -1,0 +1,135 @@
+"""Each check as a pytest item; :mod:`spectra_stage.pytest_plugin` has the options and fixtures."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable, Iterator
+
+import pytest
+
+from spectra_logging.errors import SpectraError
+from spectra_logging.lakehouse import open_lakehouse
+from spectra_logging.lakehouse.base import Lakehouse
+from spectra_logging.redaction import redact_text
+from spectra_stage.pytest_plugin import CheckWarning
+from spectra_stage.validation.report.cleaned import clean_line, cleaned
+from spectra_stage.validation.report.lines import check_lines
+from spectra_stage.validation.results import CheckResult, Outcome, Report
+from spectra_stage.validation.run import run
+from spectra_stage.validation.suite import Suite, TableSuite
+from spectra_stage.validation.suites import suite_named
+
+__all__ = ["collect_checks", "shared_report"]
+
+# In a node id brackets hold parameters.
+_NO_PART_OF_AN_ID = str.maketrans("[]", "()")
+_REPORTS = pytest.StashKey[dict[tuple[str | None, str], Report | SpectraError]]()
+
+
+def collect_checks(session: pytest.Session) -> Iterator[pytest.Item]:
+    """The items of the suite that the options name; no table is looked at yet.
+
+    Raises:
+        UsageError: There is no such suite, or its file can't be read as one.
+    """
+    try:
+        suite = suite_named(session.config.getoption("spectra_suite"))
+    except SpectraError as error:
+        raise pytest.UsageError(f"--spectra-suite: {error}") from error
+    collector = SuiteCollector.from_parent(session, name=suite.name, nodeid=suite.name)
+    collector.suite = suite
+    yield from session.genitems(collector)
+
+
+def shared_report(
+    config: pytest.Config, root: str | None, suite: str, lakehouse: Lakehouse
+) -> Report:
+    """The report on a root and suite: made by the first who asks, the same for all of the process.
+
+    Raises:
+        SpectraError: The suite can't be run; those who ask later get the same error.
+    """
+    reports = config.stash.setdefault(_REPORTS, {})
+    if (root, suite) not in reports:
+        try:
+            reports[root, suite] = run(suite_named(suite), lakehouse, root=root)
+        except SpectraError as error:
+            reports[root, suite] = error
+    found = reports[root, suite]
+    if isinstance(found, SpectraError):
+        raise found
+    return found
+
+
+class SuiteCollector(pytest.Collector):
+    """A suite, whose tables it collects."""
+
+    suite: Suite
+
+    def collect(self) -> Iterable[pytest.Collector]:
+        """The tables."""
+        for position, table in enumerate(self.suite.tables):
+            collector = TableCollector.from_parent(self, name=table.table)
+            collector.table, collector.position = table, position
+            yield collector
+
+
+class TableCollector(pytest.Collector):
+    """A table, whose checks it collects."""
+
+    table: TableSuite
+    position: int
+
+    def collect(self) -> Iterable[pytest.Item]:
+        """The checks."""
+        for position, check in enumerate(self.table.checks):
+            words = clean_line(check.name or check.words)
+            item = CheckItem.from_parent(self, name=words.translate(_NO_PART_OF_AN_ID))
+            item.words = words
+            item.position = (self.position, position)
+            item.add_marker(pytest.mark.spectra)
+            yield item
+
+
+class CheckItem(pytest.Item):
+    """A check, which passes, fails, warns or is skipped as its suite's report says."""
+
+    words: str
+    position: tuple[int, int]
+    _found: CheckResult
+
+    def setup(self) -> None:
+        """Look the finding up; a check that could not be made is an error, and no failure."""
+        option = self.config.getoption
+        try:
+            report = shared_report(
+                self.config,
+                option("spectra_root"),
+                option("spectra_suite"),
+                open_lakehouse(option("spectra_engine")),
+            )
+        except SpectraError as error:
+            pytest.fail(redact_text(str(error)), pytrace=False)
+        table, check = self.position
+        self._found = cleaned(report).tables[table].checks[check]
+        if self._found.outcome is Outcome.ERROR:
+            pytest.fail(self._told(), pytrace=False)
+
+    def runtest(self) -> None:
+        """End as the check did."""
+        if self._found.outcome is Outcome.SKIPPED:
+            pytest.skip(self._found.finding)
+        if self._found.outcome is Outcome.FAILED:
+            pytest.fail(self._told(), pytrace=False)
+        if self._found.outcome is Outcome.WARNING:
+            # There is no line of code to point at; the table is where it is.
+            message = CheckWarning(f"{self.words}; {self._told()}")
+            warnings.warn_explicit(message, None, filename=self._found.table, lineno=1)
+
+    def reportinfo(self) -> tuple[str, int | None, str]:
+        """What stands above a failure: the table and the check."""
+        assert self.parent is not None
+        return str(self.config.rootpath), None, f"{self.parent.name}, {self.words}"
+
+    def _told(self) -> str:
+        return "\n".join(str(line) for line in check_lines(self._found))
