@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from spectra_logging.lakehouse.base import Lakehouse
     from spectra_stage.validation.results import Report
 
@@ -35,8 +37,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--spectra-suite",
         metavar="NAME",
-        default="source",
-        help="the suite: source, prepare or log (default: source)",
+        action="append",
+        help="source, prepare or log; may be given several times (default: source)",
     )
     group.addoption(
         "--spectra-engine",
@@ -73,9 +75,11 @@ def spectra_root(request: pytest.FixtureRequest) -> str | None:
 
 
 @pytest.fixture(scope="session")
-def spectra_suite(request: pytest.FixtureRequest) -> str:
-    """The suite's name: ``--spectra-suite``."""
-    return str(request.config.getoption("spectra_suite"))
+def spectra_suite(request: pytest.FixtureRequest) -> Sequence[str]:
+    """The names of the suites: ``--spectra-suite``."""
+    from spectra_stage.validation.chosen import DEFAULT
+
+    return request.config.getoption("spectra_suite") or DEFAULT
 
 
 @pytest.fixture(scope="session")
@@ -90,10 +94,10 @@ def spectra_lakehouse(request: pytest.FixtureRequest) -> Lakehouse:
 def spectra_report(
     request: pytest.FixtureRequest,
     spectra_root: str | None,
-    spectra_suite: str,
+    spectra_suite: Sequence[str],
     spectra_lakehouse: Lakehouse,
 ) -> Report:
     """What ``spectra_suite`` finds below ``spectra_root``; looked for once a process."""
     from spectra_stage.validation.pytest_items import shared_report
 
-    return shared_report(request.config, spectra_root, spectra_suite, spectra_lakehouse)
+    return shared_report(request.config, spectra_root, tuple(spectra_suite), spectra_lakehouse)

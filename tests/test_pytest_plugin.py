@@ -109,8 +109,8 @@ import spectra_stage.validation.pytest_items as items
 from spectra_stage.validation.checks import Condition, RowCount
 from spectra_stage.validation.suite import Suite, TableSuite
 
-items.suite_named = lambda name: Suite(
-    name=name,
+items.chosen_suite = lambda names: Suite(
+    name=names[0],
     tables=[
         TableSuite(
             table="source.endpoints",

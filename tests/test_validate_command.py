@@ -135,10 +135,20 @@ def test_the_other_stages_suites_are_there(lake: Path, suite: str) -> None:
     assert found.stdout.startswith(f"{suite} passed: all ")
 
 
+def test_several_suites_are_one_report(lake: Path) -> None:
+    """The tables of all of them, in order."""
+    found = validate(lake, "--suite", "source", "--suite", "log", "--json", "-")
+    assert found.exit_code == 0
+    told = json.loads(found.stdout)
+    assert told["suite"] == "source, log"
+    assert [table["table"] for table in told["tables"]][3:] == ["source.portfolio", "log.sourcelog"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "problem"),
     [
         (["--suite", "nothing"], "suite='nothing' may be"),
+        (["--suite", "log", "--suite", "log"], "has twice: log.sourcelog"),
         (["--engine", "duckdb"], "engine='duckdb' may be"),
         (["--storage-option", "key"], "--storage-option number 1 must be KEY=VALUE"),
         (["--junit", "/no/such/folder/junit.xml"], "/no/such/folder/junit.xml"),

@@ -15,11 +15,11 @@ from typer.core import TyperCommand
 
 from spectra_logging.errors import SpectraError
 from spectra_stage.cli import options
+from spectra_stage.validation.chosen import DEFAULT, chosen_suite
 from spectra_stage.validation.report.terminal import report_in_colour
 from spectra_stage.validation.report.words import counted
 from spectra_stage.validation.results import Outcome, Report
 from spectra_stage.validation.run import Progress, run
-from spectra_stage.validation.suites import suite_named
 
 __all__ = ["ValidateCommand", "validate"]
 
@@ -45,8 +45,9 @@ class ValidateCommand(TyperCommand):
 
 def validate(
     suite: Annotated[
-        str, typer.Option(metavar="NAME", help="The suite: source, prepare or log.")
-    ] = "source",
+        list[str],
+        typer.Option(metavar="NAME", help="source, prepare or log; may be given several times."),
+    ] = [*DEFAULT],  # noqa: B006 - typer copies it
     root: Annotated[
         str | None,
         typer.Option(
@@ -87,7 +88,7 @@ def validate(
     try:
         lakehouse = options.lakehouse_for(engine, storage_option)
         with progress() as on_progress:
-            report = run(suite_named(suite), lakehouse, root=root, on_progress=on_progress)
+            report = run(chosen_suite(suite), lakehouse, root=root, on_progress=on_progress)
         for form, file in files.items():
             if file is not None:
                 write(getattr(report, form)(), file)

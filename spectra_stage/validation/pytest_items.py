@@ -12,18 +12,18 @@ from spectra_logging.lakehouse import open_lakehouse
 from spectra_logging.lakehouse.base import Lakehouse
 from spectra_logging.redaction import redact_text
 from spectra_stage.pytest_plugin import CheckWarning
+from spectra_stage.validation.chosen import DEFAULT, chosen_suite
 from spectra_stage.validation.report.cleaned import clean_line, cleaned
 from spectra_stage.validation.report.lines import check_lines
 from spectra_stage.validation.results import CheckResult, Outcome, Report
 from spectra_stage.validation.run import run
 from spectra_stage.validation.suite import Suite, TableSuite
-from spectra_stage.validation.suites import suite_named
 
 __all__ = ["collect_checks", "shared_report"]
 
 # In a node id brackets hold parameters.
 _NO_PART_OF_AN_ID = str.maketrans("[]", "()")
-_REPORTS = pytest.StashKey[dict[tuple[str | None, str], Report | SpectraError]]()
+_REPORTS = pytest.StashKey[dict[tuple[str | None, tuple[str, ...]], Report | SpectraError]]()
 
 
 def collect_checks(session: pytest.Session) -> Iterator[pytest.Item]:
@@ -33,7 +33,7 @@ def collect_checks(session: pytest.Session) -> Iterator[pytest.Item]:
         UsageError: There is no such suite, or its file can't be read as one.
     """
     try:
-        suite = suite_named(session.config.getoption("spectra_suite"))
+        suite = chosen_suite(_suites(session.config))
     except SpectraError as error:
         raise pytest.UsageError(f"--spectra-suite: {error}") from error
     collector = SuiteCollector.from_parent(session, name=suite.name, nodeid=suite.name)
@@ -42,23 +42,27 @@ def collect_checks(session: pytest.Session) -> Iterator[pytest.Item]:
 
 
 def shared_report(
-    config: pytest.Config, root: str | None, suite: str, lakehouse: Lakehouse
+    config: pytest.Config, root: str | None, suites: tuple[str, ...], lakehouse: Lakehouse
 ) -> Report:
-    """The report on a root and suite: made by the first who asks, the same for all of the process.
+    """The report on a root and suites: made by the first who asks, the same for all of the process.
 
     Raises:
         SpectraError: The suite can't be run; those who ask later get the same error.
     """
     reports = config.stash.setdefault(_REPORTS, {})
-    if (root, suite) not in reports:
+    if (root, suites) not in reports:
         try:
-            reports[root, suite] = run(suite_named(suite), lakehouse, root=root)
+            reports[root, suites] = run(chosen_suite(suites), lakehouse, root=root)
         except SpectraError as error:
-            reports[root, suite] = error
-    found = reports[root, suite]
+            reports[root, suites] = error
+    found = reports[root, suites]
     if isinstance(found, SpectraError):
         raise found
     return found
+
+
+def _suites(config: pytest.Config) -> tuple[str, ...]:
+    return tuple(config.getoption("spectra_suite") or DEFAULT)
 
 
 class SuiteCollector(pytest.Collector):
@@ -105,7 +109,7 @@ class CheckItem(pytest.Item):
             report = shared_report(
                 self.config,
                 option("spectra_root"),
-                option("spectra_suite"),
+                _suites(self.config),
                 open_lakehouse(option("spectra_engine")),
             )
         except SpectraError as error:
