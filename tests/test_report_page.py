@@ -158,3 +158,36 @@ def test_a_notebook_is_shown_an_element_with_a_style_of_its_own() -> None:
     parsed(
         f"<!DOCTYPE html><html><head><title>notebook</title></head><body>{fragment}</body></html>"
     )
+
+
+def palettes() -> list[dict[str, str]]:
+    """The colours of the style: light, dark, and on paper."""
+    blocks = re.findall(r"\{[^{}]*--ink:[^{}]*\}", PASSED._repr_html_())
+    return [dict(re.findall(r"--([\w-]+):\s*(#\w+)", block)) for block in blocks]
+
+
+def contrast(one: str, other: str) -> float:
+    """The contrast of two colours, as WCAG 2 defines it."""
+
+    def luminance(colour: str) -> float:
+        digits = colour[1:] if len(colour) == 7 else "".join(digit * 2 for digit in colour[1:])
+        parts = [int(digits[at : at + 2], 16) / 255 for at in (0, 2, 4)]
+        linear = [p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts]
+        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+    light, dark = sorted((luminance(one), luminance(other)), reverse=True)
+    return (light + 0.05) / (dark + 0.05)
+
+
+@pytest.mark.parametrize("number", range(3), ids=["light", "dark", "print"])
+def test_every_text_stands_out_from_its_ground(number: int) -> None:
+    """WCAG's level AA for text of any size: 4.5 to 1, in each palette."""
+    palette = palettes()[number]
+    pairs = [
+        *(("ink", ground) for ground in ("paper", "ground", "code-ground")),
+        *(("soft", ground) for ground in ("paper", "ground")),
+        *((outcome.value, "paper") for outcome in Outcome),
+        *((outcome.value, f"{outcome.value}-ground") for outcome in Outcome),
+    ]
+    faint = {pair: contrast(palette[pair[0]], palette[pair[1]]) for pair in pairs}
+    assert {pair: value for pair, value in faint.items() if value < 4.5} == {}
