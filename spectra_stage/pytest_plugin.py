@@ -38,7 +38,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--spectra-suite",
         metavar="NAME",
         action="append",
-        help="source, prepare or log; may be given several times (default: source)",
+        help="source, prepare, log, a file, or module:name; repeatable (default: source)",
     )
     group.addoption(
         "--spectra-engine",

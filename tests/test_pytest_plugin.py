@@ -105,29 +105,27 @@ def test_a_missing_table_fails_once_and_skips_the_rest(project: Path, lake: Path
 
 
 OWN_SUITE = """
-import spectra_stage.validation.pytest_items as items
-from spectra_stage.validation.checks import Condition, RowCount
-from spectra_stage.validation.suite import Suite, TableSuite
-
-items.chosen_suite = lambda names: Suite(
-    name=names[0],
-    tables=[
-        TableSuite(
-            table="source.endpoints",
-            checks=[
-                RowCount(minimum=100, severity="warning"),
-                Condition(condition="no_such_function(full_path)", name="it is [sound]"),
-            ],
-        )
-    ],
-)
+suite: own
+tables:
+  source.endpoints:
+    checks:
+      - row_count: {minimum: 100, severity: warning}
+      - condition: {condition: no_such_function(full_path), name: "it is [sound]"}
 """
 
 
-def test_a_check_that_can_not_be_made_is_an_error(project: Path, lake: Path) -> None:
+@pytest.fixture
+def own_suite(project: Path) -> tuple[str, Path]:
+    """The option for a suite of the project's own, one of whose checks warns and one can't be."""
+    (project / "own.yaml").write_text(OWN_SUITE, encoding="utf-8")
+    return "--spectra-suite", project / "own.yaml"
+
+
+def test_a_check_that_can_not_be_made_is_an_error(
+    project: Path, lake: Path, own_suite: tuple[str, Path]
+) -> None:
     """Pytest counts it as an error and no failure, and shows what the engine said."""
-    (project / "conftest.py").write_text(OWN_SUITE, encoding="utf-8")
-    code, output = run_pytest(project, "--spectra-root", lake)
+    code, output = run_pytest(project, "--spectra-root", lake, *own_suite)
     assert code == 1
     assert "1 passed" not in output.splitlines()[-1]
     assert output.splitlines()[-1].count("1 error") == 1
@@ -135,10 +133,11 @@ def test_a_check_that_can_not_be_made_is_an_error(project: Path, lake: Path) -> 
     assert "no_such_function" in output
 
 
-def test_a_warning_passes_and_is_told(project: Path, lake: Path) -> None:
+def test_a_warning_passes_and_is_told(
+    project: Path, lake: Path, own_suite: tuple[str, Path]
+) -> None:
     """A warning of pytest's, which -W turns into a failure."""
-    (project / "conftest.py").write_text(OWN_SUITE, encoding="utf-8")
-    asked = ("--spectra-root", lake, "-k", "rows")
+    asked = ("--spectra-root", lake, *own_suite, "-k", "rows")
     code, output = run_pytest(project, *asked)
     assert code == 0
     assert "CheckWarning: there are at least 100 rows" in output

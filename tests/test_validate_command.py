@@ -144,10 +144,70 @@ def test_several_suites_are_one_report(lake: Path) -> None:
     assert [table["table"] for table in told["tables"]][3:] == ["source.portfolio", "log.sourcelog"]
 
 
+WARNING = "row_count: {minimum: 100, severity: warning}"
+IMPOSSIBLE = "condition: {condition: no_such_function(full_path)}"
+BROKEN = "row_count: {exactly: 7}"
+
+
+@pytest.mark.parametrize(
+    ("checks", "code", "outcome"),
+    [
+        ([], 0, "passed"),
+        ([WARNING], 2, "warning"),
+        ([BROKEN], 1, "failed"),
+        ([WARNING, BROKEN], 1, "failed"),
+        ([IMPOSSIBLE], 3, "error"),
+        ([IMPOSSIBLE, BROKEN], 3, "error"),
+    ],
+)
+def test_the_exit_code_is_the_worst_that_happened(
+    lake: Path, checks: list[str], code: int, outcome: str
+) -> None:
+    """Of a suite in a file: a warning is no failure, and no verdict is worse than either."""
+    lines = ["suite: own", "tables:", "  source.endpoints:", "    checks: ["]
+    lines += [f"      {{{check}}}," for check in checks]
+    (lake / "own.yaml").write_text("\n".join([*lines, "    ]"]), encoding="utf-8")
+    found = validate(lake, "--suite", str(lake / "own.yaml"))
+    assert found.exit_code == code, found.output
+    assert found.stdout.startswith(f"own {outcome}: ")
+
+
+OWN_MODULE = """
+from spectra_stage.validation.suite import Suite, TableSuite
+
+SUITE = Suite(name="own", tables=[TableSuite(table="source.endpoints")])
+
+def make():
+    return SUITE
+
+NO_SUITE = 7
+"""
+
+
+def test_a_suite_may_be_python(lake: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A module's name and its suite's, or a function's that gives one."""
+    (lake / "own_suites.py").write_text(OWN_MODULE, encoding="utf-8")
+    monkeypatch.chdir(lake)
+    monkeypatch.setattr(sys, "path", sys.path[:])
+    monkeypatch.delitem(sys.modules, "own_suites", raising=False)
+    for name in ("own_suites:SUITE", "own_suites:make"):
+        found = validate(lake, "--suite", name)
+        assert (found.exit_code, found.stdout.splitlines()[0]) == (0, "own passed: 1 check passed")
+    for name, problem in {
+        "own_suites:NO_SUITE": "is int, not a Suite",
+        "own_suites:missing": "can't be imported: module 'own_suites' has no attribute 'missing'",
+        "no_such_module:SUITE": "can't be imported: No module named 'no_such_module'",
+    }.items():
+        found = validate(lake, "--suite", name)
+        assert found.exit_code == 3
+        assert problem in found.stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "problem"),
     [
         (["--suite", "nothing"], "suite='nothing' may be"),
+        (["--suite", "/no/such/suite.yaml"], "suite /no/such/suite.yaml can't be read"),
         (["--suite", "log", "--suite", "log"], "has twice: log.sourcelog"),
         (["--engine", "duckdb"], "engine='duckdb' may be"),
         (["--storage-option", "key"], "--storage-option number 1 must be KEY=VALUE"),

@@ -46,7 +46,10 @@ class ValidateCommand(TyperCommand):
 def validate(
     suite: Annotated[
         list[str],
-        typer.Option(metavar="NAME", help="source, prepare or log; may be given several times."),
+        typer.Option(
+            metavar="NAME",
+            help="source, prepare, log, a file, or module:name; may be given several times.",
+        ),
     ] = [*DEFAULT],  # noqa: B006 - typer copies it
     root: Annotated[
         str | None,
