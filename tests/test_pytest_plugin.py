@@ -15,18 +15,31 @@ from xml.etree import ElementTree as ET
 import pytest
 from deltalake import DeltaTable
 
+from spectra_logging.testing import FakeSourceSystem
 from spectra_stage.validation.suites import suite_named
-from tests.stages import run_stage
+from tests import stages
 
 CHECKS = sum(len(table.checks) for table in suite_named("source").tables)
 UNMASKED = "an-unmasked-token-77"
 
 
+@pytest.fixture(scope="module")
+def stage(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A lakehouse in which the Source stage has run; not to be changed."""
+    root = tmp_path_factory.mktemp("stage")
+    with pytest.MonkeyPatch.context() as monkeypatch, FakeSourceSystem() as system:
+        stages.set_up(monkeypatch, root, BASE_URL=system.base_url, API_TOKEN=system.token)
+        monkeypatch.setenv("SPECTRA_JOURNAL_DIRECTORY", str(root / "journals"))
+        monkeypatch.setenv("SPECTRA_ENGINE", "deltalake")
+        stages.run_stage()
+    return root
+
+
 @pytest.fixture
-def lake(stage_root: Path) -> Path:
-    """A lakehouse in which the Source stage has run."""
-    run_stage()
-    return stage_root
+def lake(stage: Path, tmp_path: Path) -> Path:
+    """A copy of it for one test."""
+    shutil.copytree(stage / "Tables", tmp_path / "Tables")
+    return tmp_path
 
 
 @pytest.fixture
@@ -42,7 +55,13 @@ def run_pytest(project: Path, *arguments: str | Path) -> tuple[int, str]:
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *map(str, arguments)],
         cwd=project,
-        env={**os.environ, "COLUMNS": "200", "PYTHONPATH": str(Path(__file__).parent.parent)},
+        # The process has no Spark session, whatever the tests around it run on.
+        env={
+            **os.environ,
+            "COLUMNS": "200",
+            "PYTHONPATH": str(Path(__file__).parent.parent),
+            "SPECTRA_ENGINE": "deltalake",
+        },
         capture_output=True,
         text=True,
         timeout=120,

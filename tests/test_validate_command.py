@@ -107,7 +107,13 @@ def test_a_terminal_sees_the_table_that_is_looked_at(lake: Path) -> None:
     ours, theirs = pty.openpty()
     with subprocess.Popen(
         [sys.executable, "-m", "spectra_stage", "validate", "--root", str(lake)],
-        env={**os.environ, "TERM": "xterm", "PYTHONPATH": str(Path(__file__).parent.parent)},
+        # The process has no Spark session, whatever the tests around it run on.
+        env={
+            **os.environ,
+            "TERM": "xterm",
+            "PYTHONPATH": str(Path(__file__).parent.parent),
+            "SPECTRA_ENGINE": "deltalake",
+        },
         stdout=subprocess.PIPE,
         stderr=theirs,
     ) as command:
