@@ -70,8 +70,9 @@ def spectra_root(request: pytest.FixtureRequest) -> str | None:
 
     Define a fixture of this name for a lakehouse that the tests make themselves.
     """
-    root: str | None = request.config.getoption("spectra_root")
-    return root
+    from spectra_stage.validation.pytest_items import chosen_root
+
+    return chosen_root(request.config)
 
 
 @pytest.fixture(scope="session")
@@ -100,4 +101,6 @@ def spectra_report(
     """What ``spectra_suite`` finds below ``spectra_root``; looked for once a process."""
     from spectra_stage.validation.pytest_items import shared_report
 
-    return shared_report(request.config, spectra_root, tuple(spectra_suite), spectra_lakehouse)
+    return shared_report(
+        request.config, spectra_root, tuple(spectra_suite), lambda: spectra_lakehouse
+    )

@@ -213,6 +213,15 @@ def test_fixtures_serve_a_lakehouse_of_the_tests_own(project: Path, lake: Path) 
     assert (code, outcomes(output)) == (0, {"passed": 1}), output
 
 
+def test_a_relative_root_is_where_pytest_began(project: Path, lake: Path) -> None:
+    """A test that goes to another folder takes the checks with it no more than itself."""
+    shutil.copytree(lake / "Tables", project / "Tables")
+    own = "import os\n\ndef pytest_runtest_setup(item):\n    os.chdir('/')\n"
+    (project / "conftest.py").write_text(own, encoding="utf-8")
+    code, output = run_pytest(project, "--spectra-root", ".")
+    assert (code, outcomes(output)) == (0, {"passed": CHECKS}), output
+
+
 def test_the_tables_are_looked_at_once(project: Path, lake: Path) -> None:
     """All tests of a process share one report: what happens to a table meanwhile changes none."""
     removal = f"""

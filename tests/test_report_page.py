@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import datetime as dt
 import re
 from xml.etree import ElementTree as ET
 
@@ -158,6 +160,17 @@ def test_a_notebook_is_shown_an_element_with_a_style_of_its_own() -> None:
     parsed(
         f"<!DOCTYPE html><html><head><title>notebook</title></head><body>{fragment}</body></html>"
     )
+
+
+def test_two_reports_in_one_notebook_keep_to_themselves() -> None:
+    """No id of the one is an id of the other, so that its links stay within it."""
+    later = EVERY_OUTCOME.started_at + dt.timedelta(microseconds=1)
+    ids = [
+        {item.get("id") for item in parsed(found.to_html()).iter()} - {None}
+        for found in (EVERY_OUTCOME, dataclasses.replace(EVERY_OUTCOME, started_at=later))
+    ]
+    assert len(ids[0]) == 6
+    assert ids[0].isdisjoint(ids[1])
 
 
 def palettes() -> list[dict[str, str]]:

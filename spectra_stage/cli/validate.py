@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -133,7 +132,8 @@ def write(text: str, file: str) -> None:
         OSError: The file can't be written.
     """
     if file == STDOUT:
-        sys.stdout.write(text)
+        # As bytes, since JSON and the declarations in XML and HTML say UTF-8, whatever stdout has.
+        typer.echo(text.encode("utf-8"), nl=False)
     else:
         Path(file).write_text(text, encoding="utf-8")
 

@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 
 import pytest
 
 from spectra_logging.errors import SpectraError
 from spectra_logging.lakehouse import open_lakehouse
 from spectra_logging.lakehouse.base import Lakehouse
+from spectra_logging.paths import is_uri
 from spectra_logging.redaction import redact_text
 from spectra_stage.pytest_plugin import CheckWarning
 from spectra_stage.validation.chosen import DEFAULT, chosen_suite
-from spectra_stage.validation.report.cleaned import clean_line, cleaned
+from spectra_stage.validation.report.cleaned import clean_line, cleaned_check
 from spectra_stage.validation.report.lines import check_lines
 from spectra_stage.validation.results import CheckResult, Outcome, Report
 from spectra_stage.validation.run import run
 from spectra_stage.validation.suite import Suite, TableSuite
 
-__all__ = ["collect_checks", "shared_report"]
+__all__ = ["chosen_root", "collect_checks", "shared_report"]
 
 # In a node id brackets hold parameters.
 _NO_PART_OF_AN_ID = str.maketrans("[]", "()")
@@ -42,9 +44,18 @@ def collect_checks(session: pytest.Session) -> Iterator[pytest.Item]:
 
 
 def shared_report(
-    config: pytest.Config, root: str | None, suites: tuple[str, ...], lakehouse: Lakehouse
+    config: pytest.Config,
+    root: str | None,
+    suites: tuple[str, ...],
+    opened: Callable[[], Lakehouse],
 ) -> Report:
-    """The report on a root and suites: made by the first who asks, the same for all of the process.
+    """The report on a root and suites: made for the first who asks, the same for all who do.
+
+    Args:
+        config: The run of pytest that shares it.
+        root: The folder or URI that holds Tables.
+        suites: The names of the suites.
+        opened: Opens the lakehouse.
 
     Raises:
         SpectraError: The suite can't be run; those who ask later get the same error.
@@ -52,13 +63,21 @@ def shared_report(
     reports = config.stash.setdefault(_REPORTS, {})
     if (root, suites) not in reports:
         try:
-            reports[root, suites] = run(chosen_suite(suites), lakehouse, root=root)
+            reports[root, suites] = run(chosen_suite(suites), opened(), root=root)
         except SpectraError as error:
             reports[root, suites] = error
     found = reports[root, suites]
     if isinstance(found, SpectraError):
         raise found
     return found
+
+
+def chosen_root(config: pytest.Config) -> str | None:
+    """``--spectra-root``, wherever a test may have gone meanwhile."""
+    root: str | None = config.getoption("spectra_root")
+    if root is None or is_uri(root):
+        return root
+    return str(config.invocation_params.dir / root)
 
 
 def _suites(config: pytest.Config) -> tuple[str, ...]:
@@ -104,18 +123,16 @@ class CheckItem(pytest.Item):
 
     def setup(self) -> None:
         """Look the finding up; a check that could not be made is an error, and no failure."""
-        option = self.config.getoption
+        config = self.config
+        engine = config.getoption("spectra_engine")
         try:
             report = shared_report(
-                self.config,
-                option("spectra_root"),
-                _suites(self.config),
-                open_lakehouse(option("spectra_engine")),
+                config, chosen_root(config), _suites(config), partial(open_lakehouse, engine)
             )
         except SpectraError as error:
             pytest.fail(redact_text(str(error)), pytrace=False)
         table, check = self.position
-        self._found = cleaned(report).tables[table].checks[check]
+        self._found = cleaned_check(report.tables[table].checks[check])
         if self._found.outcome is Outcome.ERROR:
             pytest.fail(self._told(), pytrace=False)
 

@@ -14,7 +14,7 @@ from typing import Any
 from spectra_logging.redaction import redact_text, redact_value
 from spectra_stage.validation.results import CheckResult, Report, TableResult
 
-__all__ = ["clean_line", "cleaned"]
+__all__ = ["clean_line", "cleaned", "cleaned_check"]
 
 LONGEST_FINDING = 2_000
 LONGEST_VALUE = 500
@@ -52,11 +52,12 @@ def _table(table: TableResult) -> TableResult:
         table,
         table=clean_line(table.table),
         place=clean_line(table.place),
-        checks=tuple(_check(check) for check in table.checks),
+        checks=tuple(cleaned_check(check) for check in table.checks),
     )
 
 
-def _check(check: CheckResult) -> CheckResult:
+def cleaned_check(check: CheckResult) -> CheckResult:
+    """A check's finding, as :func:`cleaned` makes those of a report."""
     figures = redact_value(dict(check.figures))
     assert isinstance(figures, Mapping)
     return replace(

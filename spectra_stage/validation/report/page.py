@@ -85,10 +85,14 @@ def _body(report: Report) -> str:
     # Those with trouble come first, in the suite's order.
     numbered = sorted(enumerate(report.tables), key=lambda item: TROUBLE.get(item[1].outcome, 2))
     open_lists = report.outcome is Outcome.PASSED
+    # A notebook may show several reports in one page.
+    anchors = [
+        (f"at-{report.started_at:%Y%m%d%H%M%S%f}-{position}", table) for position, table in numbered
+    ]
     parts = [_verdict(report)]
-    if len(report.tables) > 1:
-        parts.append(_overview(report, numbered))
-    parts += [_table(table, f"table-{position}", open_lists) for position, table in numbered]
+    if len(anchors) > 1:
+        parts.append(_overview(report, anchors))
+    parts += [_table(table, anchor, open_lists) for anchor, table in anchors]
     return "\n".join(parts)
 
 
@@ -136,13 +140,13 @@ def _bar(report: Report) -> str:
     return f'<div class="bar" aria-hidden="true">{parts}</div>\n<ul class="legend">{legend}</ul>'
 
 
-def _overview(report: Report, numbered: list[tuple[int, TableResult]]) -> str:
+def _overview(report: Report, anchors: list[tuple[str, TableResult]]) -> str:
     shown = [outcome for outcome in WORST_FIRST if report.counts[outcome]]
     heads = "".join(
         f'<th scope="col" class="number wide">{outcome.value.capitalize()}</th>'
         for outcome in shown
     )
-    rows = "\n".join(_overview_row(table, position, shown) for position, table in numbered)
+    rows = "\n".join(_overview_row(table, anchor, shown) for anchor, table in anchors)
     return f"""<section class="card overview" aria-label="Tables">
 <table>
 <thead><tr>
@@ -157,7 +161,7 @@ def _overview(report: Report, numbered: list[tuple[int, TableResult]]) -> str:
 </section>"""
 
 
-def _overview_row(table: TableResult, position: int, shown: list[Outcome]) -> str:
+def _overview_row(table: TableResult, anchor: str, shown: list[Outcome]) -> str:
     cells = []
     for outcome in shown:
         count = table.counts[outcome]
@@ -166,7 +170,7 @@ def _overview_row(table: TableResult, position: int, shown: list[Outcome]) -> st
     version = NOTHING if table.version is None else str(table.version)
     rows = NOTHING if table.rows is None else number(table.rows)
     return (
-        f'<tr><th scope="row"><a href="#table-{position}"><code>{escape(table.table)}</code></a>'
+        f'<tr><th scope="row"><a href="#{anchor}"><code>{escape(table.table)}</code></a>'
         f"</th><td>{_pill(table.outcome)}</td>{''.join(cells)}"
         f'<td class="number wide">{version}</td><td class="number">{rows}</td>'
         f'<td class="number wide">{duration(table.duration_seconds)}</td></tr>'
