@@ -87,6 +87,26 @@ def test_a_report_without_trouble_is_one_line(caplog: pytest.LogCaptureFixture) 
     )
 
 
+def test_a_sessions_logger_tells_it_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A structlog logger takes the fields by name; a percent sign is no format."""
+    stages.set_up(monkeypatch, tmp_path)
+    found = report(table(check("a", Outcome.FAILED, finding="100 %s of the rows", rows=7)))
+    with NotebookSession("example").load_context() as session:
+        log = session.initialize()
+        found.log(log)
+        session.record()
+    failed, verdict = (
+        record
+        for record in caplog.records
+        if record.name == "spectra.zephyrSource" and record.levelname == "ERROR"
+    )
+    assert failed.getMessage() == "source.endpoints failed: a; 100 %s of the rows"
+    assert (failed.rows, failed.target_table) == (7, "source.endpoints")
+    assert verdict.getMessage() == "validation of source failed: 1 of 1 check failed"
+
+
 def test_no_finding_is_taken_for_a_secret(landed: Path) -> None:
     """Redaction leaves the finding about source.credentials in the log as it is."""
     MASKED.log()

@@ -162,11 +162,16 @@ class Report:
 
         return report_page(self)
 
-    def log(self) -> None:
-        """Log the findings on the logger ``spectra_stage.validation``, the worst as errors."""
+    def log(self, logger: Any | None = None) -> None:
+        """Log what failed, warned or could not be made, and the verdict.
+
+        Args:
+            logger: A logger of the standard library's or of structlog's, such as a session's
+                ``log``; by default the logger ``spectra_stage.validation``.
+        """
         from spectra_stage.validation.report.logs import log_report
 
-        log_report(self)
+        log_report(self, logger)
 
     def _repr_html_(self) -> str:
         """What a notebook shows of it."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from typing import Any
 
 from spectra_stage.validation.report.cleaned import cleaned
@@ -22,39 +23,44 @@ LEVELS = {
 }
 
 
-def log_report(report: Report) -> None:
+def log_report(report: Report, logger: Any | None = None) -> None:
     """Log each check that failed, warned or could not be made, and then the verdict.
 
-    On the logger ``spectra_stage.validation``: failures and errors at ERROR, warnings at WARNING,
-    the verdict at the level of the worst, INFO when there is none. What is known of each stands in
-    the record's extras.
+    Failures and errors at ERROR, warnings at WARNING; the verdict at the level of the worst, INFO
+    when there is none. What is known of each goes along as the record's fields.
+
+    Args:
+        report: The report.
+        logger: A logger of the standard library's or of structlog's, such as a session's ``log``;
+            by default the logger ``spectra_stage.validation``.
     """
     report = cleaned(report)
-    logger = logging.getLogger(LOGGER)
+    log = _logging_on(logging.getLogger(LOGGER) if logger is None else logger)
     for table in report.tables:
         for check in table.checks:
             if check.outcome in LEVELS:
-                logger.log(
-                    LEVELS[check.outcome],
-                    "%s",
-                    check_in_words(check),
-                    extra=_check_extra(report, table, check),
-                )
-    logger.log(
-        LEVELS.get(report.outcome, logging.INFO),
-        "validation of %s %s: %s",
-        report.suite,
-        report.outcome.value,
-        verdict(report.counts),
-        extra={
+                fields = _check_fields(report, table, check)
+                log(LEVELS[check.outcome], check_in_words(check), fields)
+    outcome = report.outcome
+    log(
+        LEVELS.get(outcome, logging.INFO),
+        f"validation of {report.suite} {outcome.value}: {verdict(report.counts)}",
+        {
             "suite": report.suite,
-            "outcome": report.outcome.value,
+            "outcome": outcome.value,
             "engine": report.engine,
             "tables": len(report.tables),
             "counts": counts_data(report.counts),
             "duration_seconds": report.duration_seconds,
         },
     )
+
+
+def _logging_on(logger: Any) -> Callable[[int, str, dict[str, Any]], None]:
+    """A log call by that logger; the text may hold a percent sign, so it is no format."""
+    if isinstance(logger, (logging.Logger, logging.LoggerAdapter)):
+        return lambda level, text, fields: logger.log(level, "%s", text, extra=fields)
+    return lambda level, text, fields: logger.log(level, text, **fields)
 
 
 def check_in_words(check: CheckResult) -> str:
@@ -65,7 +71,7 @@ def check_in_words(check: CheckResult) -> str:
     return f"{check.table} {check.outcome.value}: {check.name}; {finding}"
 
 
-def _check_extra(report: Report, table: TableResult, check: CheckResult) -> dict[str, Any]:
+def _check_fields(report: Report, table: TableResult, check: CheckResult) -> dict[str, Any]:
     return {
         "suite": report.suite,
         "target_table": table.table,
