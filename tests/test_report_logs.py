@@ -12,7 +12,7 @@ import pytest
 from spectra_logging import DeltaHandler
 from spectra_logging.errors import StageFailedError
 from spectra_logging.session import NotebookSession
-from spectra_stage.validation.report.notebook import stage_findings, table_findings
+from spectra_stage.validation.report.notebook import count_findings, stage_findings, table_findings
 from spectra_stage.validation.results import Outcome
 from tests import stages
 from tests.reports import EVERY_OUTCOME, PASSED, check, report, table
@@ -151,14 +151,23 @@ def test_a_notebook_gets_the_dictionaries_it_knows() -> None:
 def test_an_invalid_report_fails_the_session_with_its_findings(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """validate() raises them, and the activity row has them, whatever the column is called."""
+    """validate() raises them, and the activity row has and counts them, whatever their columns."""
     stages.set_up(monkeypatch, tmp_path)
     with NotebookSession("example").load_context() as session:
         session.initialize()
         session.result["validation"] = stage_findings(MASKED)
+        count_findings(MASKED, session.result["errors"])
         with pytest.raises(StageFailedError, match="credential_value is masked; 1 of 1 rows shows"):
             session.validate()
         session.record()
     (row,) = stages.record_rows(tmp_path)
     assert "credential_value is masked; 1 of 1 rows shows too much" in row["error_message"]
+    assert row["error_summary"] == {
+        "total_errors": 1,
+        "critical_errors": 0,
+        "errors_by_category": {"validation": 1},
+        "errors_by_code": {"not_null": 1},
+        "errors_by_type": {"CheckFailed": 1},
+        "has_retryable_errors": False,
+    }
     assert row["metadata"]["validation"]["errors"] == stage_findings(MASKED)["errors"]

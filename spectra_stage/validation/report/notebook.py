@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from spectra_logging.session import ErrorSummary
 from spectra_stage.validation.report.cleaned import cleaned
 from spectra_stage.validation.report.data import check_data, counts_data
 from spectra_stage.validation.report.logs import check_in_words
 from spectra_stage.validation.results import Outcome, Report, TableResult
 
-__all__ = ["stage_findings", "table_findings"]
+__all__ = ["count_findings", "stage_findings", "table_findings"]
 
 INVALID = frozenset((Outcome.FAILED, Outcome.ERROR))
 
@@ -50,6 +51,26 @@ def table_findings(report: Report) -> dict[str, Any]:
         "errors": [error for table in report.tables for error in _errors(table)],
         "results": [check_data(check) for table in report.tables for check in table.checks],
     }
+
+
+def count_findings(report: Report, summary: ErrorSummary) -> None:
+    """Count what failed and could not be made among the errors of ``session.result["errors"]``.
+
+    From there it comes into the activity row's ``error_summary``: category ``validation``, the
+    check's kind as the code, and as type ``CheckFailed`` or ``CheckError``. None of them is
+    critical: what they do to the stage is for ``session.validate()`` to say.
+    """
+    for check in cleaned(report).checks:
+        if check.outcome not in INVALID:
+            continue
+        summary["total_errors"] += 1
+        failed = check.outcome is Outcome.FAILED
+        for counts, name in (
+            (summary["errors_by_category"], "validation"),
+            (summary["errors_by_code"], check.kind),
+            (summary["errors_by_type"], "CheckFailed" if failed else "CheckError"),
+        ):
+            counts[name] = counts.get(name, 0) + 1
 
 
 def _findings(table: TableResult) -> dict[str, Any]:
