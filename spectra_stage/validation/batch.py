@@ -13,7 +13,7 @@ from spectra_logging.errors import (
     TableUnreadableError,
 )
 from spectra_stage.validation.opened import OpenTables
-from spectra_stage.validation.samples import error_in_words
+from spectra_stage.validation.samples import engine_log_silenced, error_in_words
 
 __all__ = ["Batch"]
 
@@ -110,10 +110,11 @@ class Batch:
         return dict(zip(in_order, row[1:], strict=True))
 
     def _run(self, statement: str) -> _Rows:
-        places, versions = self.tables.sources(self.table, statement)
+        places, versions = self.tables.sources(self.table)
         self.statements += 1
         try:
-            return self.tables.lakehouse.query(statement, places, versions=versions).rows
+            with engine_log_silenced():
+                return self.tables.lakehouse.query(statement, places, versions=versions).rows
         except LakehouseError as error:
             names = {column.name for column in self.tables.open(self.table).view.columns}
             kind = LakehouseError if isinstance(error, SchemaConflictError) else type(error)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 
 from spectra_logging.errors import LakehouseError, TableNotFoundError
 from spectra_logging.lakehouse.base import Lakehouse
+from spectra_logging.lakehouse.dialect import Dialect
 from spectra_stage.validation.view import ImpossibleError, TableView
 
 __all__ = ["OpenTable", "OpenTables"]
@@ -48,6 +50,7 @@ class OpenTables:
         self._now = now
         self._opened: dict[str, OpenTable | LakehouseError] = {}
         self._sql_names: dict[str, str] = {}
+        self._others: dict[str, set[str]] = {}
 
     def open(self, table: str) -> OpenTable:
         """The table, at the version that it had when it was first asked for.
@@ -65,14 +68,18 @@ class OpenTables:
             raise found
         return found
 
-    def sources(self, table: str, statement: str) -> tuple[dict[str, str], dict[str, int]]:
-        """The places and versions of a table, ``t``, and of the others that a statement names."""
+    def sources(self, table: str) -> tuple[dict[str, str], dict[str, int]]:
+        """The places and versions of a table, ``t``, and of all others that its checks name."""
         named = {"t": self.open(table)}
-        for other, sql_name in self._sql_names.items():
-            if sql_name in statement:
-                named[sql_name] = self.open(other)
+        for other in self._others.get(table, ()):
+            named[self._sql_names[other]] = self.open(other)
         places = {name: opened.place for name, opened in named.items()}
         return places, {name: opened.version for name, opened in named.items()}
+
+    def dialect(self, table: str) -> Dialect:
+        """How statements on a table, and on those that its checks name, are to be written."""
+        places, _ = self.sources(table)
+        return self.lakehouse.dialect(places.values())
 
     def _open(self, table: str) -> OpenTable:
         place = self.place_of(table)
@@ -87,26 +94,21 @@ class OpenTables:
         view = TableView(
             table=table,
             columns=columns,
-            dialect=self.lakehouse.dialect,
+            dialect=self.lakehouse.dialect([place]),
             now=self._now,
-            other=self._other,
+            opens=partial(self._other, table),
         )
         return OpenTable(place=place, version=version, view=view)
 
-    def _other(self, table: str) -> TableView:
+    def _other(self, of: str, table: str) -> TableView:
+        """The view of a table that the checks of another name."""
         try:
             view = self.open(table).view
         except TableNotFoundError:
             raise ImpossibleError(f"there is no table {table}", table=table) from None
         except LakehouseError as error:
             raise ImpossibleError(f"{table} can't be read: {error}", table=table) from error
+        self._others.setdefault(of, set()).add(table)
         # Names that no statement of a user's has by accident.
-        sql_name = self._sql_names.setdefault(table, f"spectra_other_{len(self._sql_names)}_")
-        return TableView(
-            table=table,
-            columns=view.columns,
-            dialect=view.dialect,
-            now=view.now,
-            other=view.other,
-            sql_name=sql_name,
-        )
+        sql_name = self._sql_names.setdefault(table, f"spectra_other_{len(self._sql_names)}")
+        return replace(view, sql_name=sql_name)

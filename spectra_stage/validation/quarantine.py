@@ -7,7 +7,7 @@ import datetime as dt
 import hashlib
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -81,6 +81,8 @@ def split(
     view = tables.open(table).view
     try:
         flagged = _flagged(view, asked)
+        if (dialect := tables.dialect(table)) is not view.dialect:
+            flagged = _flagged(replace(view, dialect=dialect), asked)
     except ImpossibleError as error:
         raise ConfigurationError(f"{table} can't be split: {error}") from error
     hidden = {
@@ -196,8 +198,8 @@ class Split:
 
     @property
     def _columns(self) -> str:
-        view = self.tables.open(self.table).view
-        return ", ".join(view.dialect.quote(name) for name in self._names)
+        quote = self.tables.dialect(self.table).quote
+        return ", ".join(map(quote, self._names))
 
     def _reasons(self, flags: Sequence[Any]) -> list[str]:
         return [

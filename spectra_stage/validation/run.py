@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -164,14 +164,12 @@ class _TableRun:
 
     def _with_table(self, opened: OpenTable) -> list[CheckResult]:
         view = opened.view
-        results: dict[int, CheckResult] = {}
-        plans: dict[int, Plan] = {}
-        for number, check in enumerate(self._suite.checks):
-            planned = self._guarded(number, check, partial(check.plan, view))
-            if isinstance(planned, Plan):
-                plans[number] = planned
-            else:
-                results[number] = planned
+        plans, results = self._planned(view)
+        # Other tables that checks name may have the statement run by another engine.
+        dialect = self._tables.dialect(self._suite.table)
+        if dialect is not view.dialect:
+            view = replace(view, dialect=dialect)
+            plans, results = self._planned(view)
         try:
             scalars = self._batch.ask({number: plan.scalars for number, plan in plans.items()})
         except LakehouseError as error:
@@ -185,6 +183,18 @@ class _TableRun:
                 judged = self._found(number, check, view, judged)
             results[number] = judged
         return [results[number] for number in sorted(results)]
+
+    def _planned(self, view: TableView) -> tuple[dict[int, Plan], dict[int, CheckResult]]:
+        """What each check asks, by its number; results of those that can't be asked."""
+        plans: dict[int, Plan] = {}
+        results: dict[int, CheckResult] = {}
+        for number, check in enumerate(self._suite.checks):
+            planned = self._guarded(number, check, partial(check.plan, view))
+            if isinstance(planned, Plan):
+                plans[number] = planned
+            else:
+                results[number] = planned
+        return plans, results
 
     def _judge(
         self,

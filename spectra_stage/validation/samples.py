@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import datetime as dt
+import logging
 import re
-from collections.abc import Collection, Sequence
+import threading
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from decimal import Decimal
 from typing import Any
 
 from spectra_logging.redaction import REDACTED, is_secret_key, redact_text
 
-__all__ = ["error_in_words", "sample"]
+__all__ = ["engine_log_silenced", "error_in_words", "sample"]
 
 LONGEST_SHOWN = 16
 """Characters of a text that is shown whole: a state, a code, a version. Tokens are longer."""
@@ -18,6 +21,7 @@ LONGEST_SHOWN = 16
 BEGINNING = 3
 """Characters shown of any other."""
 
+_PYSPARKS_LOGGER = "SQLQueryContextLogger"
 _QUOTED = re.compile(r"'([^']*)'|\"([^\"]*)\"|`([^`]*)`")
 _PLAIN = (bool, int, float, Decimal, dt.date, dt.datetime, type(None))
 
@@ -50,6 +54,25 @@ def _shown(value: Any) -> str:
     if isinstance(value, (list, tuple)):
         return f"[{', '.join(map(_shown, value[:3]))}{', …' if len(value) > 3 else ''}]"
     return f"<{type(value).__name__}>"
+
+
+@contextmanager
+def engine_log_silenced() -> Iterator[None]:
+    """A while in which PySpark does not log a failed statement's error, values of rows and all.
+
+    It does so by itself, at ERROR, before it raises. Other threads' errors are none of ours.
+    """
+    thread = threading.get_ident()
+
+    def of_others(record: logging.LogRecord) -> bool:
+        return record.thread != thread
+
+    logger = logging.getLogger(_PYSPARKS_LOGGER)
+    logger.addFilter(of_others)
+    try:
+        yield
+    finally:
+        logger.removeFilter(of_others)
 
 
 def error_in_words(error: BaseException, statement: str, names: Collection[str] = ()) -> str:

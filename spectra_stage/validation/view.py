@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from spectra_logging.lakehouse.dialect import Dialect
 from spectra_logging.tables import Column
@@ -48,7 +48,7 @@ class TableView:
         columns: Its columns.
         dialect: The engine's SQL.
         now: When the look began, in UTC.
-        other: Opens another table by its dotted name.
+        opens: Opens another table by its dotted name.
         sql_name: What statements call it.
     """
 
@@ -56,7 +56,7 @@ class TableView:
     columns: Sequence[Column]
     dialect: Dialect
     now: dt.datetime
-    other: Callable[[str], TableView]
+    opens: Callable[[str], TableView]
     sql_name: str = "t"
     _by_name: dict[str, Column] = field(init=False, repr=False, default_factory=dict)
 
@@ -83,6 +83,14 @@ class TableView:
                 f"{' or '.join(families)}",
             )
         return column
+
+    def other(self, table: str) -> TableView:
+        """Another table, to be named in the same statement.
+
+        Raises:
+            ImpossibleError: There is none, or it can't be read.
+        """
+        return replace(self.opens(table), dialect=self.dialect)
 
     def has(self, name: str) -> bool:
         """Whether there is a column of that name, in any case."""
