@@ -37,6 +37,9 @@ class Dialect(Protocol):
     def moment(self, moment: dt.datetime, *, zoned: bool) -> str:
         """A moment as a literal for a column of timestamps, with a zone or without."""
 
+    def at_greatest(self, expression: str, order: str) -> str:
+        """An aggregate: the expression's value in the row where another is the greatest."""
+
     def utc_midnight(self, expression: str) -> str:
         """A date as the timestamp at which it begins in UTC, whatever the session's time zone."""
 
@@ -67,6 +70,9 @@ class _DataFusion:
     def moment(self, moment: dt.datetime, *, zoned: bool) -> str:
         return f"TIMESTAMP '{_in_utc(moment)}{'Z' if zoned else ''}'"
 
+    def at_greatest(self, expression: str, order: str) -> str:
+        return f"first_value({expression} ORDER BY {order} DESC NULLS LAST)"
+
     def utc_midnight(self, expression: str) -> str:
         return f"arrow_cast({expression}, 'Timestamp(Microsecond, Some(\"UTC\"))')"
 
@@ -95,6 +101,9 @@ class _Spark:
     def moment(self, moment: dt.datetime, *, zoned: bool) -> str:
         kind = "TIMESTAMP_LTZ" if zoned else "TIMESTAMP_NTZ"
         return f"{kind} '{_in_utc(moment)}{'Z' if zoned else ''}'"
+
+    def at_greatest(self, expression: str, order: str) -> str:
+        return f"max_by({expression}, {order})"
 
     def utc_midnight(self, expression: str) -> str:
         return f"CAST(concat(CAST({expression} AS STRING), 'T00:00:00Z') AS TIMESTAMP)"

@@ -8,8 +8,9 @@ from typing import Any
 
 from spectra_logging.errors import (
     LakehouseError,
-    SchemaConflictError,
     TableForbiddenError,
+    TableNotFoundError,
+    TableUnavailableError,
     TableUnreadableError,
 )
 from spectra_stage.validation.opened import OpenTables
@@ -20,6 +21,13 @@ __all__ = ["Batch"]
 # Names that no column has by accident.
 ROWS = "spectra_rows"
 
+_KINDS = (
+    TableForbiddenError,
+    TableNotFoundError,
+    TableUnavailableError,
+    TableUnreadableError,
+    LakehouseError,
+)
 _Rows = tuple[tuple[Any, ...], ...]
 
 
@@ -117,7 +125,7 @@ class Batch:
                 return self.tables.lakehouse.query(statement, places, versions=versions).rows
         except LakehouseError as error:
             names = {column.name for column in self.tables.open(self.table).view.columns}
-            kind = LakehouseError if isinstance(error, SchemaConflictError) else type(error)
+            kind = next(kind for kind in _KINDS if isinstance(error, kind))
             raise kind(error_in_words(error, statement, names)) from None
 
     def _to_blame(self, error: LakehouseError) -> bool:

@@ -101,9 +101,8 @@ class TableView:
         return self.dialect.quote(self.column(name, *families).name)
 
     def newest(self, name: str, newest_by: str, *families: str) -> str:
-        """A statement for a column's value in the row whose ``newest_by`` is the greatest."""
-        column, order = self.quoted(name, *families), self.quoted(newest_by)
-        return f"SELECT {column} FROM {self.sql_name} ORDER BY {order} DESC NULLS LAST LIMIT 1"
+        """An aggregate: a column's value in the row whose ``newest_by`` is the greatest."""
+        return self.dialect.at_greatest(self.quoted(name, *families), self.quoted(newest_by))
 
     def _told(self, name: str) -> str:
         return name if self.sql_name == "t" else f"{self.table}.{name}"

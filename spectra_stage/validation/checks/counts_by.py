@@ -52,7 +52,7 @@ class CountsBy(Check):
         other = view.other(self.table)
         by = other.quoted(self.by, "text")
         return Plan(
-            scalars={"counted": f"({view.newest(self.column, self.newest_by, 'text')})"},
+            scalars={"counted": view.newest(self.column, self.newest_by, "text")},
             statements={"counts": f"SELECT {by}, count(*) FROM {other.sql_name} GROUP BY {by}"},
         )
 

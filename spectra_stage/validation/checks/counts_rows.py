@@ -55,7 +55,7 @@ class CountsRows(Check):
             counted = f"CASE WHEN {other.quoted(self.where, 'boolean')} THEN 1 END"
         return Plan(
             scalars={
-                "here": f"({view.newest(self.column, self.newest_by, 'number')})",
+                "here": view.newest(self.column, self.newest_by, "number"),
                 "there": f"(SELECT count({counted}) FROM {other.sql_name})",
             }
         )
