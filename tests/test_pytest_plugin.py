@@ -16,10 +16,10 @@ import pytest
 from deltalake import DeltaTable
 
 from spectra_logging.testing import FakeSourceSystem
-from spectra_stage.validation.suites import suite_named
+from spectra_stage.validation.suites import source_suite
 from tests import stages
 
-CHECKS = sum(len(table.checks) for table in suite_named("source").tables)
+CHECKS = sum(len(table.checks) for table in source_suite().tables)
 UNMASKED = "an-unmasked-token-77"
 
 

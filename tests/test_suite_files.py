@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -32,7 +33,6 @@ from spectra_stage.validation.checks import (
 )
 from spectra_stage.validation.files import load_suite
 from spectra_stage.validation.suite import Suite, TableSuite
-from spectra_stage.validation.suites import suite_named
 
 EVERYTHING = """
 suite: sales
@@ -69,6 +69,12 @@ tables:
       - table_schema: {declared: {order_id: long}, more_columns: true}
   sales.customers:
 """
+
+
+# Others' classes enter themselves too, such as those of the documentation.
+OUR_KINDS = {
+    kind: check for kind, check in KINDS.items() if check.__module__.startswith("spectra_stage.")
+}
 
 
 def write(folder: Path, text: str, name: str = "suite.yaml") -> Path:
@@ -127,9 +133,19 @@ def test_a_file_says_what_python_says(tmp_path: Path) -> None:
     )
 
 
+def test_every_kind_of_check_is_in_the_documentation() -> None:
+    """With each option that it takes."""
+    page = (Path(__file__).parent.parent / "docs/validation.md").read_text(encoding="utf-8")
+    for kind, check in OUR_KINDS.items():
+        (row,) = [line for line in page.splitlines() if line.startswith(f"| `{kind}` |")]
+        for option in fields(check):
+            if option.name not in {"name", "severity", "tolerance"}:
+                assert f"`{option.name}`" in row, (kind, option.name)
+
+
 def test_every_kind_of_check_is_in_the_file_above() -> None:
     """A kind that is added without being tried here is found out."""
-    assert [kind for kind in KINDS if f"- {kind}:" not in EVERYTHING] == []
+    assert [kind for kind in OUR_KINDS if f"- {kind}:" not in EVERYTHING] == []
 
 
 @pytest.mark.parametrize(
@@ -209,14 +225,12 @@ def test_all_problems_are_told_at_once(tmp_path: Path) -> None:
     assert [problem.split(": ")[0] for problem in caught.value.problems] == ["4:19", "5:25", "6:6"]
 
 
-def test_a_file_may_be_named_where_a_suite_is(tmp_path: Path) -> None:
-    """JSON is YAML; a name that is neither a suite's nor a file's is refused."""
+def test_json_is_read_too_and_a_missing_file_is_told(tmp_path: Path) -> None:
+    """JSON is YAML; the suite has its file's name where it names none."""
     path = write(tmp_path, '{"tables": {"a": {"checks": [{"not_null": "n"}]}}}', "mine.json")
-    assert suite_named(str(path)).name == "mine"
-    with pytest.raises(ConfigurationError, match="may be source, prepare, log, or a file"):
-        suite_named("sauce")
+    assert load_suite(path).name == "mine"
     with pytest.raises(ConfigurationError, match=r"missing\.yaml can't be read"):
-        suite_named(str(tmp_path / "missing.yaml"))
+        load_suite(tmp_path / "missing.yaml")
 
 
 def test_checks_say_at_once_what_can_not_work() -> None:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from types import MappingProxyType
 
-from spectra_logging.errors import ConfigurationError
 from spectra_logging.tables import ACTIVITY_LOG
 from spectra_stage.tables import (
     PREPARE_TABLES,
@@ -34,7 +32,6 @@ __all__ = [
     "log_suite",
     "prepare_suite",
     "source_suite",
-    "suite_named",
 ]
 
 CONFIG_KEYS = (
@@ -135,25 +132,3 @@ SUITES: MappingProxyType[str, Callable[[], Suite]] = MappingProxyType(
     {"source": source_suite, "prepare": prepare_suite, "log": log_suite}
 )
 """The stages' own suites by name."""
-
-
-def suite_named(name: str) -> Suite:
-    """One of the stages' own suites by its name, or the suite in a file.
-
-    Args:
-        name: One of :data:`SUITES`, or the path of a file: see
-            :func:`~spectra_stage.validation.files.load_suite`.
-
-    Raises:
-        ConfigurationError: It is neither.
-        SuiteError: The file can't be read as a suite.
-    """
-    if name in SUITES:
-        return SUITES[name]()
-    if Path(name).suffix.lower() not in {".yaml", ".yml", ".json"}:
-        raise ConfigurationError(
-            f"suite={name!r} may be {', '.join(SUITES)}, or a file that ends in .yaml or .json"
-        )
-    from spectra_stage.validation.files import load_suite
-
-    return load_suite(name)

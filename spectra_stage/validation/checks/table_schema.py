@@ -24,7 +24,8 @@ class TableSchema(Check):
 
     Args:
         declared: The columns.
-        more_columns: Whether the table may have others too.
+        more_columns: Whether the table may have more than is declared: other columns too, and
+            columns that are never null where they may be.
     """
 
     kind: ClassVar[str] = "table_schema"
@@ -67,7 +68,11 @@ class TableSchema(Check):
             if spelling is None:
                 words = [f"column {column.name} is missing"]
             else:
-                words = _differences(column, there[spelling])
+                words = type_differences(column.name, column.type, there[spelling].type)
+                if column.nullable and not there[spelling].nullable and not self.more_columns:
+                    words.append(
+                        f"column {column.name} is never null there, and may be null by declaration"
+                    )
             if spelling is not None and spelling != column.name and spelling not in declared:
                 spelt_otherwise.add(spelling)
                 words = [f"column {column.name} is spelt {spelling}", *words]
@@ -77,10 +82,3 @@ class TableSchema(Check):
             for name in there.keys() - declared - spelt_otherwise:
                 found.setdefault(name.lower(), []).append(f"column {name} is not declared")
         return dict(sorted(found.items()))
-
-
-def _differences(declared: Column, there: Column) -> list[str]:
-    words = type_differences(declared.name, declared.type, there.type)
-    if declared.nullable and not there.nullable:
-        words.append(f"column {declared.name} is never null there, and may be null by declaration")
-    return words
