@@ -27,8 +27,7 @@ from spectra_stage.sdk import SourceStageHelpers
 from spectra_stage.tables import PREPARE_TABLES, SOURCE_TABLES, table_path
 from spectra_stage.validation.report.terminal import STYLES
 from spectra_stage.validation.report.words import verdict
-from spectra_stage.validation.run import run
-from spectra_stage.validation.suites import source_suite
+from spectra_stage.validation.results import Outcome
 
 __all__ = ["demo"]
 
@@ -47,9 +46,9 @@ def demo(
     """Run a Source-stage notebook against a source system, and show the tables that it left.
 
     The source system is an HTTP server on loopback, and describes itself as an OpenAPI document.
-    The notebook authenticates, writes the four source tables, makes Prepare's three and records its
-    run. A second run fails to authenticate. After each, the next stage's readiness is shown.
-    Everything is written below --root: the Delta tables and the journal.
+    The notebook authenticates, writes the four source tables, makes Prepare's three, validates the
+    source tables and records its run. A second run fails to authenticate. After each, the next
+    stage's readiness is shown. Everything is written below --root: the tables and the journal.
     """
     root = root.absolute()
     screen = console()
@@ -89,7 +88,7 @@ def heading(screen: Console, title: str) -> None:
 def run_notebook(screen: Console, source_system: FakeSourceSystem) -> None:
     """The notebook: its seven steps, and how it ended."""
     try:
-        with NotebookSession("zephyrVariables").load_context(bootstrap=True) as session:
+        with NotebookSession("zephyrVariables").load_context(bootstrap=True, test=True) as session:
             session.initialize()
             SourceStageHelpers.execute_source_stage(
                 session=session, catalog=source_system.openapi()
@@ -131,11 +130,14 @@ def count(session: NotebookSession, path: str) -> int:
 
 
 def show_validation(screen: Console, session: NotebookSession) -> None:
-    report = run(source_suite(), session.delta.lakehouse)
-    style, told = STYLES[report.outcome], verdict(report.counts)
+    validation = session.result["validation"]
+    assert validation is not None
+    summary = validation["summary"]
+    outcome = Outcome(summary["outcome"])
+    told = verdict({each: summary[each.value] for each in Outcome})
     screen.print("Do they hold what was promised?")
     screen.print(
-        f"  [{style}]{report.outcome.value}[/{style}], {told}; `spectra validate --all` lists them"
+        f"  [{STYLES[outcome]}]{outcome.value}[/], {told}; `spectra validate --all` lists them"
     )
 
 
