@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 import logging
+import random
 import shutil
 from decimal import Decimal
 from pathlib import Path
@@ -36,6 +37,7 @@ from spectra_stage.validation.checks import (
     Unique,
     ValidJson,
 )
+from spectra_stage.validation.opened import OpenTables
 from spectra_stage.validation.results import Outcome
 from spectra_stage.validation.run import run
 from spectra_stage.validation.suite import Suite, TableSuite
@@ -440,6 +442,19 @@ class TestV9Json:
         found = result_of(lakehouse, tmp_path, ValidJson(column="text", value=value))
         assert found.violations == violations
 
+    def test_any_text_is_decided_as_by_another_reader(
+        self, lakehouse: Lakehouse, tmp_path: Path
+    ) -> None:
+        """Sound texts, and texts that differ from sound ones by a character, as json reads them."""
+        texts = some_texts(4000)
+        make(tmp_path, columns={"n": list(range(len(texts))), "text": texts})
+        place = {"t": str(tmp_path / "Tables/t/checked")}
+        view = OpenTables(lakehouse, lambda _: place["t"], dt.datetime.now(UTC)).open("t").view
+        broken = ValidJson(column="text").breaks(view)
+        found = lakehouse.query(f"SELECT n FROM t WHERE ({broken})", place).rows
+        assert {texts[n] for (n,) in found} == {text for text in texts if not is_json(text)}
+        assert 1000 < len(found) < 3500
+
     def test_large_texts_are_decided_too(self, lakehouse: Lakehouse, tmp_path: Path) -> None:
         """Wide arrays, wide objects and long texts overflow no engine's stack."""
         many = 100_000
@@ -662,6 +677,29 @@ def test_one_broken_check_is_an_error_of_its_own(lakehouse: Lakehouse, tmp_path:
     ]
     for check in report.checks:
         assert (check.violations is None) == (check.outcome is ERROR or not check.columns)
+
+
+def some_texts(count: int) -> list[str]:
+    """JSON at random, and in most of it a character added, removed or changed; always the same."""
+    chance = random.Random(9)
+    characters = '{}[]:,"\\ 01-.eEutrfalsn\nkmv~'
+
+    def value(levels: int) -> str:
+        if not levels or chance.random() < 0.4:
+            return chance.choice(["1", '"a"', "true", "null", "-1.5e3", '"\\n"', '""', "0"])
+        items = [value(levels - 1) for _ in range(chance.randrange(4))]
+        if chance.random() < 0.5:
+            return f"[{', '.join(items)}]"
+        return "{" + ",".join(f'"k{n}": {item}' for n, item in enumerate(items)) + "}"
+
+    texts = []
+    for _ in range(count):
+        text = value(4)
+        if chance.random() < 0.7:
+            place = chance.randrange(len(text))
+            text = text[:place] + chance.choice(characters) + text[place + chance.randrange(2) :]
+        texts.append(text)
+    return texts
 
 
 def is_json(text: str) -> bool:

@@ -68,7 +68,10 @@ class _DataFusion:
         return f"regexp_replace({expression}, {self.text(pattern)}, {self.text(replacement)}, 'g')"
 
     def moment(self, moment: dt.datetime, *, zoned: bool) -> str:
-        return f"TIMESTAMP '{_in_utc(moment)}{'Z' if zoned else ''}'"
+        # TIMESTAMP '…' counts nanoseconds, of which there are too few before 1677 and after 2262.
+        zone = 'Some("UTC")' if zoned else "None"
+        text = f"'{_in_utc(moment)}{'Z' if zoned else ''}'"
+        return f"arrow_cast({text}, 'Timestamp(Microsecond, {zone})')"
 
     def at_greatest(self, expression: str, order: str) -> str:
         return f"first_value({expression} ORDER BY {order} DESC NULLS LAST)"
