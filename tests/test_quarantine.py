@@ -171,6 +171,27 @@ def test_values_of_every_type_can_be_set_aside(lakehouse: Lakehouse, tmp_path: P
     }
 
 
+@pytest.mark.parametrize(
+    "check",
+    [
+        Range(column="x", minimum=0),
+        NotNull(column="x"),
+        Unique(column="x"),
+        Compare(left="x", operator="<", right="y"),
+        Condition(condition="x IS NOT NULL AND y IS NOT NULL"),
+    ],
+    ids=lambda check: check.kind,
+)
+def test_every_value_is_as_it_was(lakehouse: Lakehouse, tmp_path: Path, check: Check) -> None:
+    """Also NaN, in a file whose bounds say that the column has but one value."""
+    nan = float("nan")
+    columns = {"x": [0.5, nan, None, 0.5], "y": [1.5, 1.5, None, nan], "n": [1, 2, 3, 4]}
+    make(tmp_path, columns=columns)
+    found = split("t.checked", [check], lakehouse, root=tmp_path)
+    rows = sorted([*found.good.rows, *(row[:3] for row in found.bad.rows)], key=lambda row: row[2])
+    assert repr(rows) == repr(list(zip(*columns.values(), strict=True)))
+
+
 def test_json_and_comparisons_are_of_single_rows_too(lakehouse: Lakehouse, tmp_path: Path) -> None:
     """Each row by itself."""
     make(tmp_path, columns={"text": ["{}", "{} x"], "a": [1, 1], "b": [2, 0]})

@@ -215,6 +215,12 @@ class TestV5NaN:
         found = result_of(lakehouse, tmp_path, Range(column="x", minimum=0, maximum=1))
         assert (found.violations, found.samples) == (1, ("nan",))
 
+    def test_a_sample_shows_nan_as_nan(self, lakehouse: Lakehouse, tmp_path: Path) -> None:
+        """Also in a file whose bounds say that the column has but one value."""
+        make(tmp_path, columns={"x": [0.5, float("nan")], "y": [1.5, 1.5]})
+        check = Compare(left="x", operator="<", right="y")
+        assert result_of(lakehouse, tmp_path, check).samples == ("x=nan, y=1.5",)
+
     def test_nan_equals_nan(self, lakehouse: Lakehouse, tmp_path: Path) -> None:
         """Two of them are a duplicate."""
         make(tmp_path, columns={"x": [0.5, float("nan"), float("nan")], "n": [1, 1, 1]})

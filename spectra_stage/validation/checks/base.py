@@ -224,7 +224,10 @@ class RowCheck(CountingCheck):
         if not names:
             return None
         columns = ", ".join(view.quoted(name) for name in names)
-        return f"SELECT {columns} FROM t WHERE (\n{self.breaks(view)}\n) LIMIT {limit}"
+        # Not as a plain WHERE: DataFusion 55 concludes from one, and from a file's bounds, which do
+        # not count NaN, that a column is constant, and gives its NaNs that value.
+        broken = f"CASE WHEN (\n{self.breaks(view)}\n) THEN 1 END IS NOT NULL"
+        return f"SELECT {columns} FROM t WHERE {broken} LIMIT {limit}"
 
 
 def _is_count(value: object) -> bool:
