@@ -14,6 +14,7 @@ def main() -> int:
 
     0: done. 1: it failed, and stderr says why. 2: wrong usage. 3: the extra ``cli`` is missing.
     4: ``drain`` found the journal in use. 5: ``ready`` found something missing. 130: interrupted.
+    ``validate`` has its own: 1 a check failed, 2 warnings, 3 no verdict, or it could not run.
     """
     try:
         from spectra_stage.cli.app import run

@@ -5,6 +5,7 @@
     SpectraError
     ├── CatalogError (ValueError)        an endpoint catalogue can't be read as one
     ├── NotReadyError                    the next stage may not start yet
+    ├── SuiteError (ValueError)          a suite's file can't be read as one
     └── SourceSystemError                what a source system answered, or that it did not
         ├── AuthenticationError          it does not know the credentials: 401
         ├── AuthorizationError           it knows them and refuses: 403
@@ -33,6 +34,7 @@ __all__ = [
     "SourceNetworkError",
     "SourceServiceError",
     "SourceSystemError",
+    "SuiteError",
 ]
 
 
@@ -51,6 +53,19 @@ class CatalogError(SpectraError, ValueError):
 
 class NotReadyError(SpectraError):
     """The next stage may not start yet; the message has each finding that keeps it from it."""
+
+
+class SuiteError(SpectraError, ValueError):
+    """A suite's file can't be read as one.
+
+    Attributes:
+        problems: One sentence a problem, each with its line and column.
+    """
+
+    def __init__(self, source: str, problems: Sequence[str]) -> None:
+        self.source = source
+        self.problems = tuple(problems)
+        super().__init__(f"suite {source}: {'; '.join(self.problems)}")
 
 
 class SourceSystemError(SpectraError):

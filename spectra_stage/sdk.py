@@ -1,7 +1,7 @@
 """The names that SPECTRA's notebooks use: ``from spectra_stage.sdk import *``.
 
-Everything here is thin; :mod:`spectra_stage.source`, :mod:`spectra_stage.prepare` and
-:mod:`spectra_stage.readiness` do the work.
+Everything here is thin; :mod:`spectra_stage.source`, :mod:`spectra_stage.prepare`,
+:mod:`spectra_stage.readiness` and :mod:`spectra_stage.validation` do the work.
 """
 
 from __future__ import annotations
@@ -21,8 +21,15 @@ from spectra_stage.source import RetryPolicy, execute_source_stage
 from spectra_stage.source.settings import SourceSettings
 from spectra_stage.source.stage import find_catalog
 from spectra_stage.source.steps import SourceStage
+from spectra_stage.validation.notebook import SourceStageValidation
 
-__all__ = ["NotebookSession", "PrepareStageHelpers", "SourceStageHelpers", "VariableLibrary"]
+__all__ = [
+    "NotebookSession",
+    "PrepareStageHelpers",
+    "SourceStageHelpers",
+    "SourceStageValidation",
+    "VariableLibrary",
+]
 
 
 class SourceStageHelpers:

@@ -152,6 +152,7 @@ PREPARE_SCHEMA = TableSpec(
             "dataType",
             "array<string>",
             "Their types: text, int64, float64, bool, date, datetime or json.",
+            allowed_values=("text", "int64", "float64", "bool", "date", "datetime", "json"),
         ),
         _optional("isInApiIssue", "boolean", "Whether the API's entity has it."),
         _optional("isInChangelog", "boolean", "Whether the changelog has it."),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -56,12 +57,13 @@ def test_the_demo_leaves_the_whole_stage(tmp_path: Path) -> None:
 
 
 def test_the_demo_shows_its_rows_and_where_they_are(tmp_path: Path) -> None:
-    """The output has each table, the readiness after either run, the log and every query."""
+    """The output has each table, the verdict, the readiness after either run, the log, queries."""
     output = run_demo(tmp_path)
     for spec in (*SOURCE_TABLES, *PREPARE_TABLES):
         assert table_path(spec) in output
     for expected in ("It ended as Success", "ready; cite zephyrSource_", "not ready", "401"):
         assert expected in output
+    assert re.search(r"Do they hold what was promised\?\n  passed, all \d+ checks passed;", output)
     assert "an-expired-token" not in output
     for query in queries(tmp_path / TABLE):
         assert query.text in output

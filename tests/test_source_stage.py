@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-import sys
-import types
+import re
 from pathlib import Path
-from typing import Any
 
+import polars as pl
 import pytest
-from deltalake import DeltaTable
+from deltalake import DeltaTable, write_deltalake
 
 from spectra_logging._version import __version__
 from spectra_logging.errors import StageFailedError
 from spectra_logging.lakehouse import open_lakehouse
 from spectra_logging.testing import FakeSourceSystem
-from spectra_stage.source.stage import VALIDATION
 from spectra_stage.tables import PREPARE_TABLES, SOURCE_TABLES, table_path
 from tests.stages import (
     CAPABILITIES,
@@ -206,14 +204,6 @@ def test_a_session_has_what_the_stage_found(stage_root: Path) -> None:
     }
 
 
-FINDINGS = {
-    "valid": False,
-    "errors": ["source.portfolio: counts 1, source.endpoints has 2"],
-    "validation_results": {},
-    "summary": {},
-}
-
-
 @pytest.mark.parametrize(
     ("parameters", "settings", "asked"),
     [
@@ -224,38 +214,35 @@ FINDINGS = {
     ],
 )
 def test_what_the_validation_finds_fails_the_stage_and_is_recorded(
-    stage_root: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    parameters: dict[str, bool],
-    settings: dict[str, bool],
-    asked: bool,
+    stage_root: Path, parameters: dict[str, bool], settings: dict[str, bool], asked: bool
 ) -> None:
     """It runs when the pipeline passes test=True, unless the keyword says otherwise."""
-
-    class Validation:
-        @staticmethod
-        def validate_all_source_tables(**passed: Any) -> Any:
-            assert set(passed) == {"spark", "session", "logger"}
-            assert len(source(stage_root, "portfolio")) == 1
-            return FINDINGS
-
-    module: Any = types.ModuleType(VALIDATION)
-    module.SourceStageValidation = Validation
-    monkeypatch.setitem(sys.modules, VALIDATION, module)
+    # The stage keeps columns that it does not know; validation does not let them pass.
+    write_deltalake(
+        stage_root / "Tables/source/config",
+        pl.DataFrame(
+            {"config_key": ["a"], "config_value": ["b"], "more": [1]},
+        ).with_columns(last_updated=pl.lit(dt.datetime.now(dt.timezone.utc))),
+    )
     if not asked:
         assert run_stage(parameters=parameters, **settings).result["validation"] is None
         return
-    with pytest.raises(StageFailedError, match=r"validation: source\.portfolio: counts 1"):
+    found = "source.config failed: the columns are as declared; column more is not declared"
+    with pytest.raises(StageFailedError, match=f"validation: {re.escape(found)}"):
         run_stage(parameters=parameters, **settings)
     (row,) = record_rows(stage_root)
-    assert (row["status"], row["metadata"]["validation"]) == ("Failed", FINDINGS)
+    assert row["status"] == "Failed"
+    assert row["metadata"]["validation"]["errors"] == [found]
+    assert row["error_summary"]["errors_by_category"] == {"validation": 1}
+    assert row["error_summary"]["errors_by_code"] == {"table_schema": 1}
 
 
-def test_a_validation_that_is_not_there_is_told(
-    stage_root: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    """A distribution without it warns, and does not say that the tables are valid."""
-    monkeypatch.setitem(sys.modules, VALIDATION, None)
+def test_a_sound_run_is_valid(stage_root: Path) -> None:
+    """The findings are in the session's result."""
     session = run_stage(parameters={"test": True})
-    assert session.result["validation"] is None
-    assert "this version has none" in caplog.text
+    validation = session.result["validation"]
+    assert validation is not None
+    assert (validation["valid"], validation["errors"]) == (True, [])
+    assert set(validation["validation_results"]) == {spec.name for spec in SOURCE_TABLES}
+    assert validation["summary"]["checks"] > 60
+    assert session.result["errors"]["total_errors"] == 0

@@ -8,10 +8,11 @@ business, and engine packages are imported nowhere outside this folder.
 from __future__ import annotations
 
 import abc
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from spectra_logging.lakehouse.dialect import DATAFUSION, SPARK, Dialect
 from spectra_logging.lakehouse.schemas import missing_columns
 from spectra_logging.tables import Column, TableSpec
 
@@ -105,6 +106,14 @@ class Lakehouse(abc.ABC):
 
     engine: str
     """The engine's name: ``deltalake`` or ``spark``."""
+
+    def dialect(self, tables: Iterable[str]) -> Dialect:  # noqa: ARG002 - one for all tables
+        """How :meth:`query` wants what each engine's SQL has its own way to write.
+
+        Args:
+            tables: The places of all tables of the statement.
+        """
+        return SPARK if self.engine == "spark" else DATAFUSION
 
     @abc.abstractmethod
     def exists(self, table: str) -> bool:

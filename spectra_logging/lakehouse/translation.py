@@ -14,11 +14,21 @@ from spectra_logging.errors import (
     LakehouseError,
     RowsRejectedError,
     SchemaConflictError,
+    TableForbiddenError,
     TableNotFoundError,
     TableUnavailableError,
+    TableUnreadableError,
 )
 
 __all__ = ["in_one_line", "translated"]
+
+# delta-rs has no classes for these. The object store's words, and the operating system's.
+_FORBIDDEN = re.compile(
+    r"lacked the necessary privileges|lacked valid authentication credentials|Permission denied"
+)
+_UNREADABLE = re.compile(
+    r"Kernel error: Json error|No table metadata or protocol found|Parquet error: Parquet error"
+)
 
 
 @contextmanager
@@ -38,11 +48,8 @@ def translated(table: str) -> Iterator[None]:
 
 def _translate(error: BaseException, table: str) -> LakehouseError:
     reason = in_one_line(error)
-    if "Unsupported table features" in reason or "Kernel error: Unsupported" in reason:
-        return LakehouseError(
-            f"{table} needs Delta features that the embedded engine lacks: {reason}. "
-            "Use Spark for it, or another table."
-        )
+    if (of_the_table := _about_the_table(reason, table)) is not None:
+        return of_the_table
     if isinstance(error, DeltaTableNotFoundError):
         if "Could not create local directory" in reason:
             return TableUnavailableError(f"{table} can't be created: {reason}")
@@ -64,7 +71,23 @@ def _translate(error: BaseException, table: str) -> LakehouseError:
     return LakehouseError(f"{table}: {type(error).__name__}: {reason}")
 
 
+def _about_the_table(reason: str, table: str) -> LakehouseError | None:
+    """What keeps the table from being read at all, told by words alone."""
+    if "Unsupported table features" in reason or "Kernel error: Unsupported" in reason:
+        return TableUnreadableError(
+            f"{table} needs Delta features that the embedded engine lacks: {reason}. "
+            "Use Spark for it, or another table."
+        )
+    if _FORBIDDEN.search(reason):
+        return TableForbiddenError(f"{table} may not be accessed: {reason}")
+    if _UNREADABLE.search(reason):
+        return TableUnreadableError(f"{table} can't be read: {reason}")
+    return None
+
+
 def in_one_line(error: BaseException) -> str:
     """An error's text: delta-rs draws its chain of causes over several lines, with colours."""
     plain = re.sub(r"\x1b\[[0-9;]*m", "", str(error))
+    # A backtrace of the engine's own, which says nothing without its symbols.
+    plain = re.sub(r"(?m)^ *[0-9]+: (?:<unknown>|[\w:]+(?: at |\n|$)).*$", "", plain)
     return re.sub(r"\s*↳\s*", ": ", " ".join(plain.split()))

@@ -8,7 +8,7 @@ import typer
 
 from spectra_logging._version import __version__
 from spectra_logging.errors import ConfigurationError, SpectraError
-from spectra_stage.cli import demo, discord, log, prepare, ready, source
+from spectra_stage.cli import demo, discord, log, prepare, ready, source, validate
 
 __all__ = ["app", "run"]
 
@@ -29,6 +29,7 @@ app.add_typer(discord.app, name="discord")
 app.command("demo")(demo.demo)
 app.command("prepare")(prepare.prepare)
 app.command("ready")(ready.ready)
+app.command("validate", cls=validate.ValidateCommand)(validate.validate)
 
 
 def show_version(asked: bool) -> None:

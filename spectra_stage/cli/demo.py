@@ -25,6 +25,9 @@ from spectra_stage.cli.rows import console, newest_rows, shown_columns, table_of
 from spectra_stage.errors import SourceSystemError
 from spectra_stage.sdk import SourceStageHelpers
 from spectra_stage.tables import PREPARE_TABLES, SOURCE_TABLES, table_path
+from spectra_stage.validation.report.terminal import STYLES
+from spectra_stage.validation.report.words import verdict
+from spectra_stage.validation.results import Outcome
 
 __all__ = ["demo"]
 
@@ -43,9 +46,9 @@ def demo(
     """Run a Source-stage notebook against a source system, and show the tables that it left.
 
     The source system is an HTTP server on loopback, and describes itself as an OpenAPI document.
-    The notebook authenticates, writes the four source tables, makes Prepare's three and records its
-    run. A second run fails to authenticate. After each, the next stage's readiness is shown.
-    Everything is written below --root: the Delta tables and the journal.
+    The notebook authenticates, writes the four source tables, makes Prepare's three, validates the
+    source tables and records its run. A second run fails to authenticate. After each, the next
+    stage's readiness is shown. Everything is written below --root: the tables and the journal.
     """
     root = root.absolute()
     screen = console()
@@ -85,7 +88,7 @@ def heading(screen: Console, title: str) -> None:
 def run_notebook(screen: Console, source_system: FakeSourceSystem) -> None:
     """The notebook: its seven steps, and how it ended."""
     try:
-        with NotebookSession("zephyrVariables").load_context(bootstrap=True) as session:
+        with NotebookSession("zephyrVariables").load_context(bootstrap=True, test=True) as session:
             session.initialize()
             SourceStageHelpers.execute_source_stage(
                 session=session, catalog=source_system.openapi()
@@ -98,6 +101,7 @@ def run_notebook(screen: Console, source_system: FakeSourceSystem) -> None:
         return
     screen.print(f"It ended as [green]Success[/green]: {', '.join(session.result['capabilities'])}")
     show_tables(screen, session)
+    show_validation(screen, session)
 
 
 def log_tables(session: NotebookSession) -> None:
@@ -123,6 +127,18 @@ def count(session: NotebookSession, path: str) -> int:
         "SELECT count(*) FROM counted", {"counted": resolve_table(path)}
     )
     return int(counted.rows[0][0])
+
+
+def show_validation(screen: Console, session: NotebookSession) -> None:
+    validation = session.result["validation"]
+    assert validation is not None
+    summary = validation["summary"]
+    outcome = Outcome(summary["outcome"])
+    told = verdict({each: summary[each.value] for each in Outcome})
+    screen.print("Do they hold what was promised?")
+    screen.print(
+        f"  [{STYLES[outcome]}]{outcome.value}[/], {told}; `spectra validate --all` lists them"
+    )
 
 
 def show_readiness(screen: Console) -> None:

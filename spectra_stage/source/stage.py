@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import sys
 from collections.abc import Callable
 from types import FrameType
@@ -19,10 +18,9 @@ from spectra_stage.source.errors import collect
 from spectra_stage.source.settings import SourceSettings
 from spectra_stage.source.steps import SourceStage
 from spectra_stage.tables import SOURCE_ENDPOINTS, table_path
+from spectra_stage.validation.notebook import SourceStageValidation
 
 __all__ = ["execute_source_stage", "find_catalog"]
-
-VALIDATION = "spectra_stage.validation.notebook"
 
 
 def execute_source_stage(
@@ -75,7 +73,9 @@ def execute_source_stage(
             _run(stage, found, tell)
         if session.params["test"] if run_validation is None else run_validation:
             tell("validation")
-            _validate(session, spark)
+            SourceStageValidation.validate_all_source_tables(
+                spark=spark, session=session, logger=session.log
+            )
     except Exception as error:
         session.mark_failed(str(error) or type(error).__name__)
         session.record()
@@ -105,23 +105,6 @@ def _run(stage: SourceStage, catalog: EndpointCatalog | None, tell: Callable[[st
     stage.write_portfolio()
     tell("registration")
     stage.register()
-
-
-def _validate(session: NotebookSession, spark: Any | None) -> None:
-    """Put what the validation of the tables finds into ``session.result``."""
-    try:
-        # By its name, as long as a distribution may come without it.
-        validation = importlib.import_module(VALIDATION)
-    except ModuleNotFoundError as error:
-        if not VALIDATION.startswith(str(error.name)):
-            raise
-        session.log.warning(
-            "validation was asked for, and this version has none; no table was validated"
-        )
-        return
-    session.result["validation"] = validation.SourceStageValidation.validate_all_source_tables(
-        spark=spark, session=session, logger=session.log
-    )
 
 
 def _catalog(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from types import MappingProxyType
@@ -78,6 +78,16 @@ class TableResult:
     duration_seconds: float
     checks: tuple[CheckResult, ...]
 
+    @property
+    def counts(self) -> dict[Outcome, int]:
+        """How many checks ended in each way, all five named."""
+        return _counts(self.checks)
+
+    @property
+    def outcome(self) -> Outcome:
+        """The worst that happened to the table, as for a report."""
+        return _worst(self.counts)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Report:
@@ -106,19 +116,83 @@ class Report:
     @property
     def counts(self) -> dict[Outcome, int]:
         """How many checks ended in each way, all five named."""
-        counted = Counter(check.outcome for check in self.checks)
-        return {outcome: counted[outcome] for outcome in Outcome}
+        return _counts(self.checks)
 
     @property
     def outcome(self) -> Outcome:
         """The worst that happened: an error, a failure, a warning, else passed."""
-        counts = self.counts
-        for worst in (Outcome.ERROR, Outcome.FAILED, Outcome.WARNING):
-            if counts[worst]:
-                return worst
-        return Outcome.PASSED
+        return _worst(self.counts)
 
     @property
     def valid(self) -> bool:
         """Whether nothing failed and every check could be made; warnings are allowed."""
         return self.outcome in {Outcome.PASSED, Outcome.WARNING}
+
+    def to_dict(self) -> dict[str, Any]:
+        """The report in dictionaries, lists, text and numbers, secrets hidden."""
+        from spectra_stage.validation.report.data import report_data
+
+        return report_data(self)
+
+    def to_json(self) -> str:
+        """What :meth:`to_dict` gives as a JSON object."""
+        from spectra_stage.validation.report.data import report_json
+
+        return report_json(self)
+
+    def to_junit(self) -> str:
+        """The report as a JUnit XML document: a test suite a table, a test case a check."""
+        from spectra_stage.validation.report.junit import report_junit
+
+        return report_junit(self)
+
+    def to_text(self, *, all_checks: bool = False) -> str:
+        """The report as plain text, the worst first.
+
+        Args:
+            all_checks: Whether those that passed or were skipped are listed, and not only counted.
+        """
+        from spectra_stage.validation.report.lines import report_text
+
+        return report_text(self, all_checks=all_checks)
+
+    def to_html(self) -> str:
+        """The report as an HTML page that needs nothing beside itself."""
+        from spectra_stage.validation.report.page import report_page
+
+        return report_page(self)
+
+    def log(self, logger: Any | None = None) -> None:
+        """Log what failed, warned or could not be made, and the verdict.
+
+        Args:
+            logger: A logger of the standard library's or of structlog's, such as a session's
+                ``log``; by default the logger ``spectra_stage.validation``.
+        """
+        from spectra_stage.validation.report.logs import log_report
+
+        log_report(self, logger)
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows of it."""
+        from spectra_stage.validation.report.page import report_fragment
+
+        return report_fragment(self)
+
+    def __rich__(self) -> object:
+        """What rich prints of it."""
+        from spectra_stage.validation.report.terminal import report_in_colour
+
+        return report_in_colour(self)
+
+
+def _counts(checks: Iterable[CheckResult]) -> dict[Outcome, int]:
+    counted = Counter(check.outcome for check in checks)
+    return {outcome: counted[outcome] for outcome in Outcome}
+
+
+def _worst(counts: Mapping[Outcome, int]) -> Outcome:
+    for worst in (Outcome.ERROR, Outcome.FAILED, Outcome.WARNING):
+        if counts[worst]:
+            return worst
+    return Outcome.PASSED

@@ -1,0 +1,147 @@
+"""``spectra validate``: does each table hold what was promised of it?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich import progress as bars
+from rich.console import Console
+from typer.core import TyperCommand
+
+from spectra_logging.errors import SpectraError
+from spectra_stage.cli import options
+from spectra_stage.validation.chosen import DEFAULT, chosen_suite
+from spectra_stage.validation.report.terminal import report_in_colour
+from spectra_stage.validation.report.words import counted
+from spectra_stage.validation.results import Outcome, Report
+from spectra_stage.validation.run import Progress, run
+
+__all__ = ["ValidateCommand", "validate"]
+
+EXIT_CODES = {Outcome.PASSED: 0, Outcome.FAILED: 1, Outcome.WARNING: 2, Outcome.ERROR: 3}
+EXIT_USAGE = 2
+EXIT_ERROR = EXIT_CODES[Outcome.ERROR]
+STDOUT = "-"
+
+
+class ValidateCommand(TyperCommand):
+    """A command whose wrong usage ends with 3, as 2 says that there were warnings."""
+
+    def make_context(self, *args: Any, **kwargs: Any) -> Any:
+        """Parse the arguments."""
+        try:
+            return super().make_context(*args, **kwargs)
+        except Exception as error:
+            # The usage errors of what typer is built on have no name in typer.
+            if getattr(error, "exit_code", None) == EXIT_USAGE:
+                vars(error)["exit_code"] = EXIT_ERROR
+            raise
+
+
+def validate(
+    suite: Annotated[
+        list[str],
+        typer.Option(
+            metavar="NAME",
+            help="source, prepare, log, a file, or module:name; may be given several times.",
+        ),
+    ] = [*DEFAULT],  # noqa: B006 - typer copies it
+    root: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DIR",
+            help="Folder or URI that holds Tables; by default SPECTRA_ROOT, else the working one.",
+            show_default=False,
+        ),
+    ] = None,
+    junit: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="Write JUnit XML; - is stdout.", show_default=False),
+    ] = None,
+    json: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="Write JSON; - is stdout.", show_default=False),
+    ] = None,
+    html: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="Write an HTML page; - is stdout.", show_default=False),
+    ] = None,
+    all_checks: Annotated[
+        bool, typer.Option("--all", help="List the checks that passed or were skipped too.")
+    ] = False,
+    engine: options.Engine = "auto",
+    storage_option: options.StorageOptions = None,
+) -> None:
+    """Look whether tables hold what was promised of them; the report is on stdout.
+
+    Exit code 0: all checks passed.
+
+    1: a check failed.
+
+    2: there are warnings, and nothing worse.
+
+    3: a check could not be made, or the command could not run.
+    """
+    files = {"to_junit": junit, "to_json": json, "to_html": html}
+    try:
+        lakehouse = options.lakehouse_for(engine, storage_option)
+        with progress() as on_progress:
+            report = run(chosen_suite(suite), lakehouse, root=root, on_progress=on_progress)
+        for form, file in files.items():
+            if file is not None:
+                write(getattr(report, form)(), file)
+    except (SpectraError, OSError) as error:
+        typer.echo(f"spectra: {error}", err=True)
+        raise typer.Exit(EXIT_ERROR) from None
+    if STDOUT not in files.values():
+        show(report, all_checks=all_checks)
+    raise typer.Exit(EXIT_CODES[report.outcome])
+
+
+@contextmanager
+def progress() -> Iterator[Callable[[Progress], None]]:
+    """A line on a terminal's stderr that tells which table is looked at; nothing in a pipe."""
+    screen = Console(stderr=True)
+    bar = bars.Progress(
+        bars.SpinnerColumn(),
+        bars.TextColumn("{task.description}", markup=False),
+        bars.MofNCompleteColumn(),
+        bars.TimeElapsedColumn(),
+        console=screen,
+        transient=True,
+        disable=not screen.is_terminal,
+    )
+    with bar:
+        task = bar.add_task("opening")
+
+        def on_progress(reached: Progress) -> None:
+            told = f"{reached.table}, {counted(reached.checks, 'check')}"
+            bar.update(task, description=told, completed=reached.number, total=reached.tables)
+
+        yield on_progress
+
+
+def write(text: str, file: str) -> None:
+    """Write a form of the report to a file, or to stdout.
+
+    Raises:
+        OSError: The file can't be written.
+    """
+    if file == STDOUT:
+        # As bytes, since JSON and the declarations in XML and HTML say UTF-8, whatever stdout has.
+        typer.echo(text.encode("utf-8"), nl=False)
+    else:
+        Path(file).write_text(text, encoding="utf-8")
+
+
+def show(report: Report, *, all_checks: bool) -> None:
+    """The report in colours on a terminal, and plain, a finding a line, in a pipe."""
+    screen = Console()
+    if screen.is_terminal:
+        screen.print(report_in_colour(report, all_checks=all_checks))
+    else:
+        typer.echo(report.to_text(all_checks=all_checks), nl=False)

@@ -1,0 +1,63 @@
+"""A column holds no value but some."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from spectra_stage.validation.checks.base import RowCheck, refused
+from spectra_stage.validation.literals import Value, literal
+from spectra_stage.validation.view import ImpossibleError, TableView
+
+__all__ = ["AllowedValues"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class AllowedValues(RowCheck):
+    """The column holds none but these values; of a column of arrays, each element is one.
+
+    Null is not compared.
+
+    Args:
+        column: A column of texts, numbers, booleans, dates or timestamps, or arrays of texts.
+        values: The values.
+    """
+
+    kind: ClassVar[str] = "allowed_values"
+    column: str
+    values: Sequence[Value]
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if isinstance(self.values, str) or not self.values:
+            raise refused(self, "values", "a list of values, at least one")
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The column."""
+        return (self.column,)
+
+    @property
+    def words(self) -> str:
+        """What it says, in words."""
+        *others, last = map(str, self.values)
+        told = f"{', '.join(others)} or {last}" if others else last
+        return f"{self.column} is {told}"
+
+    @property
+    def complaint(self) -> str:
+        """What rows that break it do."""
+        return "hold another value"
+
+    def breaks(self, view: TableView) -> str:
+        """Rows with a value that is none of them."""
+        column = view.column(self.column)
+        name = view.dialect.quote(column.name)
+        if column.type == "array<string>":
+            if not all(isinstance(value, str) for value in self.values):
+                raise ImpossibleError(f"column {self.column} holds texts, and some values are none")
+            allowed = view.dialect.texts([str(value) for value in self.values])
+            return f"cardinality(array_except({name}, {allowed})) > 0"
+        listed = ", ".join(literal(value, column, view.dialect) for value in self.values)
+        return f"{name} NOT IN ({listed})"

@@ -1,0 +1,105 @@
+"""What a column refers to is there."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from spectra_stage.validation.checks.base import CountingCheck, refused
+from spectra_stage.validation.view import ImpossibleError, TableView, family
+
+__all__ = ["ForeignKey"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ForeignKey(CountingCheck):
+    """Each value of the column is one of another table's. Rows with a null refer to nothing.
+
+    Args:
+        column: The column, or several as a list.
+        table: The other table's dotted name.
+        references: Its columns; by default those of the same names.
+    """
+
+    kind: ClassVar[str] = "foreign_key"
+    column: str | Sequence[str]
+    table: str
+    references: str | Sequence[str] | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.columns:
+            raise refused(self, "column", "a column, or a list of them")
+        if len(self._references) != len(self.columns):
+            raise refused(self, "references", "as many columns as refer to them")
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns that refer."""
+        return _as_names(self.column)
+
+    @property
+    def _references(self) -> tuple[str, ...]:
+        return self.columns if self.references is None else _as_names(self.references)
+
+    @property
+    def words(self) -> str:
+        """What it says, in words."""
+        there = "" if self.references is None else f" ({', '.join(self._references)})"
+        return f"{', '.join(self.columns)} refers to {self.table}{there}"
+
+    @property
+    def complaint(self) -> str:
+        """What rows that break it do."""
+        return "refer to nothing"
+
+    def violations(self, view: TableView) -> str:
+        """Counted by one anti-join."""
+        return f"(SELECT count(*) FROM {self._orphans(view)})"
+
+    def samples(self, view: TableView, limit: int) -> str | None:
+        """The values that are not there."""
+        columns = ", ".join(f"t.{view.quoted(name)}" for name in self.columns)
+        return f"SELECT DISTINCT {columns} FROM {self._orphans(view)} LIMIT {limit}"
+
+    def breaks(self, view: TableView) -> str:
+        """Rows whose value is not there."""
+        return f"{self._known(view)} AND {self._joined(view)}.spectra_there IS NULL"
+
+    def join(self, view: TableView) -> str | None:
+        """The values that are there, each once."""
+        other, joined = self._other(view), self._joined(view)
+        names = ", ".join(other.quoted(name) for name in self._references)
+        there = f"SELECT DISTINCT {names}, TRUE AS spectra_there FROM {other.sql_name}"
+        return f"LEFT JOIN ({there}) AS {joined} ON {self._equal(view, joined)}"
+
+    def _orphans(self, view: TableView) -> str:
+        name = self._other(view).sql_name
+        absent = f"NOT EXISTS (SELECT 1 FROM {name} WHERE {self._equal(view, name)})"
+        return f"t WHERE {self._known(view)} AND {absent}"
+
+    def _known(self, view: TableView) -> str:
+        return " AND ".join(f"t.{view.quoted(name)} IS NOT NULL" for name in self.columns)
+
+    def _joined(self, view: TableView) -> str:
+        return view.dialect.quote("spectra " + self.words)
+
+    def _other(self, view: TableView) -> TableView:
+        other = view.other(self.table)
+        for here, there in zip(self.columns, self._references, strict=True):
+            kinds = family(view.column(here).type), family(other.column(there).type)
+            if kinds[0] != kinds[1]:
+                raise ImpossibleError(f"{here} is {kinds[0]} and {self.table}.{there} {kinds[1]}")
+        return other
+
+    def _equal(self, view: TableView, sql_name: str) -> str:
+        other = self._other(view)
+        return " AND ".join(
+            f"{sql_name}.{other.quoted(there)} = t.{view.quoted(here)}"
+            for here, there in zip(self.columns, self._references, strict=True)
+        )
+
+
+def _as_names(names: str | Sequence[str]) -> tuple[str, ...]:
+    return (names,) if isinstance(names, str) else tuple(names)

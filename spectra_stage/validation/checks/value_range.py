@@ -1,0 +1,70 @@
+"""A column's values lie within bounds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from spectra_stage.validation.checks.base import RowCheck, refused
+from spectra_stage.validation.literals import Value, literal
+from spectra_stage.validation.view import TableView
+
+__all__ = ["Range"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Range(RowCheck):
+    """The column's values lie within bounds, which are valid themselves.
+
+    Null is not compared. NaN lies within no bounds. Bounds of timestamps are in UTC where they
+    name no zone; those of decimals are compared as decimals.
+
+    Args:
+        column: A column of numbers, texts, dates or timestamps.
+        minimum: The least valid value.
+        maximum: The greatest.
+    """
+
+    kind: ClassVar[str] = "range"
+    column: str
+    minimum: Value | None = None
+    maximum: Value | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.minimum is None and self.maximum is None:
+            raise refused(self, "minimum", "a value, when there is no maximum")
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The column."""
+        return (self.column,)
+
+    @property
+    def words(self) -> str:
+        """What it says, in words."""
+        bounds = []
+        if self.minimum is not None:
+            bounds.append(f"at least {self.minimum}")
+        if self.maximum is not None:
+            bounds.append(f"at most {self.maximum}")
+        return f"{self.column} is {' and '.join(bounds)}"
+
+    @property
+    def complaint(self) -> str:
+        """What rows that break it do."""
+        return "lie outside"
+
+    def breaks(self, view: TableView) -> str:
+        """Rows below the one, above the other, or NaN."""
+        column = view.column(self.column, "number", "text", "date", "timestamp")
+        name = view.dialect.quote(column.name)
+        outside = []
+        if self.minimum is not None:
+            outside.append(f"{name} < {literal(self.minimum, column, view.dialect)}")
+        if self.maximum is not None:
+            outside.append(f"{name} > {literal(self.maximum, column, view.dialect)}")
+        if column.type in {"float", "double"}:
+            # Both engines hold NaN for greater than any number.
+            outside.append(f"isnan({name})")
+        return " OR ".join(outside)

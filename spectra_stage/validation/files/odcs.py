@@ -1,0 +1,257 @@
+"""Open Data Contracts → suites.
+
+The standard is the Open Data Contract Standard, version 3: what contracts of 3.0 to 3.2 say of
+objects, properties, quality, relationships and freshness is read. What no check says stands in the
+notes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from spectra_logging.errors import ConfigurationError
+from spectra_logging.tables import Column
+from spectra_stage.errors import SuiteError
+from spectra_stage.validation.checks import (
+    AllowedValues,
+    Check,
+    Condition,
+    ForeignKey,
+    Freshness,
+    NotNull,
+    Pattern,
+    Range,
+    TableSchema,
+    Unique,
+)
+from spectra_stage.validation.files.document import Document, Place, Problems
+from spectra_stage.validation.files.odcs_quality import (
+    NotExpressedError,
+    check_of_rule,
+    literal_of,
+    whole_pattern,
+)
+from spectra_stage.validation.files.odcs_types import delta_type
+from spectra_stage.validation.suite import Suite, TableSuite
+
+__all__ = ["Contract", "is_contract", "suite_of_contract"]
+
+_HOURS = {"d": 24, "h": 1, "m": 1 / 60, "s": 1 / 3600, "w": 168}
+_LENGTHS = {
+    "minLength": "length({}) >= {}",
+    "maxLength": "length({}) <= {}",
+    "exclusiveMinimum": "{} > {}",
+    "exclusiveMaximum": "{} < {}",
+    "multipleOf": "{} % {} = 0",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Contract:
+    """What a contract says.
+
+    Args:
+        suite: The checks that it stands for.
+        notes: What it says that no check does, with its position.
+    """
+
+    suite: Suite
+    notes: tuple[str, ...]
+
+
+def is_contract(document: Document) -> bool:
+    """Whether a file is a contract."""
+    kind = document.root.get("kind")
+    return kind is not None and kind.value == "DataContract"
+
+
+def suite_of_contract(document: Document) -> Contract:
+    """What a contract says.
+
+    Raises:
+        SuiteError: It can't be read as a contract of version 3.
+    """
+    return _Reading(document).contract()
+
+
+class _Reading:
+    """One contract, and what was found out on the way."""
+
+    def __init__(self, document: Document) -> None:
+        self._document = document
+        self._problems = Problems()
+        self._notes: list[str] = []
+
+    def contract(self) -> Contract:
+        root = self._document.root
+        version = root.get("apiVersion")
+        if version is None or not str(version.value).startswith("v3."):
+            told = "missing" if version is None else repr(version.value)
+            self._problems.add(version or root, f"apiVersion is {told}; it may be v3.0.0 or later")
+        tables: dict[str, tuple[list[Check], str | None]] = {}
+        schema = root.get("schema")
+        for place in self._problems.items(schema, "schema") if schema else ():
+            if self._problems.mapping(place, "a schema object"):
+                table, path = self._name(place)
+                tables[table] = list(self._checks(place)), path
+        for table, check in self._freshness():
+            if table in tables:
+                tables[table][0].append(check)
+        if self._problems.found:
+            raise SuiteError(self._document.source, self._problems.found)
+        name = root.get("name") or root.get("id")
+        return Contract(
+            suite=Suite(
+                name=str(name.value) if name else "contract",
+                tables=[
+                    TableSuite(table=table, checks=checks, path=path)
+                    for table, (checks, path) in tables.items()
+                ],
+            ),
+            notes=tuple(self._notes),
+        )
+
+    def _name(self, place: Place) -> tuple[str, str | None]:
+        """The table's dotted name, and its path where it is told."""
+        name = place.get("name") or Place("", place.line, place.column)
+        table = self._problems.text(name, "name of a schema object")
+        physical = place.get("physicalName")
+        if physical is None:
+            return table, None
+        told = self._problems.text(physical, "physicalName")
+        return (table, told) if "/" in told else (told, None)
+
+    def _checks(self, place: Place) -> Iterator[Check]:
+        properties = place.get("properties")
+        listed = list(self._problems.items(properties, "properties")) if properties else []
+        columns = [self._column(item) for item in listed]
+        if declared := [column for column in columns if column is not None]:
+            yield TableSchema(declared=tuple(declared), more_columns=self._more_columns(place))
+        key = []
+        for item, column in zip(listed, columns, strict=True):
+            if column is not None:
+                yield from self._of_property(item, column)
+                if (primary := item.get("primaryKey")) is not None and primary.value is True:
+                    position = item.get("primaryKeyPosition")
+                    key.append((position.value if position else 0, column.name))
+        if key:
+            names = tuple(name for _, name in sorted(key))
+            yield Unique(column=names[0] if len(names) == 1 else names)
+        yield from self._rules(place, None)
+        yield from self._relationships(place, None)
+
+    def _column(self, place: Place) -> Column | None:
+        if not self._problems.mapping(place, "a property"):
+            return None
+        name = place.get("physicalName") or place.get("name")
+        if name is None:
+            self._problems.add(place, "a property lacks name")
+            return None
+        plain = place.plain()
+        column_type = delta_type(plain)
+        if "any" in column_type:
+            self._note(place, f"the type of {name.value} is left open: physicalType tells it")
+        required = bool(plain.get("required") or plain.get("primaryKey"))
+        return Column(name=str(name.value), type=column_type, nullable=not required)
+
+    def _of_property(self, place: Place, column: Column) -> Iterator[Check]:
+        plain = place.plain()
+        if not column.nullable:
+            yield NotNull(column=column.name)
+        if plain.get("unique"):
+            yield Unique(column=column.name)
+        if plain.get("enum"):
+            entries = [
+                item if isinstance(item, dict) else {"value": item} for item in plain["enum"]
+            ]
+            yield AllowedValues(column=column.name, values=[item["value"] for item in entries])
+        yield from self._options(place, column.name, dict(plain.get("logicalTypeOptions") or {}))
+        yield from self._rules(place, column.name)
+        yield from self._relationships(place, column.name)
+
+    def _options(self, place: Place, name: str, options: dict[str, Any]) -> Iterator[Check]:
+        bounds = {key: options.pop(key) for key in ("minimum", "maximum") if key in options}
+        if bounds:
+            yield Range(column=name, **bounds)
+        if pattern := options.pop("pattern", None):
+            yield from self._guarded(
+                place, lambda: Pattern(column=name, pattern=whole_pattern(pattern))
+            )
+        quoted = '"' + name.replace('"', '""') + '"'
+        for option, template in _LENGTHS.items():
+            if option in options:
+                value = literal_of(options.pop(option))
+                yield Condition(condition=template.format(quoted, value))
+        # Types, formats and zones are in the type, as far as they can be.
+        for option in options.keys() - {"format", "timezone", "defaultTimezone"}:
+            self._note(place, f"no check says {option} of {name}")
+
+    def _rules(self, place: Place, column: str | None) -> Iterator[Check]:
+        rules = place.get("quality")
+        for rule in self._problems.items(rules, "quality") if rules else ():
+            try:
+                check = check_of_rule(rule, column, self._problems)
+            except NotExpressedError as error:
+                self._note(rule, f"no check says {error}")
+            except ConfigurationError as error:
+                self._problems.add(rule, str(error))
+            else:
+                if check is not None:
+                    yield check
+
+    def _relationships(self, place: Place, column: str | None) -> Iterator[Check]:
+        listed = place.get("relationships")
+        for item in self._problems.items(listed, "relationships") if listed else ():
+            plain = item.plain()
+            from_ = column if column is not None else plain.get("from")
+            here, there = _names(from_), _names(plain.get("to"))
+            tables = {table for table, _ in there}
+            if not here or len(here) != len(there) or len(tables) != 1 or "" in tables:
+                self._note(item, f"no check says a relationship from {from_} to {plain.get('to')}")
+                continue
+            own, others = [name for _, name in here], [name for _, name in there]
+            single = len(own) == 1
+            same = own == others
+            yield ForeignKey(
+                column=own[0] if single else tuple(own),
+                table=tables.pop(),
+                references=None if same else others[0] if single else tuple(others),
+            )
+
+    def _freshness(self) -> Iterator[tuple[str, Check]]:
+        listed = self._document.root.get("slaProperties")
+        for item in self._problems.items(listed, "slaProperties") if listed else ():
+            plain = item.plain()
+            hours = _HOURS.get(str(plain.get("unit"))[:1].lower())
+            table, _, column = str(plain.get("element") or "").rpartition(".")
+            value = plain.get("value")
+            if plain.get("property") != "freshness" or not (hours and table):
+                self._note(item, f"no check says the SLA property {plain.get('property')}")
+            elif isinstance(value, (int, float)):
+                yield table, Freshness(column=column, maximum_age_hours=value * hours)
+
+    def _more_columns(self, place: Place) -> bool:
+        properties = place.get("customProperties")
+        for item in properties.value if properties else ():
+            plain = item.plain()
+            if plain.get("property") == "spectraMoreColumns":
+                return bool(plain.get("value"))
+        return True
+
+    def _guarded(self, place: Place, make: Any) -> Iterator[Check]:
+        try:
+            yield make()
+        except ConfigurationError as error:
+            self._note(place, str(error))
+
+    def _note(self, place: Place, words: str) -> None:
+        self._notes.append(f"{place}: {words}")
+
+
+def _names(told: Any) -> list[tuple[str, str]]:
+    """References, ``table.column`` or columns alone, as pairs."""
+    listed = told if isinstance(told, list) else [told]
+    pairs = (str(name).rpartition(".") for name in listed if name)
+    return [(table, column) for table, _, column in pairs]

@@ -1,0 +1,165 @@
+"""The quality rules of Open Data Contracts → checks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from spectra_stage.validation.checks import (
+    AllowedValues,
+    Check,
+    Condition,
+    NotNull,
+    Pattern,
+    RowCount,
+    Unique,
+)
+from spectra_stage.validation.files.document import Place, Problems
+from spectra_stage.validation.files.options import check_of
+from spectra_stage.validation.results import Severity
+
+__all__ = ["ENGINE", "NotExpressedError", "check_of_rule", "literal_of", "whole_pattern"]
+
+ENGINE = "spectra"
+"""The engine of custom rules that are checks of ours."""
+
+
+class NotExpressedError(Exception):
+    """A rule says what no check can."""
+
+
+def check_of_rule(rule: Place, column: str | None, problems: Problems) -> Check | None:
+    """The check that a quality rule stands for; ``None`` where there is a problem.
+
+    Args:
+        rule: The rule.
+        column: The property that it is about; ``None`` when it is about the whole object.
+        problems: Takes what is wrong with it.
+
+    Raises:
+        NotExpressedError: No check says so; the message tells why.
+    """
+    plain = rule.plain()
+    if not isinstance(plain, dict):
+        problems.add(rule, f"a quality rule is {plain!r}, not a mapping")
+        return None
+    kind = plain.get("type") or "library"
+    if kind == "custom":
+        return _custom(rule, plain, problems)
+    if kind != "library":
+        raise NotExpressedError(f"a rule of type {kind} is for people or for another engine")
+    common: dict[str, Any] = {
+        "severity": _severity(plain),
+        "name": plain.get("name") or plain.get("description"),
+    }
+    metric = plain.get("metric")
+    if metric == "rowCount":
+        return RowCount(**_row_count(plain), **common)
+    common["tolerance"] = _tolerance(plain)
+    arguments = plain.get("arguments") or {}
+    if metric == "duplicateValues":
+        columns = arguments.get("properties") or column
+        if isinstance(columns, list) and len(columns) == 1:
+            columns = columns[0]
+        return Unique(
+            column=tuple(columns) if isinstance(columns, list) else str(columns), **common
+        )
+    if column is None:
+        raise NotExpressedError(f"metric {metric} of a whole object")
+    return _of_a_column(str(metric), column, arguments, plain, common)
+
+
+def _of_a_column(
+    metric: str,
+    column: str,
+    arguments: Mapping[str, Any],
+    rule: Mapping[str, Any],
+    common: Mapping[str, Any],
+) -> Check:
+    if metric == "nullValues":
+        return NotNull(column=column, **common)
+    if metric == "missingValues":
+        missing = arguments.get("missingValues") or [None]
+        quoted = '"' + column.replace('"', '""') + '"'
+        parts = [f"{quoted} IS NOT NULL"] if None in missing else []
+        if values := [literal_of(value) for value in missing if value is not None]:
+            parts.append(f"{quoted} NOT IN ({', '.join(values)})")
+        return Condition(condition=" AND ".join(parts), **common)
+    if metric == "invalidValues" and arguments.get("validValues"):
+        return AllowedValues(column=column, values=tuple(arguments["validValues"]), **common)
+    # The standard's own example has the pattern beside the arguments, too.
+    pattern = arguments.get("pattern") or rule.get("pattern")
+    if metric == "invalidValues" and pattern:
+        return Pattern(column=column, pattern=whole_pattern(pattern), **common)
+    raise NotExpressedError(f"metric {metric} with {sorted(arguments) or 'no arguments'}")
+
+
+def whole_pattern(pattern: str) -> str:
+    """A pattern that is looked for anywhere as one that a text matches whole."""
+    if pattern.startswith("^(?:") and pattern.endswith(")$"):
+        return pattern[4:-2]
+    if pattern.startswith("^") and pattern.endswith("$") and not pattern.endswith("\\$"):
+        return pattern[1:-1] if "|" not in pattern else f"(?:{pattern[1:-1]})"
+    return rf"[\s\S]*(?:{pattern})[\s\S]*"
+
+
+def literal_of(value: Any) -> str:
+    """A plain value in SQL."""
+    if isinstance(value, str):
+        return "'" + value.replace("'", "''") + "'"
+    return str(value)
+
+
+def _custom(rule: Place, plain: Mapping[str, Any], problems: Problems) -> Check | None:
+    if plain.get("engine") != ENGINE:
+        raise NotExpressedError(f"a rule for the engine {plain.get('engine')}")
+    implementation = rule.get("implementation")
+    if implementation is None or not problems.mapping(implementation, "implementation"):
+        return None
+    ((kind, options), *more) = implementation.value.items()
+    if more:
+        problems.add(implementation, "implementation may hold one check")
+        return None
+    return check_of(kind, options, problems)
+
+
+def _severity(rule: Mapping[str, Any]) -> Severity:
+    severity = str(rule.get("severity") or "error").lower()
+    return "warning" if severity in {"warning", "warn", "info", "low", "medium"} else "error"
+
+
+def _tolerance(rule: Mapping[str, Any]) -> int | str:
+    """How many may break it."""
+    percent = rule.get("unit") == "percent"
+    if rule.get("mustBe") == 0:
+        return 0
+    most = rule.get("mustBeLessOrEqualTo")
+    if most is None and isinstance(below := rule.get("mustBeLessThan"), (int, float)):
+        if percent:
+            raise NotExpressedError(f"less than {below} percent; at most is what can be said")
+        most = int(below) - 1 if below == int(below) else int(below)
+    between = rule.get("mustBeBetween")
+    if most is None and isinstance(between, list) and between[:1] == [0]:
+        most = between[1]
+    if not isinstance(most, (int, float)) or most < 0:
+        told = {name: value for name, value in rule.items() if name.startswith("must")}
+        raise NotExpressedError(f"a threshold of {told}; how many at most is what can be said")
+    return f"{most}%" if percent else int(most)
+
+
+def _row_count(rule: Mapping[str, Any]) -> dict[str, Any]:
+    bounds: dict[str, int] = {}
+    for name, option, change in (
+        ("mustBe", "exactly", 0),
+        ("mustBeGreaterThan", "minimum", 1),
+        ("mustBeGreaterOrEqualTo", "minimum", 0),
+        ("mustBeLessThan", "maximum", -1),
+        ("mustBeLessOrEqualTo", "maximum", 0),
+    ):
+        if isinstance(rule.get(name), int):
+            bounds[option] = rule[name] + change
+    if isinstance(rule.get("mustBeBetween"), list):
+        bounds["minimum"], bounds["maximum"] = rule["mustBeBetween"]
+    if not bounds or rule.get("unit") == "percent":
+        raise NotExpressedError("a count of rows without a bound that can be said")
+    return bounds

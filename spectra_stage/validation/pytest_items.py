@@ -1,0 +1,156 @@
+"""Each check as a pytest item; :mod:`spectra_stage.pytest_plugin` has the options and fixtures."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+
+import pytest
+
+from spectra_logging.errors import SpectraError
+from spectra_logging.lakehouse import open_lakehouse
+from spectra_logging.lakehouse.base import Lakehouse
+from spectra_logging.paths import is_uri
+from spectra_logging.redaction import redact_text
+from spectra_stage.pytest_plugin import CheckWarning
+from spectra_stage.validation.chosen import DEFAULT, chosen_suite
+from spectra_stage.validation.report.cleaned import clean_line, cleaned_check
+from spectra_stage.validation.report.lines import check_lines
+from spectra_stage.validation.results import CheckResult, Outcome, Report
+from spectra_stage.validation.run import run
+from spectra_stage.validation.suite import Suite, TableSuite
+
+__all__ = ["chosen_root", "collect_checks", "shared_report"]
+
+# In a node id brackets hold parameters.
+_NO_PART_OF_AN_ID = str.maketrans("[]", "()")
+_REPORTS = pytest.StashKey[dict[tuple[str | None, tuple[str, ...]], Report | SpectraError]]()
+
+
+def collect_checks(session: pytest.Session) -> Iterator[pytest.Item]:
+    """The items of the suite that the options name; no table is looked at yet.
+
+    Raises:
+        UsageError: There is no such suite, or its file can't be read as one.
+    """
+    try:
+        suite = chosen_suite(_suites(session.config))
+    except SpectraError as error:
+        raise pytest.UsageError(f"--spectra-suite: {error}") from error
+    collector = SuiteCollector.from_parent(session, name=suite.name, nodeid=suite.name)
+    collector.suite = suite
+    yield from session.genitems(collector)
+
+
+def shared_report(
+    config: pytest.Config,
+    root: str | None,
+    suites: tuple[str, ...],
+    opened: Callable[[], Lakehouse],
+) -> Report:
+    """The report on a root and suites: made for the first who asks, the same for all who do.
+
+    Args:
+        config: The run of pytest that shares it.
+        root: The folder or URI that holds Tables.
+        suites: The names of the suites.
+        opened: Opens the lakehouse.
+
+    Raises:
+        SpectraError: The suite can't be run; those who ask later get the same error.
+    """
+    reports = config.stash.setdefault(_REPORTS, {})
+    if (root, suites) not in reports:
+        try:
+            reports[root, suites] = run(chosen_suite(suites), opened(), root=root)
+        except SpectraError as error:
+            reports[root, suites] = error
+    found = reports[root, suites]
+    if isinstance(found, SpectraError):
+        raise found
+    return found
+
+
+def chosen_root(config: pytest.Config) -> str | None:
+    """``--spectra-root``, wherever a test may have gone meanwhile."""
+    root: str | None = config.getoption("spectra_root")
+    if root is None or is_uri(root):
+        return root
+    return str(config.invocation_params.dir / root)
+
+
+def _suites(config: pytest.Config) -> tuple[str, ...]:
+    return tuple(config.getoption("spectra_suite") or DEFAULT)
+
+
+class SuiteCollector(pytest.Collector):
+    """A suite, whose tables it collects."""
+
+    suite: Suite
+
+    def collect(self) -> Iterable[pytest.Collector]:
+        """The tables."""
+        for position, table in enumerate(self.suite.tables):
+            collector = TableCollector.from_parent(self, name=table.table)
+            collector.table, collector.position = table, position
+            yield collector
+
+
+class TableCollector(pytest.Collector):
+    """A table, whose checks it collects."""
+
+    table: TableSuite
+    position: int
+
+    def collect(self) -> Iterable[pytest.Item]:
+        """The checks."""
+        for position, check in enumerate(self.table.checks):
+            words = clean_line(check.name or check.words)
+            item = CheckItem.from_parent(self, name=words.translate(_NO_PART_OF_AN_ID))
+            item.words = words
+            item.position = (self.position, position)
+            item.add_marker(pytest.mark.spectra)
+            yield item
+
+
+class CheckItem(pytest.Item):
+    """A check, which passes, fails, warns or is skipped as its suite's report says."""
+
+    words: str
+    position: tuple[int, int]
+    _found: CheckResult
+
+    def setup(self) -> None:
+        """Look the finding up; a check that could not be made is an error, and no failure."""
+        config = self.config
+        engine = config.getoption("spectra_engine")
+        try:
+            report = shared_report(
+                config, chosen_root(config), _suites(config), partial(open_lakehouse, engine)
+            )
+        except SpectraError as error:
+            pytest.fail(redact_text(str(error)), pytrace=False)
+        table, check = self.position
+        self._found = cleaned_check(report.tables[table].checks[check])
+        if self._found.outcome is Outcome.ERROR:
+            pytest.fail(self._told(), pytrace=False)
+
+    def runtest(self) -> None:
+        """End as the check did."""
+        if self._found.outcome is Outcome.SKIPPED:
+            pytest.skip(self._found.finding)
+        if self._found.outcome is Outcome.FAILED:
+            pytest.fail(self._told(), pytrace=False)
+        if self._found.outcome is Outcome.WARNING:
+            # There is no line of code to point at; the table is where it is.
+            message = CheckWarning(f"{self.words}; {self._told()}")
+            warnings.warn_explicit(message, None, filename=self._found.table, lineno=1)
+
+    def reportinfo(self) -> tuple[str, int | None, str]:
+        """What stands above a failure: the table and the check."""
+        assert self.parent is not None
+        return str(self.config.rootpath), None, f"{self.parent.name}, {self.words}"
+
+    def _told(self) -> str:
+        return "\n".join(str(line) for line in check_lines(self._found))

@@ -1,0 +1,94 @@
+"""Suites: which checks each table is to pass."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from spectra_logging.errors import ConfigurationError
+from spectra_logging.paths import is_uri, resolve_table
+from spectra_stage.validation.checks import Check, TableExists
+
+__all__ = ["Suite", "TableSuite", "place_of"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TableSuite:
+    """The checks of one table.
+
+    Args:
+        table: The table's dotted name, ``sales.orders``.
+        checks: The checks, in the order in which they are reported. That the table exists comes
+            first in any case.
+        path: Its path or URI; by default ``Tables/sales/orders``.
+
+    Raises:
+        ConfigurationError: The name is empty, or something among the checks is none.
+    """
+
+    table: str
+    checks: Sequence[Check] = ()
+    path: str | None = None
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.table, str) or not self.table.strip():
+            raise ConfigurationError(f"table={self.table!r} may be a table's dotted name")
+        for check in self.checks:
+            if not isinstance(check, Check):
+                raise ConfigurationError(
+                    f"checks of {self.table}: {check!r} is no check of spectra_stage.validation"
+                )
+        exists = any(isinstance(check, TableExists) for check in self.checks)
+        object.__setattr__(self, "checks", (*(() if exists else (TableExists(),)), *self.checks))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Suite:
+    """The checks of some tables.
+
+    Args:
+        name: The suite's name.
+        tables: The tables, in order.
+
+    Raises:
+        ConfigurationError: A table is there twice.
+    """
+
+    name: str
+    tables: Sequence[TableSuite]
+
+    def __post_init__(self) -> None:
+        names = [table.table for table in self.tables]
+        if doubled := sorted({name for name in names if names.count(name) > 1}):
+            raise ConfigurationError(f"suite {self.name} has twice: {', '.join(doubled)}")
+        object.__setattr__(self, "tables", tuple(self.tables))
+
+    def only(self, *tables: str) -> Suite:
+        """The suite of some of its tables."""
+        kept = [table for table in self.tables if table.table in tables]
+        return Suite(name=self.name, tables=kept)
+
+
+def place_of(
+    table: str,
+    path: str | None,
+    *,
+    root: str | Path | None = None,
+    places: Mapping[str, str] | None = None,
+) -> str:
+    """Where a table is.
+
+    Args:
+        table: Its dotted name.
+        path: Its path or URI, where the suite has one.
+        root: The folder or URI that relative paths are below; by default as
+            :func:`~spectra_logging.paths.resolve_table` has it.
+        places: Paths or URIs by dotted names, which come before all else.
+    """
+    path = (places or {}).get(table) or path or f"Tables/{table.replace('.', '/')}"
+    if root is None or is_uri(path) or Path(path).is_absolute():
+        return resolve_table(path)
+    if is_uri(str(root)):
+        return f"{str(root).rstrip('/')}/{path}"
+    return resolve_table(str(Path(root).absolute() / path))

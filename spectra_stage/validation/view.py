@@ -1,0 +1,113 @@
+"""A table as the checks see it: its columns by any spelling, and the SQL that its engine speaks."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+
+from spectra_logging.lakehouse.dialect import Dialect
+from spectra_logging.tables import Column
+
+__all__ = ["ImpossibleError", "TableView", "family"]
+
+_NUMBERS = ("byte", "short", "integer", "long", "float", "double")
+
+
+class ImpossibleError(Exception):
+    """A check can't be asked of a table.
+
+    Attributes:
+        column: The column that is to blame, as the suite spells it.
+        table: The other table that is to blame.
+    """
+
+    def __init__(self, reason: str, *, column: str | None = None, table: str | None = None) -> None:
+        self.column = column
+        self.table = table
+        super().__init__(reason)
+
+
+def family(column_type: str) -> str:
+    """What a type is of: number, text, date, timestamp, boolean, or its own name."""
+    if column_type in _NUMBERS or column_type.startswith("decimal"):
+        return "number"
+    if column_type.startswith("timestamp"):
+        return "timestamp"
+    if column_type in {"string", "varchar", "char"}:
+        return "text"
+    return column_type.partition("<")[0]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TableView:
+    """A table at the version that is looked at.
+
+    Args:
+        table: Its dotted name.
+        columns: Its columns.
+        dialect: The engine's SQL.
+        now: When the look began, in UTC.
+        opens: Opens another table by its dotted name.
+        sql_name: What statements call it.
+    """
+
+    table: str
+    columns: Sequence[Column]
+    dialect: Dialect
+    now: dt.datetime
+    opens: Callable[[str], TableView]
+    sql_name: str = "t"
+    _by_name: dict[str, Column] = field(init=False, repr=False, default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._by_name.update({column.name.lower(): column for column in self.columns})
+
+    def column(self, name: str, *families: str) -> Column:
+        """The column of that name in any case: Delta has no two that differ by case alone.
+
+        Args:
+            name: The name.
+            families: What its type may be of; anything when none is given.
+
+        Raises:
+            ImpossibleError: There is none, or it is of another type.
+        """
+        column = self._by_name.get(name.lower())
+        if column is None:
+            raise self._impossible(name, f"there is no column {self._told(name)}")
+        if families and family(column.type) not in families:
+            raise self._impossible(
+                name,
+                f"column {self._told(name)} is of type {column.type}; this takes "
+                f"{' or '.join(families)}",
+            )
+        return column
+
+    def other(self, table: str) -> TableView:
+        """Another table, to be named in the same statement.
+
+        Raises:
+            ImpossibleError: There is none, or it can't be read.
+        """
+        return replace(self.opens(table), dialect=self.dialect)
+
+    def has(self, name: str) -> bool:
+        """Whether there is a column of that name, in any case."""
+        return name.lower() in self._by_name
+
+    def quoted(self, name: str, *families: str) -> str:
+        """The column as SQL writes it: see :meth:`column`."""
+        return self.dialect.quote(self.column(name, *families).name)
+
+    def newest(self, name: str, newest_by: str, *families: str) -> str:
+        """An aggregate: a column's value in the row whose ``newest_by`` is the greatest."""
+        return self.dialect.at_greatest(self.quoted(name, *families), self.quoted(newest_by))
+
+    def _told(self, name: str) -> str:
+        return name if self.sql_name == "t" else f"{self.table}.{name}"
+
+    def _impossible(self, name: str, reason: str) -> ImpossibleError:
+        if self.sql_name == "t":
+            return ImpossibleError(reason)
+        return ImpossibleError(reason, table=self.table, column=name)

@@ -1,0 +1,296 @@
+"""Open Data Contracts: what is read of them, what is written, and that the two agree."""
+
+from __future__ import annotations
+
+import json
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+import yaml
+
+from spectra_logging.tables import Column
+from spectra_stage.errors import SuiteError
+from spectra_stage.validation.checks import (
+    AllowedValues,
+    Check,
+    Condition,
+    ForeignKey,
+    Freshness,
+    NotNull,
+    Pattern,
+    Range,
+    RowCount,
+    TableExists,
+    TableSchema,
+    Unique,
+)
+from spectra_stage.validation.files import export_contract, load_contract, load_suite
+from spectra_stage.validation.suite import Suite, TableSuite
+from spectra_stage.validation.suites import SUITES
+from tests.test_suite_files import EVERYTHING, write
+
+CONTRACT = r"""
+apiVersion: v3.2.0
+kind: DataContract
+id: 53581432-6c55-4ba2-a65f-72344a91553a
+name: payments
+version: 1.1.0
+status: active
+schema:
+  - name: tbl
+    physicalName: pay.tbl_1
+    logicalType: object
+    properties:
+      - name: tenant
+        primaryKey: true
+        primaryKeyPosition: 2
+        logicalType: string
+        physicalType: varchar(18)
+      - name: id
+        primaryKey: true
+        primaryKeyPosition: 1
+        logicalType: integer
+        physicalType: BIGINT
+      - name: amount
+        logicalType: number
+        physicalType: DECIMAL(10, 2)
+        logicalTypeOptions: {minimum: 0, exclusiveMaximum: 100, multipleOf: 5}
+      - name: state
+        required: true
+        logicalType: string
+        enum: [{value: open}, {value: closed, label: Closed}]
+        quality:
+          - {metric: nullValues, mustBeLessThan: 3, severity: info}
+          - {metric: missingValues, arguments: {missingValues: [null, '', N/A]}, mustBe: 0}
+          - {metric: nullValues, mustBeLessOrEqualTo: 2.5, unit: percent}
+          - {metric: nullValues, mustBeLessThan: 1, unit: percent}
+          - {metric: nullValues, mustBeGreaterThan: 1}
+          - {type: text, description: It is what it is.}
+          - {type: sql, query: SELECT 1, mustBe: 1}
+          - {type: custom, engine: soda, implementation: "x"}
+          - {type: custom, engine: spectra, implementation: {valid_json: {column: state}}}
+      - name: iban
+        logicalType: string
+        unique: true
+        logicalTypeOptions: {pattern: '^[A-Z]{2}[0-9]+$', minLength: 4, format: password}
+        quality:
+          - metric: invalidValues
+            arguments: {pattern: 'DE|FR'}
+            mustBe: 0
+            name: German or French
+      - name: at
+        logicalType: timestamp
+        logicalTypeOptions: {minimum: '2024-01-01T00:00:00Z', format: 'yyyy'}
+      - name: count
+        logicalType: integer
+        logicalTypeOptions: {format: i32}
+      - name: open_ended
+        logicalType: number
+      - name: tags
+        logicalType: array
+        items: {logicalType: string}
+        logicalTypeOptions: {minItems: 1}
+      - name: address
+        logicalType: object
+        properties:
+          - {name: city, logicalType: string}
+          - {name: floors, logicalType: array, physicalType: array<int>}
+      - name: customer
+        logicalType: integer
+        physicalType: bigint
+        relationships:
+          - {to: crm.customers.id}
+          - {to: [crm.a.id, crm.b.id]}
+    relationships:
+      - {from: [tbl.tenant, tbl.id], to: [crm.tenants.tenant, crm.tenants.id]}
+    quality:
+      - {metric: rowCount, mustBeBetween: [1, 10]}
+      - {metric: rowCount, mustBeGreaterThan: 5}
+      - {metric: rowCount, mustNotBe: 5}
+      - {metric: duplicateValues, mustBe: 0, arguments: {properties: [tenant, state]}}
+  - name: other
+    physicalName: Tables/elsewhere/other
+slaProperties:
+  - {property: freshness, value: 2, unit: d, element: pay.tbl_1.at}
+  - {property: retention, value: 3, unit: y, element: pay.tbl_1.at}
+"""
+
+
+def checked(text: str) -> Any:
+    """The contract, held to the standard's own schema."""
+    contract = yaml.safe_load(text)
+    schema = resources.files("open_data_contract_standard") / "schema.json"
+    jsonschema.validate(contract, json.loads(schema.read_text()))
+    return contract
+
+
+def test_what_a_contract_says_becomes_checks(tmp_path: Path) -> None:
+    """Types, keys, nulls, values, quality, relationships and freshness."""
+    checked(CONTRACT)
+    contract = load_contract(write(tmp_path, CONTRACT))
+    assert contract.suite.name == "payments"
+    first, second = contract.suite.tables
+    assert (second.table, second.path) == ("other", "Tables/elsewhere/other")
+    assert first.table == "pay.tbl_1"
+    missing = "\"state\" IS NOT NULL AND \"state\" NOT IN ('', 'N/A')"
+    expected: list[Check] = [
+        TableExists(),
+        TableSchema(
+            declared=(
+                Column(name="tenant", type="string", nullable=False),
+                Column(name="id", type="long", nullable=False),
+                Column(name="amount", type="decimal(10,2)"),
+                Column(name="state", type="string", nullable=False),
+                Column(name="iban", type="string"),
+                Column(name="at", type="timestamp"),
+                Column(name="count", type="integer"),
+                Column(name="open_ended", type="any"),
+                Column(name="tags", type="array<string>"),
+                Column(name="address", type="struct<city:string,floors:array<integer>>"),
+                Column(name="customer", type="long"),
+            ),
+            more_columns=True,
+        ),
+        NotNull(column="tenant"),
+        NotNull(column="id"),
+        Range(column="amount", minimum=0),
+        Condition(condition='"amount" < 100'),
+        Condition(condition='"amount" % 5 = 0'),
+        NotNull(column="state"),
+        AllowedValues(column="state", values=["open", "closed"]),
+        NotNull(column="state", tolerance=2, severity="warning"),
+        Condition(condition=missing),
+        NotNull(column="state", tolerance="2.5%"),
+        NotNull(column="state"),
+        Unique(column="iban"),
+        Pattern(column="iban", pattern="[A-Z]{2}[0-9]+"),
+        Condition(condition='length("iban") >= 4'),
+        Pattern(column="iban", pattern=r"[\s\S]*(?:DE|FR)[\s\S]*", name="German or French"),
+        Range(column="at", minimum="2024-01-01T00:00:00Z"),
+        ForeignKey(column="customer", table="crm.customers", references="id"),
+        Unique(column=("id", "tenant")),
+        RowCount(minimum=1, maximum=10),
+        RowCount(minimum=6),
+        Unique(column=("tenant", "state")),
+        ForeignKey(column=("tenant", "id"), table="crm.tenants"),
+        Freshness(column="at", maximum_age_hours=48.0),
+    ]
+    kinds = [check for check in first.checks if check.kind != "valid_json"]
+    assert [check for check in expected if check not in kinds] == []
+    assert [check for check in kinds if check not in expected] == []
+    assert len([check for check in first.checks if check.kind == "valid_json"]) == 1
+
+
+AT_MOST = "how many at most is what can be said"
+
+
+def test_what_no_check_says_is_told(tmp_path: Path) -> None:
+    """With its position, so that nobody believes that it is checked."""
+    contract = load_contract(write(tmp_path, CONTRACT))
+    told = [note.partition(": ")[2] for note in contract.notes]
+    assert told == [
+        "the type of open_ended is left open: physicalType tells it",
+        "no check says less than 1 percent; at most is what can be said",
+        f"no check says a threshold of {{'mustBeGreaterThan': 1}}; {AT_MOST}",
+        "no check says a rule of type text is for people or for another engine",
+        "no check says a rule of type sql is for people or for another engine",
+        "no check says a rule for the engine soda",
+        "no check says minItems of tags",
+        "no check says a relationship from customer to ['crm.a.id', 'crm.b.id']",
+        "no check says a count of rows without a bound that can be said",
+        "no check says the SLA property retention",
+    ]
+    assert contract.notes[0].startswith("56:9: ")
+
+
+def normal(suite: Suite) -> dict[str, tuple[str | None, list[str]]]:
+    """A suite in which the order of checks means nothing."""
+    return {table.table: (table.path, sorted(map(repr, table.checks))) for table in suite.tables}
+
+
+def without_comments(suite: Suite) -> Suite:
+    """What a contract keeps: comments are for people, and validity has checks of its own."""
+
+    def plain(check: Check) -> Check:
+        if not isinstance(check, TableSchema):
+            return check
+        columns = tuple(
+            Column(name=column.name, type=column.type, nullable=column.nullable)
+            for column in check.declared
+        )
+        return TableSchema(
+            declared=columns,
+            more_columns=check.more_columns,
+            name=check.name,
+            severity=check.severity,
+        )
+
+    tables = [
+        TableSuite(table=t.table, path=t.path, checks=[plain(check) for check in t.checks])
+        for t in suite.tables
+    ]
+    return Suite(name=suite.name, tables=tables)
+
+
+@pytest.mark.parametrize("name", SUITES)
+def test_the_stages_suites_survive_the_round(tmp_path: Path, name: str) -> None:
+    """Written as a contract that the standard's schema allows, and read again."""
+    suite = SUITES[name]()
+    export = export_contract(suite)
+    checked(export.text)
+    read = load_suite(write(tmp_path, export.text))
+    assert normal(read) == normal(without_comments(suite))
+
+
+def test_a_suite_of_every_check_survives_the_round(tmp_path: Path) -> None:
+    """What the standard has no words for is a rule of our own engine, and is told."""
+    suite = load_suite(write(tmp_path, EVERYTHING))
+    # A contract has one list of properties a table.
+    first = suite.tables[0]
+    suite = Suite(
+        name=suite.name,
+        tables=[
+            TableSuite(table=first.table, path=first.path, checks=first.checks[:-1]),
+            *suite.tables[1:],
+        ],
+    )
+    export = export_contract(suite, identifier="an-id", version="2.0.0")
+    contract = checked(export.text)
+    assert (contract["id"], contract["version"]) == ("an-id", "2.0.0")
+    assert normal(load_suite(write(tmp_path, export.text))) == normal(without_comments(suite))
+    assert "sales.orders: ordered <= shipped" in export.notes
+    assert not [note for note in export.notes if "never null" in note]
+
+
+V3 = "kind: DataContract\napiVersion: v3.1.0\nschema:\n"
+CUSTOM = "{type: custom, engine: spectra, implementation: {range: {column: b}}}"
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("kind: DataContract", "1:1: apiVersion is missing; it may be v3.0.0 or later"),
+        ("kind: DataContract\napiVersion: v2.2.2", "2:13: apiVersion is 'v2.2.2'"),
+        ("kind: DataContract\napiVersion: v3.1.0\nschema: {}", "3:9: schema is a mapping"),
+        (
+            V3 + "- properties: [{name: a}]",
+            "4:3: name of a schema object is '', not a text",
+        ),
+        (
+            V3 + "- name: a\n  properties: [{nam: a}]",
+            "5:16: a property lacks name",
+        ),
+        (
+            f"{V3}- name: a\n  quality: [{CUSTOM}]",
+            "range: minimum=None may be a value",
+        ),
+    ],
+)
+def test_a_wrong_contract_is_told_what_and_where(tmp_path: Path, text: str, problem: str) -> None:
+    """As a suite's own file is."""
+    with pytest.raises(SuiteError) as caught:
+        load_suite(write(tmp_path, text))
+    assert problem in str(caught.value)

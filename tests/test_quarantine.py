@@ -1,0 +1,201 @@
+"""Bad rows told from good ones, and set aside with what they break."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+from deltalake import DeltaTable
+
+from spectra_logging.errors import ConfigurationError, LakehouseError
+from spectra_logging.lakehouse.base import Lakehouse
+from spectra_stage.validation.checks import (
+    AllowedValues,
+    Check,
+    Compare,
+    Condition,
+    ForeignKey,
+    Masked,
+    NotNull,
+    Pattern,
+    Range,
+    RowCount,
+    Unique,
+    ValidJson,
+)
+from spectra_stage.validation.quarantine import QUARANTINE, split
+from tests.tables import read_rows
+from tests.validations import UTC, make
+
+CHECKS: tuple[Check, ...] = (
+    NotNull(column="k"),
+    Unique(column="k"),
+    Unique(column=["text", "n"]),
+    Range(column="n", minimum=0, tolerance="100%"),
+    Range(column="x", maximum=1),
+    AllowedValues(column="text", values=["a", "b"]),
+    Pattern(column="text", pattern="[a-z]", severity="warning"),
+    ForeignKey(column="n", table="t.other", references="m"),
+    Condition(condition="n < 100", name="n is small"),
+    RowCount(minimum=1000),
+)
+ROWS = {
+    "k": [1, 2, 2, None, 5, 6, 7],
+    "n": [1, 2, 3, 1, -1, 999, None],
+    "x": [0.5, 0.5, 0.5, 0.5, float("nan"), 0.5, None],
+    "text": ["a", "b", "a", "A", "b", "a", "a"],
+}
+REASONS = {
+    2: ["k is unique"],
+    3: ["k is unique", "n refers to t.other (m)"],
+    None: ["k is never null", "text is a or b"],
+    5: ["n is at least 0", "x is at most 1", "n refers to t.other (m)"],
+    6: ["n refers to t.other (m)", "n is small"],
+}
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> str:
+    make(tmp_path, "t.other", {"m": [1, 2, 2, None]})
+    return make(tmp_path, columns=ROWS)
+
+
+@pytest.mark.usefixtures("table")
+class TestSplit:
+    def test_every_row_is_good_or_bad_for_its_own_reasons(
+        self, lakehouse: Lakehouse, tmp_path: Path
+    ) -> None:
+        """None is lost or doubled, whatever joins and windows it went through."""
+        found = split("t.checked", CHECKS, lakehouse, root=tmp_path)
+        assert found.good.columns == ("k", "n", "x", "text")
+        assert sorted(row[0] for row in found.good.rows) == [1, 7]
+        told = {
+            3 if row["k"] == 2 and row["n"] == 3 else row["k"]: row["reasons"]
+            for row in found.bad.to_dicts()
+        }
+        assert told == REASONS
+        assert found.counts == {
+            "k is never null": 1,
+            "k is unique": 2,
+            "text, n are unique together": 0,
+            "n is at least 0": 1,
+            "x is at most 1": 1,
+            "text is a or b": 1,
+            "n refers to t.other (m)": 3,
+            "n is small": 1,
+        }
+
+    def test_the_table_stays_and_later_rows_are_not_looked_at(
+        self, lakehouse: Lakehouse, tmp_path: Path
+    ) -> None:
+        """What was split is the version that the table had then."""
+        found = split("t.checked", [NotNull(column="k")], lakehouse, root=tmp_path)
+        make(tmp_path, columns={"k": [None, None]}, k=pl.Int64)
+        assert (found.version, len(found.bad.rows), len(found.good.rows)) == (0, 1, 6)
+
+    def test_the_bad_rows_are_set_aside_once(self, lakehouse: Lakehouse, tmp_path: Path) -> None:
+        """With their values, their reasons, and where they are from."""
+        first = split("t.checked", CHECKS, lakehouse, root=tmp_path).append()
+        again = split("t.checked", CHECKS, lakehouse, root=tmp_path).append()
+        assert (first.replayed, again.replayed) == (False, True)
+        rows = read_rows(tmp_path / "Tables/quarantine/t_checked", order_by="row")
+        assert [column.name for column in QUARANTINE.columns] == list(rows[0])
+        assert {row["table_name"] for row in rows} == {"t.checked"}
+        assert {row["table_version"] for row in rows} == {0}
+        values = {row["row"]: row["reasons"] for row in rows}
+        assert len(values) == 5
+        assert values['{"k":5,"n":-1,"x":"nan","text":"b"}'] == REASONS[5]
+        now = dt.datetime.now(UTC)
+        assert all(now - row["quarantined_at"] < dt.timedelta(hours=1) for row in rows)
+        make(tmp_path, columns={**ROWS, "text": ["c"] * 7})
+        split("t.checked", CHECKS, lakehouse, root=tmp_path).append()
+        assert DeltaTable(tmp_path / "Tables/quarantine/t_checked").count() == 12
+
+    def test_what_can_not_be_split_is_told(self, lakehouse: Lakehouse, tmp_path: Path) -> None:
+        """Checks of no rows, of other columns, or of other tables."""
+        with pytest.raises(ConfigurationError, match="none of them is an error of single rows"):
+            split("t.checked", [RowCount(minimum=1)], lakehouse, root=tmp_path)
+        with pytest.raises(ConfigurationError, match="can't be split: there is no column y"):
+            split("t.checked", [NotNull(column="y")], lakehouse, root=tmp_path)
+        with pytest.raises(ConfigurationError, match=r"there is no table t\.none"):
+            split("t.checked", [ForeignKey(column="k", table="t.none")], lakehouse, root=tmp_path)
+        with pytest.raises(LakehouseError, match=r"t/missing"):
+            split("t.missing", [NotNull(column="y")], lakehouse, root=tmp_path)
+        with pytest.raises(LakehouseError):
+            _ = split("t.checked", [Condition(condition="1 / 0 > n")], lakehouse, root=tmp_path).bad
+
+
+def test_no_secret_is_set_aside(lakehouse: Lakehouse, tmp_path: Path) -> None:
+    """A token that is not masked is not copied to where nobody looks for it."""
+    make(
+        tmp_path,
+        columns={"credential_value": ["example-token-1234"], "shown": ["tokenish"], "n": [1]},
+    )
+    checks = [Masked(column="credential_value"), Masked(column="shown")]
+    split("t.checked", checks, lakehouse, root=tmp_path).append()
+    (row,) = read_rows(tmp_path / "Tables/quarantine/t_checked", order_by="row")
+    assert json.loads(row["row"]) == {"credential_value": "***", "shown": "***", "n": 1}
+    assert len(row["reasons"]) == 2
+
+
+def test_values_of_every_type_can_be_set_aside(lakehouse: Lakehouse, tmp_path: Path) -> None:
+    """As JSON that loses nothing."""
+    columns: dict[str, Any] = {
+        "n": [None],
+        "price": [Decimal("12345678901234567890.12")],
+        "at": [dt.datetime(2024, 1, 2, 3, 4, 5, 6, UTC)],
+        "day": [dt.date(2024, 1, 2)],
+        "texts": [["a", None]],
+        "nested": [{"city": "x", "floors": [1]}],
+        "data": [b"\xff"],
+        "x": [float("inf")],
+    }
+    make(tmp_path, columns=columns, n=pl.Int64, price=pl.Decimal(38, 2))
+    found = split("t.checked", [NotNull(column="n")], lakehouse, root=tmp_path)
+    found.append(str(tmp_path / "aside"))
+    (row,) = read_rows(tmp_path / "aside", order_by="row")
+    assert json.loads(row["row"]) == {
+        "n": None,
+        "price": "12345678901234567890.12",
+        "at": "2024-01-02T03:04:05.000006Z",
+        "day": "2024-01-02",
+        "texts": ["a", None],
+        "nested": {"city": "x", "floors": [1]},
+        "data": "/w==",
+        "x": "inf",
+    }
+
+
+@pytest.mark.parametrize(
+    "check",
+    [
+        Range(column="x", minimum=0),
+        NotNull(column="x"),
+        Unique(column="x"),
+        Compare(left="x", operator="<", right="y"),
+        Condition(condition="x IS NOT NULL AND y IS NOT NULL"),
+    ],
+    ids=lambda check: check.kind,
+)
+def test_every_value_is_as_it_was(lakehouse: Lakehouse, tmp_path: Path, check: Check) -> None:
+    """Also NaN, in a file whose bounds say that the column has but one value."""
+    nan = float("nan")
+    columns = {"x": [0.5, nan, None, 0.5], "y": [1.5, 1.5, None, nan], "n": [1, 2, 3, 4]}
+    make(tmp_path, columns=columns)
+    found = split("t.checked", [check], lakehouse, root=tmp_path)
+    rows = sorted([*found.good.rows, *(row[:3] for row in found.bad.rows)], key=lambda row: row[2])
+    assert repr(rows) == repr(list(zip(*columns.values(), strict=True)))
+
+
+def test_json_and_comparisons_are_of_single_rows_too(lakehouse: Lakehouse, tmp_path: Path) -> None:
+    """Each row by itself."""
+    make(tmp_path, columns={"text": ["{}", "{} x"], "a": [1, 1], "b": [2, 0]})
+    checks = [ValidJson(column="text"), Compare(left="a", operator="<", right="b")]
+    found = split("t.checked", checks, lakehouse, root=tmp_path)
+    assert found.good.rows == (("{}", 1, 2),)
+    assert found.bad.rows == (("{} x", 1, 0, ["text is JSON", "a < b"]),)

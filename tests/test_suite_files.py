@@ -1,0 +1,262 @@
+"""Suites in YAML: what they may say, and what they are told when they say something else."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+from spectra_logging.errors import ConfigurationError
+from spectra_logging.tables import Column
+from spectra_stage.errors import SuiteError
+from spectra_stage.validation.checks import (
+    KINDS,
+    AllowedValues,
+    Compare,
+    Condition,
+    CountsBy,
+    CountsRows,
+    ForeignKey,
+    Freshness,
+    Masked,
+    NotNull,
+    Pattern,
+    Range,
+    RowCount,
+    SameCount,
+    TableExists,
+    TableSchema,
+    Unique,
+    ValidJson,
+)
+from spectra_stage.validation.files import load_suite
+from spectra_stage.validation.suite import Suite, TableSuite
+
+EVERYTHING = """
+suite: sales
+tables:
+  sales.orders:
+    path: Tables/sales/orders_v2
+    key: [order_id, line]
+    columns:
+      order_id: {type: long, nullable: false}
+      line: integer
+      status: {type: string, allowed_values: [open, closed]}
+      price: {type: "decimal(10,2)", minimum: 0, maximum: 1000000}
+      code: {type: string, pattern: "[A-Z]{3}"}
+      payload: {type: string, json: object}
+    more_columns: true
+    checks:
+      - table_exists: {name: it is there}
+      - not_null: {column: status, tolerance: 0.5%, severity: warning}
+      - unique: order_id
+      - unique: [order_id, status]
+      - range: {column: at, minimum: 2024-01-01, maximum: 2024-12-31 23:59:59}
+      - allowed_values: {column: line, values: [1, 2, 3], tolerance: 10}
+      - pattern: {column: code, pattern: "[A-Z]+", name: codes are capitals}
+      - valid_json: payload
+      - masked: {column: token, shown: 2}
+      - compare: {left: ordered, operator: "<=", right: shipped}
+      - row_count: {minimum: 1, maximum: 1000}
+      - same_count: sales.orders_raw
+      - foreign_key: {column: customer, table: sales.customers, references: id}
+      - freshness: {column: at, maximum_age_hours: 24}
+      - condition: price > 0 OR status = 'closed'
+      - counts_rows: {column: total, newest_by: at, table: sales.lines, where: active}
+      - counts_by: {column: counts, newest_by: at, table: sales.lines, by: kind}
+      - table_schema: {declared: {order_id: long}, more_columns: true}
+  sales.customers:
+"""
+
+
+# Others' classes enter themselves too, such as those of the documentation.
+OUR_KINDS = {
+    kind: check for kind, check in KINDS.items() if check.__module__.startswith("spectra_stage.")
+}
+
+
+def write(folder: Path, text: str, name: str = "suite.yaml") -> Path:
+    path = folder / name
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_a_file_says_what_python_says(tmp_path: Path) -> None:
+    """Each kind of check, with its options, severities and tolerances."""
+    columns = (
+        Column(name="order_id", type="long", nullable=False),
+        Column(name="line", type="integer"),
+        Column(name="status", type="string", allowed_values=("open", "closed")),
+        Column(name="price", type="decimal(10,2)", minimum=0, maximum=1000000),
+        Column(name="code", type="string", pattern="[A-Z]{3}"),
+        Column(name="payload", type="string", json="object"),
+    )
+    end = dt.datetime(2024, 12, 31, 23, 59, 59)  # noqa: DTZ001 - YAML's has no zone: it is UTC
+    assert load_suite(write(tmp_path, EVERYTHING)) == Suite(
+        name="sales",
+        tables=[
+            TableSuite(
+                table="sales.orders",
+                path="Tables/sales/orders_v2",
+                checks=[
+                    TableSchema(declared=columns, more_columns=True),
+                    NotNull(column="order_id"),
+                    AllowedValues(column="status", values=("open", "closed")),
+                    Range(column="price", minimum=0, maximum=1000000),
+                    Pattern(column="code", pattern="[A-Z]{3}"),
+                    ValidJson(column="payload", value="object"),
+                    Unique(column=("order_id", "line")),
+                    TableExists(name="it is there"),
+                    NotNull(column="status", tolerance="0.5%", severity="warning"),
+                    Unique(column="order_id"),
+                    Unique(column=("order_id", "status")),
+                    Range(column="at", minimum=dt.date(2024, 1, 1), maximum=end),
+                    AllowedValues(column="line", values=(1, 2, 3), tolerance=10),
+                    Pattern(column="code", pattern="[A-Z]+", name="codes are capitals"),
+                    ValidJson(column="payload"),
+                    Masked(column="token", shown=2),
+                    Compare(left="ordered", operator="<=", right="shipped"),
+                    RowCount(minimum=1, maximum=1000),
+                    SameCount(table="sales.orders_raw"),
+                    ForeignKey(column="customer", table="sales.customers", references="id"),
+                    Freshness(column="at", maximum_age_hours=24),
+                    Condition(condition="price > 0 OR status = 'closed'"),
+                    CountsRows(column="total", newest_by="at", table="sales.lines", where="active"),
+                    CountsBy(column="counts", newest_by="at", table="sales.lines", by="kind"),
+                    TableSchema(declared=[Column(name="order_id", type="long")], more_columns=True),
+                ],
+            ),
+            TableSuite(table="sales.customers", checks=[TableExists()]),
+        ],
+    )
+
+
+def test_every_kind_of_check_is_in_the_documentation() -> None:
+    """With each option that it takes."""
+    page = (Path(__file__).parent.parent / "docs/validation.md").read_text(encoding="utf-8")
+    for kind, check in OUR_KINDS.items():
+        (row,) = [line for line in page.splitlines() if line.startswith(f"| `{kind}` |")]
+        for option in fields(check):
+            if option.name not in {"name", "severity", "tolerance"}:
+                assert f"`{option.name}`" in row, (kind, option.name)
+
+
+def test_every_kind_of_check_is_in_the_file_above() -> None:
+    """A kind that is added without being tried here is found out."""
+    assert [kind for kind in OUR_KINDS if f"- {kind}:" not in EVERYTHING] == []
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("", "it holds nothing"),
+        ("tables: [", "1:10: it is no YAML"),
+        ("- a", "1:1: a suite is a list, not a mapping"),
+        ("suite: a", "1:1: a suite lacks tables"),
+        ("suite: a\ntabels: {}", "2:9: a suite has no 'tabels'; it takes suite, tables"),
+        ("tables: {a: {}, a: {}}", "1:17: 'a' is there twice"),
+        ("tables: {a: {chekcs: []}}", "1:22: table a has no 'chekcs'; it takes path, columns"),
+        ("tables: {a: {checks: {not_null: n}}}", "1:22: table a: checks is a mapping, not a list"),
+        ("tables: {a: {checks: [3]}}", "1:23: table a: a check is 3, not a mapping"),
+        (
+            "tables: {a: {checks: [not_nul: n]}}",
+            "1:32: there is no check 'not_nul'; there are allowed_values, compare",
+        ),
+        (
+            "tables:\n  a:\n    checks:\n      - range: {column: n, minimun: 1}",
+            "4:37: range has no 'minimun'; it takes severity, name, tolerance, column, minimum",
+        ),
+        ("tables: {a: {checks: [range: n]}}", "1:30: range: minimum=None may be a value"),
+        ("tables: {a: {checks: [range]}}", "1:23: range lacks column; it takes column, severity"),
+        (
+            "tables: {a: {checks: [compare: n]}}",
+            "1:32: compare takes a mapping of left, operator, right, severity, name, tolerance",
+        ),
+        (
+            "tables: {a: {checks: [not_null: {column: [n]}]}}",
+            "1:42: not_null: column is ['n']; it may be a text",
+        ),
+        (
+            "tables: {a: {checks: [not_null: {column: n, severity: bad}]}}",
+            "1:55: not_null: severity is 'bad'; it may be warning or error",
+        ),
+        (
+            "tables: {a: {checks: [not_null: {column: n, tolerance: 101%}]}}",
+            "1:33: not_null: tolerance='101%' may be a number of rows, or a percentage",
+        ),
+        (
+            "tables: {a: {checks: [row_count: {minimum: many}]}}",
+            "1:44: row_count: minimum is 'many'; it may be a whole number",
+        ),
+        (
+            "tables: {a: {checks: [pattern: {column: n, pattern: '(?=x)'}]}}",
+            "1:32: pattern: pattern='(?=x)' may be a regular expression without look-around",
+        ),
+        (
+            "tables: {a: {columns: {n: {typ: long}}}}",
+            "1:33: column n has no 'typ'; it takes name, type, nullable",
+        ),
+        ("tables: {a: {more_columns: 1}}", "1:28: table a: more_columns is 1, not true or false"),
+        ("tables: {a: {path: 7}}", "1:20: table a: path is 7, not a text"),
+        ("tables: {a: {key: [1]}}", "1:20: key is 1, not a text"),
+    ],
+)
+def test_a_wrong_file_is_told_what_where_and_what_is_allowed(
+    tmp_path: Path, text: str, problem: str
+) -> None:
+    """With the file, the line and the column."""
+    path = write(tmp_path, text)
+    with pytest.raises(SuiteError) as caught:
+        load_suite(path)
+    assert str(caught.value).startswith(f"suite {path}: ")
+    assert problem in str(caught.value)
+
+
+def test_all_problems_are_told_at_once(tmp_path: Path) -> None:
+    """Nobody likes to correct a file one error a run."""
+    path = write(
+        tmp_path,
+        "tables:\n  a:\n    checks:\n      - nonsense: n\n      - range: {column: 1}\n  b: 3\n",
+    )
+    with pytest.raises(SuiteError) as caught:
+        load_suite(path)
+    assert [problem.split(": ")[0] for problem in caught.value.problems] == ["4:19", "5:25", "6:6"]
+
+
+def test_json_is_read_too_and_a_missing_file_is_told(tmp_path: Path) -> None:
+    """JSON is YAML; the suite has its file's name where it names none."""
+    path = write(tmp_path, '{"tables": {"a": {"checks": [{"not_null": "n"}]}}}', "mine.json")
+    assert load_suite(path).name == "mine"
+    with pytest.raises(ConfigurationError, match=r"missing\.yaml can't be read"):
+        load_suite(tmp_path / "missing.yaml")
+
+
+def test_checks_say_at_once_what_can_not_work() -> None:
+    """In Python as in files."""
+    for make in (
+        RowCount,
+        lambda: RowCount(exactly=1, minimum=1),
+        lambda: Unique(column=["a", "a"]),
+        lambda: Unique(column=[]),
+        lambda: AllowedValues(column="a", values=[]),
+        lambda: AllowedValues(column="a", values="ab"),
+        lambda: Compare(left="a", operator="like", right="b"),  # type: ignore[arg-type]
+        lambda: Freshness(column="a", maximum_age_hours=0),
+        lambda: Masked(column="a", shown=9),
+        lambda: ForeignKey(column=["a", "b"], table="t", references="c"),
+        lambda: Condition(condition=" "),
+        lambda: ValidJson(column="a", value="number"),  # type: ignore[arg-type]
+        lambda: NotNull(column="a", tolerance=-1),
+        lambda: NotNull(column="a", tolerance="some"),
+        lambda: NotNull(column="a", severity="fatal"),  # type: ignore[arg-type]
+        lambda: Pattern(column="a", pattern="("),
+        lambda: Pattern(column="a", pattern=r"(a)\1"),
+        lambda: TableSchema(declared=[]),
+        lambda: TableSuite(table=""),
+        lambda: TableSuite(table="a", checks=["not_null"]),  # type: ignore[list-item]
+        lambda: Suite(name="a", tables=[TableSuite(table="b"), TableSuite(table="b")]),
+    ):
+        with pytest.raises(ConfigurationError):
+            make()

@@ -1,0 +1,748 @@
+"""The twelve cases that validations get wrong, on each engine with equal outcomes."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import logging
+import random
+import shutil
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+from deltalake import DeltaTable, Field, Schema, write_deltalake
+from deltalake.schema import ArrayType, MapType, PrimitiveType, StructType
+
+from spectra_logging.lakehouse import open_lakehouse
+from spectra_logging.lakehouse.base import Lakehouse
+from spectra_logging.redaction import register_secret
+from spectra_logging.tables import Column
+from spectra_stage.validation.checks import (
+    AllowedValues,
+    Compare,
+    Condition,
+    ForeignKey,
+    Freshness,
+    Masked,
+    NotNull,
+    Pattern,
+    Range,
+    RowCount,
+    SameCount,
+    TableExists,
+    TableSchema,
+    Unique,
+    ValidJson,
+)
+from spectra_stage.validation.opened import OpenTables
+from spectra_stage.validation.results import Outcome
+from spectra_stage.validation.run import run
+from spectra_stage.validation.suite import Suite, TableSuite
+from tests.lakehouses import race
+from tests.test_access import store_that_answers
+from tests.validations import UTC, made, make, outcomes, report_of, result_of
+
+PASSED, FAILED, ERROR = Outcome.PASSED, Outcome.FAILED, Outcome.ERROR
+DATA = Path(__file__).parent / "data"
+
+
+class TestV1EmptyTables:
+    def test_no_row_breaks_a_check_of_rows(self, lakehouse: Lakehouse, tmp_path: Path) -> None:
+        """Sums and minima of nothing are null; the outcome is 0 of 0 rows, and not unknown."""
+        make(tmp_path, columns={"n": [], "text": []}, n=pl.Int64, text=pl.String)
+        report = report_of(
+            lakehouse,
+            tmp_path,
+            NotNull(column="n"),
+            Range(column="n", minimum=0, maximum=1, tolerance="5%"),
+            Unique(column="n"),
+            Unique(column=["n", "text"]),
+            Pattern(column="text", pattern="a"),
+            ValidJson(column="text"),
+            Masked(column="text"),
+        )
+        checks = list(report.checks)[1:]
+        assert [made(check) for check in checks] == [(PASSED, 0)] * 7
+        assert {check.rows for check in checks} == {0}
+        assert {check.finding for check in checks} == {"there are no rows to break it"}
+
+    def test_what_needs_a_row_fails(self, lakehouse: Lakehouse, tmp_path: Path) -> None:
+        """A count of rows and freshness are about the table, and nothing is not fresh."""
+        make(tmp_path, columns={"at": []}, at=pl.Datetime("us", "UTC"))
+        report = report_of(
+            lakehouse, tmp_path, RowCount(minimum=1), Freshness(column="at", maximum_age_hours=1)
+        )
+        assert outcomes(report, FAILED) == ["t.checked: row_count", "t.checked: freshness at"]
+
+    def test_not_evaluated_is_not_zero(self, lakehouse: Lakehouse, tmp_path: Path) -> None:
+        """A check that could not be made has no number of violations."""
+        make(tmp_path, columns={"n": [1]})
+        assert made(result_of(lakehouse, tmp_path, NotNull(column="other"))) == (ERROR, None)
+
+
+class TestV2Access:
+    def test_missing_and_unreadable_are_two_outcomes(
+        self, lakehouse: Lakehouse, tmp_path: Path
+    ) -> None:
+        """What depends on the table is skipped and says why, also in another table's checks."""
+        make(tmp_path, columns={"n": [1]})
+        make(tmp_path, "t.broken", {"n": [1]})
+        log = tmp_path / "Tables/t/broken/_delta_log" / f"{0:020}.json"
+        needed = '"minReaderVersion":3,"readerFeatures":["fromTheFuture"],"minWriterVersion":7,'
+        features = '"writerFeatures":["fromTheFuture"]'
+        protocol = '"minReaderVersion":1,"minWriterVersion":2'
+        assert protocol in log.read_text()
+        log.write_text(log.read_text().replace(protocol, needed + features))
+        suite = Suite(
+            name="test",
+            tables=[
+                TableSuite(table="t.missing", checks=[NotNull(column="n"), RowCount(minimum=1)]),
+                TableSuite(table="t.broken", checks=[NotNull(column="n")]),
+                TableSuite(
+                    table="t.checked",
+                    checks=[
+                        NotNull(column="n"),
+                        SameCount(table="t.missing"),
+                        ForeignKey(column="n", table="t.broken"),
+                        SameCount(table="t.unknown"),
+                    ],
+                ),
+            ],
+        )
+        report = run(suite, lakehouse, root=tmp_path)
+        missing, broken, checked = report.tables
+        assert [(c.outcome, c.figures.get("state")) for c in missing.checks] == [
+            (FAILED, "missing"),
+            (Outcome.SKIPPED, None),
+            (Outcome.SKIPPED, None),
+        ]
+        assert missing.checks[1].finding == "the table is missing"
+        assert (missing.version, missing.rows, missing.statements) == (None, None, 0)
+        assert [(c.outcome, c.figures.get("state")) for c in broken.checks] == [
+            (FAILED, "unreadable"),
+            (Outcome.SKIPPED, None),
+        ]
+        # The last one is skipped nowhere else: nobody would tell that the table is missing.
+        assert [c.outcome for c in checked.checks] == [
+            PASSED,
+            PASSED,
+            Outcome.SKIPPED,
+            Outcome.SKIPPED,
+            ERROR,
+        ]
+
+    def test_forbidden_is_a_third_outcome(self) -> None:
+        """A store that refuses says nothing about the table, so the check could not be made."""
+        with store_that_answers(403) as options:
+            lakehouse = open_lakehouse("deltalake", storage_options=options)
+            suite = Suite(
+                name="test", tables=[TableSuite(table="t.a", checks=[RowCount(exactly=1)])]
+            )
+            report = run(suite, lakehouse, root="s3://bucket/lake")
+        exists, count = report.checks
+        assert (exists.outcome, exists.figures["state"]) == (ERROR, "forbidden")
+        assert (count.outcome, count.finding) == (Outcome.SKIPPED, "the table is forbidden")
+        assert "not-a-secret" not in repr(report)
+
+
+class TestV3Case:
+    def test_columns_are_found_in_any_case(self, lakehouse: Lakehouse, tmp_path: Path) -> None:
+        """Names are resolved to the table's own spelling, which the results show."""
+        make(tmp_path, columns={"Total Price": [1, -1, None], "sTatus": ["a", "b", "b"]})
+        report = report_of(
+            lakehouse,
+            tmp_path,
+            NotNull(column="total price"),
+            Range(column="TOTAL PRICE", minimum=0),
+            AllowedValues(column="Status", values=["a"]),
+            Unique(column=["STATUS", "total price"]),
+            Condition(condition="\"total price\" > 0 OR STATUS = 'b'"),
+        )
+        checks = list(report.checks)[1:]
+        assert [check.violations for check in checks] == [1, 1, 2, 0, 0]
+        assert checks[0].columns == ("Total Price",)
+        assert checks[4].columns == ("Total Price", "sTatus")
+
+
+@pytest.mark.parametrize(
+    ("check", "violations"),
+    [
+        (NotNull(column="n"), 1),
+        (Range(column="n", minimum=2), 1),
+        (AllowedValues(column="n", values=[1]), 1),
+        (Pattern(column="text", pattern="a"), 1),
+        (ValidJson(column="text"), 2),
+        (Masked(column="text"), 2),
+        (Compare(left="n", operator="<", right="m"), 1),
+        (Condition(condition="n > 1"), 1),
+        (Unique(column="m"), 1),
+        (Unique(column=["n", "m"]), 0),
+        (ForeignKey(column="n", table="t.other", references="k"), 1),
+        (AllowedValues(column="texts", values=["a"]), 1),
+    ],
+    ids=lambda value: value.words if hasattr(value, "words") else "",
+)
+def test_v4_null_breaks_not_null_alone(
+    lakehouse: Lakehouse, tmp_path: Path, check: Any, violations: int
+) -> None:
+    """Every other check looks at what is there."""
+    make(
+        tmp_path,
+        columns={
+            "n": [1, 2, None],
+            "m": [1, 5, 5],
+            "text": ["a", "b", None],
+            "texts": [["a", None], ["b"], None],
+        },
+    )
+    make(tmp_path, "t.other", {"k": [1, None]})
+    found = result_of(lakehouse, tmp_path, check)
+    assert (found.violations, found.rows) == (violations, 3)
+
+
+class TestV5NaN:
+    def test_nan_lies_in_no_range_and_is_not_null(
+        self, lakehouse: Lakehouse, tmp_path: Path
+    ) -> None:
+        """Engines hold NaN for the greatest number, so `x >= 0` alone would let it pass."""
+        make(tmp_path, columns={"x": [0.5, float("nan"), None]})
+        assert made(result_of(lakehouse, tmp_path, Range(column="x", minimum=0))) == (FAILED, 1)
+        assert made(result_of(lakehouse, tmp_path, Range(column="x", maximum=1))) == (FAILED, 1)
+        assert made(result_of(lakehouse, tmp_path, NotNull(column="x"))) == (FAILED, 1)
+        found = result_of(lakehouse, tmp_path, Range(column="x", minimum=0, maximum=1))
+        assert (found.violations, found.samples) == (1, ("nan",))
+
+    def test_a_sample_shows_nan_as_nan(self, lakehouse: Lakehouse, tmp_path: Path) -> None:
+        """Also in a file whose bounds say that the column has but one value."""
+        make(tmp_path, columns={"x": [0.5, float("nan")], "y": [1.5, 1.5]})
+        check = Compare(left="x", operator="<", right="y")
+        assert result_of(lakehouse, tmp_path, check).samples == ("x=nan, y=1.5",)
+
+    def test_nan_equals_nan(self, lakehouse: Lakehouse, tmp_path: Path) -> None:
+        """Two of them are a duplicate."""
+        make(tmp_path, columns={"x": [0.5, float("nan"), float("nan")], "n": [1, 1, 1]})
+        assert made(result_of(lakehouse, tmp_path, Unique(column="x"))) == (FAILED, 1)
+        assert made(result_of(lakehouse, tmp_path, Unique(column=["x", "n"]))) == (FAILED, 1)
+
+
+@pytest.mark.parametrize(
+    ("minimum", "violations"),
+    [
+        ("12345678901234567890.1234567890123456", 0),
+        (Decimal("12345678901234567890.1234567890123457"), 1),
+        ("12345678901234567890.12345678901234561", 1),
+        (0.1, 0),
+        (12345678901234567890, 0),
+        (12345678901234567891, 1),
+    ],
+)
+def test_v6_decimals_never_become_floats(
+    lakehouse: Lakehouse, tmp_path: Path, minimum: Any, violations: int
+) -> None:
+    """The last of 36 digits decides, also beyond the column's own scale."""
+    value = Decimal("12345678901234567890.1234567890123456")
+    make(tmp_path, columns={"price": [value, None]}, price=pl.Decimal(36, 16))
+    found = result_of(lakehouse, tmp_path, Range(column="price", minimum=minimum))
+    assert (found.violations, found.finding) == (violations, found.finding)
+
+
+class TestV7TimeZones:
+    MOMENT = dt.datetime(2024, 1, 1, 2, 0, 0, 1, UTC)
+
+    @pytest.mark.parametrize(
+        ("minimum", "violations"),
+        [
+            (MOMENT, 0),
+            (MOMENT + dt.timedelta(microseconds=1), 1),
+            ("2024-01-01T02:00:00.000001", 0),
+            ("2024-01-01T04:00:00.000001+02:00", 0),
+            ("2024-01-01T04:00:00.000002+02:00", 1),
+            (dt.date(2024, 1, 1), 0),
+            ("2024-01-02", 1),
+        ],
+    )
+    def test_bounds_are_utc_to_the_microsecond(
+        self, lakehouse: Lakehouse, tmp_path: Path, minimum: Any, violations: int
+    ) -> None:
+        """Whatever the session's time zone is, which stays as it was."""
+        make(tmp_path, columns={"at": [self.MOMENT]})
+        with elsewhere(lakehouse):
+            found = result_of(lakehouse, tmp_path, Range(column="at", minimum=minimum))
+        assert found.violations == violations, found.finding
+
+    def test_a_date_begins_at_midnight_in_utc(self, lakehouse: Lakehouse, tmp_path: Path) -> None:
+        """A session west of Greenwich would have it begin hours later."""
+        make(tmp_path, columns={"day": [self.MOMENT.date()], "at": [self.MOMENT]})
+        with elsewhere(lakehouse):
+            assert made(
+                result_of(lakehouse, tmp_path, Compare(left="day", operator="<=", right="at"))
+            ) == (PASSED, 0)
+            assert made(
+                result_of(lakehouse, tmp_path, Compare(left="at", operator="<", right="day"))
+            ) == (FAILED, 1)
+
+    def test_age_is_told_in_utc(self, lakehouse: Lakehouse, tmp_path: Path) -> None:
+        """An hour old is an hour old anywhere."""
+        make(tmp_path, columns={"at": [dt.datetime.now(UTC) - dt.timedelta(hours=1)]})
+        with elsewhere(lakehouse):
+            found = result_of(lakehouse, tmp_path, Freshness(column="at", maximum_age_hours=2))
+        assert found.outcome is PASSED
+        assert 1 <= found.figures["age_hours"] < 1.1
+
+
+@pytest.fixture
+def nested(tmp_path: Path) -> str:
+    """A table of nested columns."""
+    primitive = {name: PrimitiveType(name) for name in ("string", "integer", "double")}
+    address = StructType(
+        [
+            Field("city", primitive["string"]),
+            Field("tags", ArrayType(primitive["string"], contains_null=True)),
+            Field("extra", primitive["string"]),
+        ]
+    )
+    DeltaTable.create(
+        tmp_path / "Tables/t/checked",
+        Schema(
+            [
+                Field("address", address),
+                Field("scores", MapType(primitive["string"], primitive["double"], True)),
+                Field("items", ArrayType(StructType([Field("n", primitive["integer"])]), True)),
+            ]
+        ),
+    )
+    return "t.checked"
+
+
+@pytest.mark.usefixtures("nested")
+class TestV8NestedTypes:
+    def test_the_same_nested_types_are_no_difference(
+        self, lakehouse: Lakehouse, tmp_path: Path
+    ) -> None:
+        """Spaces and the order of fields mean nothing."""
+        check = TableSchema(
+            declared=[
+                Column(
+                    name="address",
+                    type="struct<extra: string, city: string, tags: array<string>>",
+                ),
+                Column(name="scores", type="map<string, double>"),
+                Column(name="items", type="array<struct<n:integer>>"),
+            ]
+        )
+        assert result_of(lakehouse, tmp_path, check).outcome is PASSED
+
+    def test_every_nested_difference_is_named(self, lakehouse: Lakehouse, tmp_path: Path) -> None:
+        """By its path, at any depth."""
+        check = TableSchema(
+            declared=[
+                Column(
+                    name="address", type="struct<city:string,tags:array<long>,zip:struct<a:long>>"
+                ),
+                Column(name="scores", type="map<string,decimal(10,2)>"),
+                Column(name="items", type="array<struct<n:long>>"),
+            ]
+        )
+        found = result_of(lakehouse, tmp_path, check)
+        assert found.outcome is FAILED
+        assert found.finding.split("; ") == [
+            "column address.tags.element is string, not long",
+            "column address.zip is missing",
+            "column address.extra is not declared",
+            "column items.element.n is integer, not long",
+            "column scores.value is double, not decimal(10,2)",
+        ]
+
+
+JSON_TEXTS = {
+    True: [
+        "{}",
+        "[]",
+        '{"a": [1, -0.5e+3, true, null, "\\u00e9 \\"\\\\"]}',
+        " \n[{}]\t",
+        "0",
+        '"text"',
+        "null",
+        "[[[[[[[[[[[[[[[[]]]]]]]]]]]]]]]]",
+        '{"k": "v", "m": {"v": "k"}}',
+        '"\u2028\x7fé😀"',
+        '{"a":1,"a":2}',
+    ],
+    False: [
+        "",
+        " ",
+        "{} x",
+        '{"a":1}{"b":2}',
+        "1 2",
+        "{'a': 1}",
+        '{"a":1,}',
+        "[1,]",
+        "[,1]",
+        "{a:1}",
+        "NaN",
+        "Infinity",
+        "01",
+        "1.",
+        ".5",
+        "+1",
+        "1e",
+        "-",
+        "tru",
+        "tru e",
+        "TRUE",
+        "nulll",
+        '"\t"',
+        '"\\x"',
+        '"\\u12"',
+        '"open',
+        "[1",
+        "1]",
+        '{"a" 1}',
+        '{"a":}',
+        "{:1}",
+        "[1 2]",
+        "// comment\n1",
+        "\ufeff{}",
+        "v",
+        "k",
+        "{mv}",
+        "[k]",
+        "\x0b1",
+        "\xa01",
+        "[[[[[[[[[[[[[[[[[]]]]]]]]]]]]]]]]]",
+    ],
+}
+
+
+class TestV9Json:
+    @pytest.mark.parametrize("valid", [True, False])
+    def test_one_grammar_on_every_engine(
+        self, lakehouse: Lakehouse, tmp_path: Path, valid: bool
+    ) -> None:
+        """RFC 8259, to sixteen levels: nothing before or behind the value, no empty text."""
+        for text in JSON_TEXTS[valid]:
+            if len(text) < 34:
+                assert is_json(text) is valid, text
+        texts = JSON_TEXTS[valid]
+        make(tmp_path, columns={"n": list(range(len(texts))), "text": texts})
+        check = ValidJson(column="text", tolerance=len(texts))
+        place = str(tmp_path / "Tables/t/checked")
+        (table,) = report_of(lakehouse, tmp_path, check).tables
+        wrong = [] if valid else list(range(len(texts)))
+        assert table.checks[1].violations == len(wrong), rows_of(lakehouse, place, texts)
+
+    def test_null_is_left_alone(self, lakehouse: Lakehouse, tmp_path: Path) -> None:
+        """It is for not_null to tell."""
+        make(tmp_path, columns={"text": [None, "{}"]})
+        assert made(result_of(lakehouse, tmp_path, ValidJson(column="text"))) == (PASSED, 0)
+
+    @pytest.mark.parametrize(("value", "violations"), [("object", 3), ("array", 3), ("any", 1)])
+    def test_an_object_or_an_array_can_be_asked_for(
+        self, lakehouse: Lakehouse, tmp_path: Path, value: Any, violations: int
+    ) -> None:
+        """Other JSON breaks it then."""
+        make(tmp_path, columns={"text": [" {}", " []", "1", "x"]})
+        found = result_of(lakehouse, tmp_path, ValidJson(column="text", value=value))
+        assert found.violations == violations
+
+    def test_any_text_is_decided_as_by_another_reader(
+        self, lakehouse: Lakehouse, tmp_path: Path
+    ) -> None:
+        """Sound texts, and texts that differ from sound ones by a character, as json reads them."""
+        texts = some_texts(4000)
+        make(tmp_path, columns={"n": list(range(len(texts))), "text": texts})
+        place = {"t": str(tmp_path / "Tables/t/checked")}
+        view = OpenTables(lakehouse, lambda _: place["t"], dt.datetime.now(UTC)).open("t").view
+        broken = ValidJson(column="text").breaks(view)
+        found = lakehouse.query(f"SELECT n FROM t WHERE ({broken})", place).rows
+        assert {texts[n] for (n,) in found} == {text for text in texts if not is_json(text)}
+        assert 1000 < len(found) < 3500
+
+    def test_large_texts_are_decided_too(self, lakehouse: Lakehouse, tmp_path: Path) -> None:
+        """Wide arrays, wide objects and long texts overflow no engine's stack."""
+        many = 100_000
+        texts = [
+            json.dumps(list(range(many))),
+            json.dumps({str(n): "\n" for n in range(many)}),
+            json.dumps("\n" * many),
+            "[" + "1," * many + "]",
+        ]
+        make(tmp_path, columns={"text": texts})
+        assert made(result_of(lakehouse, tmp_path, ValidJson(column="text"))) == (FAILED, 1)
+
+
+TOKEN = "example-token-0123456789"
+
+
+class TestV10Secrets:
+    def test_an_unmasked_secret_is_shown_nowhere(
+        self, lakehouse: Lakehouse, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """Not in samples, findings or errors, whatever check of its column fails."""
+        make(tmp_path, columns={"credential_value": [TOKEN, TOKEN], "n": [1, 2]})
+        with caplog.at_level(logging.DEBUG, logger="spectra_stage"):
+            report = report_of(
+                lakehouse,
+                tmp_path,
+                Masked(column="credential_value"),
+                Unique(column="credential_value"),
+                AllowedValues(column="credential_value", values=["***"]),
+                Unique(column=["credential_value", "credential_value2"]),
+                Condition(condition="length(credential_value) < 9 OR n = 2"),
+                Condition(condition="CAST(credential_value AS INT) > 0"),
+                ForeignKey(column="credential_value", table="t.checked", references="n"),
+            )
+        assert len(outcomes(report, FAILED)) == 4
+        assert len(outcomes(report, ERROR)) == 3
+        for told in (repr(report), caplog.text):
+            assert TOKEN not in told
+            assert TOKEN[:8] not in told
+
+    def test_a_registered_secret_is_shown_nowhere(
+        self, lakehouse: Lakehouse, tmp_path: Path
+    ) -> None:
+        """In whatever column it turns up, and in the suite itself."""
+        register_secret("hush-42")
+        make(tmp_path, columns={"text": ["hush-42", "see hush-42"]})
+        report = report_of(
+            lakehouse,
+            tmp_path,
+            Pattern(column="text", pattern="x"),
+            AllowedValues(column="text", values=["hush-42!"]),
+            Condition(condition="text = 'hush-42' AND nothing > 1"),
+        )
+        assert len(outcomes(report, FAILED)) == 2
+        assert "hush" not in repr(report)
+
+    def test_other_values_are_shown_as_far_as_they_help(
+        self, lakehouse: Lakehouse, tmp_path: Path
+    ) -> None:
+        """Short texts and numbers whole, of longer texts no more than the beginning."""
+        make(tmp_path, columns={"text": ["Succes", "a" * 40], "n": [1, 2]})
+        check = AllowedValues(column="text", values=["Success"])
+        assert sorted(result_of(lakehouse, tmp_path, check).samples) == [
+            "'Succes'",
+            "'aaa'… (40 characters)",
+        ]
+        assert result_of(lakehouse, tmp_path, Range(column="n", maximum=1)).samples == ("2",)
+
+
+class TestV11Features:
+    """Tables by Spark 4.1 and Delta 4.2.
+
+    ``column_mapping``: columns (id BIGINT NOT NULL, `old name` STRING), mapped by name, rows
+    (1, a), (2, b), (3, NULL), and `old name` renamed to `new name`. ``deletion_vectors``: ids 0 to
+    999 in one file, s null where the id is even and x where not, and the even rows deleted.
+    """
+
+    def test_mapped_columns_go_by_their_names(self, lakehouse: Lakehouse, tmp_path: Path) -> None:
+        """And not by the names that their files have."""
+        shutil.copytree(DATA / "column_mapping", tmp_path / "Tables/t/checked")
+        report = report_of(
+            lakehouse,
+            tmp_path,
+            TableSchema(
+                declared=[
+                    Column(name="id", type="long", nullable=False),
+                    Column(name="new name", type="string"),
+                ]
+            ),
+            NotNull(column="new name"),
+            AllowedValues(column="new name", values=["a"]),
+            Unique(column=["id", "new name"]),
+        )
+        assert [check.violations for check in report.checks] == [None, None, 1, 1, 0]
+        assert outcomes(report, FAILED) == [
+            "t.checked: not_null new name",
+            "t.checked: allowed_values new name",
+        ]
+
+    def test_deleted_rows_are_not_looked_at(self, lakehouse: Lakehouse, tmp_path: Path) -> None:
+        """A deletion vector leaves them in the file."""
+        shutil.copytree(DATA / "deletion_vectors", tmp_path / "Tables/t/checked")
+        report = report_of(
+            lakehouse,
+            tmp_path,
+            RowCount(exactly=500),
+            NotNull(column="s"),
+            Condition(condition="id % 2 = 1"),
+            Unique(column="id"),
+        )
+        assert outcomes(report, PASSED) == [
+            "t.checked: table_exists",
+            "t.checked: row_count",
+            "t.checked: not_null s",
+            "t.checked: condition id",
+            "t.checked: unique id",
+        ]
+
+
+class TestV12Size:
+    def test_a_table_of_a_thousand_columns_is_one_statement(
+        self, lakehouse: Lakehouse, tmp_path: Path
+    ) -> None:
+        """Two thousand checks, two of which fail."""
+        columns: dict[str, list[Any]] = {f"c{n}": [1, 2] for n in range(1000)}
+        columns["c500"] = [None, 2000]
+        make(tmp_path, columns=columns)
+        checks = [NotNull(column=name) for name in columns]
+        checks += [Range(column=name, maximum=10) for name in columns]
+        report = report_of(lakehouse, tmp_path, *checks)
+        assert outcomes(report, FAILED) == [
+            "t.checked: not_null c500",
+            "t.checked: range c500",
+        ]
+        # One for the checks, one for the samples of the range.
+        assert report.tables[0].statements == 2
+
+    def test_a_writer_at_work_changes_nothing_midway(
+        self, lakehouse: Lakehouse, tmp_path: Path
+    ) -> None:
+        """All statements of a run see the version that the table had when it was opened."""
+        make(tmp_path, columns={"k": [1], "n": [1]})
+        place = tmp_path / "Tables/t/checked"
+
+        class Meddling(Condition):
+            kind = "condition"
+
+            def plan(self, view: Any) -> Any:
+                write_deltalake(place, pl.DataFrame({"k": [1], "n": [-1]}), mode="append")
+                return super().plan(view)
+
+        report = report_of(
+            lakehouse,
+            tmp_path,
+            Meddling(condition="n > 0"),
+            Unique(column=["k", "n"]),
+            Unique(column="k"),
+            RowCount(exactly=1),
+            ForeignKey(column="n", table="t.checked", references="k"),
+        )
+        assert {check.outcome for check in report.checks} == {PASSED}
+        assert (report.tables[0].version, DeltaTable(place).version()) == (0, 1)
+        assert lakehouse.query("SELECT count(*) FROM t", {"t": str(place)}).rows == ((2,),)
+
+    def test_processes_that_race_to_make_the_table_and_to_check_it_agree(
+        self, tmp_path: Path
+    ) -> None:
+        """Whoever looks while others make the table finds it missing, or empty and as declared."""
+        source = """
+            from spectra_stage.validation.run import run
+            from spectra_stage.validation.suite import Suite, TableSuite
+            from spectra_stage.validation.checks import NotNull, TableSchema
+            place = arguments[0] + "/Tables/t/checked"
+            checks = [TableSchema(declared=EVERY_TYPE.columns), NotNull(column="moment")]
+            suite = Suite(name="race", tables=[TableSuite(table="t.checked", checks=checks)])
+            answer = []
+            for _ in range(10):
+                if me:
+                    lakehouse.ensure(place, EVERY_TYPE)
+                found = run(suite, lakehouse, root=arguments[0])
+                answer.append([check.outcome.value for check in found.checks])
+        """
+        for found in race(source, tmp_path, processes=3):
+            for outcome in found:
+                assert outcome in (["failed", "skipped", "skipped"], ["passed"] * 3)
+            assert found[-1] == ["passed"] * 3 or found[0][0] == "failed"
+
+
+def test_one_broken_check_is_an_error_of_its_own(lakehouse: Lakehouse, tmp_path: Path) -> None:
+    """Its neighbours are made, whether it is refused at once or fails on a row."""
+    make(tmp_path, columns={"n": [1, 0], "text": ["1", "x"]})
+    report = report_of(
+        lakehouse,
+        tmp_path,
+        NotNull(column="n"),
+        Condition(condition="10 / n > 1"),
+        Condition(condition="no_such_function(n) > 1"),
+        Range(column="n", minimum=1),
+        Condition(condition="n >"),
+        Condition(condition="n = 1) OR (n = 0"),
+        Condition(condition="n < 2 -- and this is no reason to leave out the rest"),
+        Unique(column="n"),
+        Range(column="text", minimum=5),
+        Pattern(column="n", pattern="x"),
+        TableExists(name="it is there"),
+    )
+    found = [check.outcome for check in report.checks]
+    assert found == [
+        PASSED,
+        ERROR,
+        ERROR,
+        FAILED,
+        ERROR,
+        ERROR,
+        PASSED,
+        PASSED,
+        ERROR,
+        ERROR,
+        PASSED,
+    ]
+    for check in report.checks:
+        assert (check.violations is None) == (check.outcome is ERROR or not check.columns)
+
+
+def some_texts(count: int) -> list[str]:
+    """JSON at random, and in most of it a character added, removed or changed; always the same."""
+    chance = random.Random(9)
+    characters = '{}[]:,"\\ 01-.eEutrfalsn\nkmv~'
+
+    def value(levels: int) -> str:
+        if not levels or chance.random() < 0.4:
+            return chance.choice(["1", '"a"', "true", "null", "-1.5e3", '"\\n"', '""', "0"])
+        items = [value(levels - 1) for _ in range(chance.randrange(4))]
+        if chance.random() < 0.5:
+            return f"[{', '.join(items)}]"
+        return "{" + ",".join(f'"k{n}": {item}' for n, item in enumerate(items)) + "}"
+
+    texts = []
+    for _ in range(count):
+        text = value(4)
+        if chance.random() < 0.7:
+            place = chance.randrange(len(text))
+            text = text[:place] + chance.choice(characters) + text[place + chance.randrange(2) :]
+        texts.append(text)
+    return texts
+
+
+def is_json(text: str) -> bool:
+    """What Python's own reader says, without the numbers that JSON has not."""
+
+    def refuse(name: str) -> None:
+        raise ValueError(name)
+
+    try:
+        json.loads(text, parse_constant=refuse)
+    except ValueError:
+        return False
+    return True
+
+
+def rows_of(lakehouse: Lakehouse, place: str, texts: list[str]) -> list[tuple[Any, ...]]:
+    return list(lakehouse.query("SELECT n, text FROM t ORDER BY n", {"t": place}).rows)
+
+
+class elsewhere:  # noqa: N801 - reads as a word
+    """A while in which the user's Spark session, where there is one, is west of Greenwich."""
+
+    ZONE = "America/Los_Angeles"
+
+    def __init__(self, lakehouse: Lakehouse) -> None:
+        self._session: Any = None
+        if lakehouse.engine == "spark":
+            from pyspark.sql import SparkSession
+
+            self._session = SparkSession.getActiveSession()
+
+    def __enter__(self) -> None:
+        if self._session is not None:
+            self._before = self._session.conf.get("spark.sql.session.timeZone")
+            self._session.conf.set("spark.sql.session.timeZone", self.ZONE)
+
+    def __exit__(self, *_: object) -> None:
+        if self._session is not None:
+            assert self._session.conf.get("spark.sql.session.timeZone") == self.ZONE
+            self._session.conf.set("spark.sql.session.timeZone", self._before)
