@@ -8,11 +8,19 @@ from pathlib import Path
 
 from spectra_logging.errors import ConfigurationError
 
-__all__ = ["is_uri", "journal_folder_name", "journals_root", "lakehouse_root", "resolve_table"]
+__all__ = [
+    "is_catalog_name",
+    "is_uri",
+    "journal_folder_name",
+    "journals_root",
+    "lakehouse_root",
+    "resolve_table",
+]
 
 FABRIC_LAKEHOUSE = Path("/lakehouse/default")
 """Where Fabric mounts a notebook's default lakehouse."""
 
+_CATALOG_NAME = re.compile(r"[^\W\d]\w*(?:\.[^\W\d]\w*){1,2}")
 _URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://.+")
 
 
@@ -21,11 +29,21 @@ def is_uri(table: str) -> bool:
     return _URI.match(table) is not None
 
 
+def is_catalog_name(table: str) -> bool:
+    """Whether the table is named in a catalog: ``schema.table`` or ``catalog.schema.table``.
+
+    Two or three words with dots between and no slash. A folder of such a name in the working
+    directory is told apart by how it is written: ``./schema.table``.
+    """
+    return _CATALOG_NAME.fullmatch(table) is not None
+
+
 def resolve_table(table: str) -> str:
-    """The absolute path or URI of a table.
+    """The absolute path or URI of a table, or its name in a catalog.
 
     Args:
-        table: A URI, kept as it is; an absolute path; a path below the lakehouse,
+        table: A URI or a name in a catalog (see :func:`is_catalog_name`), kept as it is; an
+            absolute path; a path below the lakehouse,
             ``Tables/log/sourcelog``, resolved against Fabric's default lakehouse where one is
             mounted, else against ``SPECTRA_ROOT``, else the working directory; or any other
             relative path, resolved against the working directory.
@@ -33,9 +51,14 @@ def resolve_table(table: str) -> str:
     Raises:
         ConfigurationError: The table is empty, not text, or an unfinished URI.
     """
-    accepted = "table may be a path, Tables/<schema>/<table>, or a URI such as s3://bucket/table"
+    accepted = (
+        "table may be a path, Tables/<schema>/<table>, a URI such as s3://bucket/table, or "
+        "<schema>.<table> in a catalog"
+    )
     if not isinstance(table, (str, os.PathLike)) or not str(table).strip():
         raise ConfigurationError(f"table={table!r} names no table; {accepted}")
+    if isinstance(table, str) and is_catalog_name(table):
+        return table
     table = str(table)
     if is_uri(table):
         return table.rstrip("/")

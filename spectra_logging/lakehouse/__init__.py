@@ -9,13 +9,14 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping
+from typing import Any
 
 from spectra_logging.errors import ConfigurationError
 from spectra_logging.lakehouse.base import Lakehouse
 
 __all__ = ["ENGINES", "check_engine", "is_loaded", "open_lakehouse"]
 
-ENGINES = ("auto", "deltalake")
+ENGINES = ("auto", "deltalake", "spark")
 """What ``engine`` may be. ``auto`` is the embedded engine unless ``SPECTRA_ENGINE`` names one."""
 
 
@@ -30,25 +31,33 @@ def check_engine(engine: str, option: str = "engine") -> str:
         ConfigurationError: There is no such engine.
     """
     if engine not in ENGINES:
-        later = "; Spark is not supported yet" if engine == "spark" else ""
-        raise ConfigurationError(f"{option}={engine!r} may be {' or '.join(ENGINES)}{later}")
+        raise ConfigurationError(f"{option}={engine!r} may be {', '.join(ENGINES)}")
     return engine
 
 
 def open_lakehouse(
-    engine: str = "auto", *, storage_options: Mapping[str, str] | None = None
+    engine: str = "auto",
+    *,
+    storage_options: Mapping[str, str] | None = None,
+    spark: Any | None = None,
 ) -> Lakehouse:
     """Open an engine.
 
     Args:
         engine: One of :data:`ENGINES`. ``SPECTRA_ENGINE`` in the environment decides for ``auto``.
         storage_options: Options of the object store, as delta-rs takes them.
+        spark: The Spark session for engine ``spark``, classic or Connect; by default the one that
+            is active whenever the engine needs it.
 
     Raises:
         ConfigurationError: There is no such engine, or an option is no text.
     """
     if check_engine(engine) == "auto":
-        check_engine(os.environ.get("SPECTRA_ENGINE") or "auto", "SPECTRA_ENGINE")
+        engine = check_engine(os.environ.get("SPECTRA_ENGINE") or "auto", "SPECTRA_ENGINE")
+    if engine == "spark":
+        from spectra_logging.lakehouse.spark import SparkLakehouse
+
+        return SparkLakehouse(spark, storage_options)
     from spectra_logging.lakehouse.deltalake import EmbeddedLakehouse
 
     return EmbeddedLakehouse(storage_options)
@@ -57,6 +66,7 @@ def open_lakehouse(
 def is_loaded() -> bool:
     """Whether this process has loaded an engine that a forked child must not use.
 
-    delta-rs runs threads that a fork does not copy, and panics in the child.
+    delta-rs runs threads that a fork does not copy, and panics in the child; a Spark session's
+    connection is the parent's.
     """
     return "deltalake" in sys.modules

@@ -28,13 +28,12 @@ from spectra_logging.errors import (
 )
 from spectra_logging.lakehouse.arrow import (
     arrow_schema,
+    as_table,
     conform,
     in_order,
-    in_utc,
     python_values,
     read_rows,
     stream_rows,
-    table_of,
 )
 from spectra_logging.lakehouse.base import (
     ArrowStream,
@@ -133,6 +132,15 @@ class EmbeddedLakehouse(Lakehouse):
         with translated(table):
             return delta.transaction_version(application_id)
 
+    def recent_commits(self, table: str, count: int) -> list[tuple[int, str | None]]:
+        """The newest commits, newest first: version, and what its writer said of it."""
+        delta = self._tables.current(table)
+        with translated(table):
+            return [
+                (int(commit["version"]), commit.get("userMetadata"))
+                for commit in delta.history(count)
+            ]
+
     def write(
         self,
         table: str,
@@ -145,7 +153,7 @@ class EmbeddedLakehouse(Lakehouse):
         if mode not in {"overwrite", "append"}:
             raise ConfigurationError(f"mode={mode!r} may be overwrite or append")
         with translated(table):
-            rows = _as_arrow(table, data, spec)
+            rows = as_table(table, data, spec)
         return self._until_committed(lambda: self._write_once(table, rows, spec, mode))
 
     def query(
@@ -313,16 +321,3 @@ class EmbeddedLakehouse(Lakehouse):
         except BaseException:
             self._tables.forget(table)
             raise
-
-
-def _as_arrow(
-    table: str, data: ArrowStream | Sequence[Mapping[str, Any]], spec: TableSpec | None
-) -> Table:
-    if isinstance(data, Sequence):
-        if spec is None:
-            raise ConfigurationError(
-                f"rows for {table} came as mappings, whose types only a spec can tell: pass spec="
-            )
-        return table_of(data, spec.columns)
-    rows = in_utc(Table.from_arrow(data))
-    return conform(rows, arrow_schema(spec.columns)) if spec else rows

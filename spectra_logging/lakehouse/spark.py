@@ -1,0 +1,246 @@
+"""The engine ``spark``: Delta tables through a Spark session that exists, classic or Connect."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from typing import Any, TypeVar
+
+from arro3.core import Table
+
+from spectra_logging.errors import ConfigurationError, TableNotFoundError
+from spectra_logging.lakehouse.arrow import arrow_schema, as_table, conform, read_rows
+from spectra_logging.lakehouse.base import (
+    ArrowStream,
+    Commit,
+    Lakehouse,
+    QueryResult,
+    TableChange,
+    Transaction,
+    UpkeepReport,
+)
+from spectra_logging.lakehouse.schemas import missing_columns
+from spectra_logging.lakehouse.spark_errors import OvertakenError, translated
+from spectra_logging.lakehouse.spark_handover import handed_over, shares_files
+from spectra_logging.lakehouse.spark_log import LogReader, LogReaders
+from spectra_logging.lakehouse.spark_rows import result_of
+from spectra_logging.lakehouse.spark_session import Session, SparkSessions
+from spectra_logging.lakehouse.spark_tables import read_table, sql_name, write_frame
+from spectra_logging.lakehouse.spark_types import column_ddl, ddl_of, quoted, text_literal
+from spectra_logging.tables import Column, TableSpec
+
+__all__ = ["SparkLakehouse"]
+
+ATTEMPTS = 10
+"""How often a change is planned anew when another process's commit came first."""
+
+VACUUM_EVERY_SECONDS = 3600.0
+RECENT_COMMITS = 20
+
+_T = TypeVar("_T")
+
+
+class SparkLakehouse(Lakehouse):
+    """Delta tables through a Spark session.
+
+    Statements run in a session of our own beside the user's, whose settings stay as they are. Where
+    this process reaches a table's log itself, what the log says is read with delta-rs, which takes
+    milliseconds where a Spark job takes hundreds.
+
+    Args:
+        session: The user's session; by default the one that is active when one is needed. Should
+            it be stopped, the one that is active then takes its place.
+        storage_options: Options of the object store, as delta-rs takes them; Spark has its own.
+    """
+
+    engine = "spark"
+
+    def __init__(
+        self, session: Session | None = None, storage_options: Mapping[str, str] | None = None
+    ) -> None:
+        self._sessions = SparkSessions(session)
+        self._logs = LogReaders(self._sessions, storage_options)
+        self._upkept_versions: dict[str, int] = {}
+        self._vacuumed_at_seconds: dict[str, float] = {}
+
+    def exists(self, table: str) -> bool:
+        """Whether a Delta table can be read there."""
+        return self._log(table).exists(table)
+
+    def schema(self, table: str) -> tuple[Column, ...]:
+        """The table's columns, in order, with their comments."""
+        return self._log(table).schema(table)
+
+    def version(self, table: str) -> int:
+        """The table's newest version."""
+        return self._log(table).version(table)
+
+    def transaction_version(self, table: str, application_id: str) -> int | None:
+        """The newest version in the table's log under that application id."""
+        return self._log(table).transaction_version(table, application_id)
+
+    def ensure(self, table: str, spec: TableSpec) -> TableChange:
+        """Create the table with the spec's properties and comments, or add what it lacks."""
+        return self._until_committed(lambda: self._converge(table, spec))
+
+    def append(
+        self, table: str, rows: bytes, spec: TableSpec, *, transaction: Transaction
+    ) -> Commit:
+        """Append rows as one commit, which carries the transaction, unless the table has it."""
+        data = read_rows(rows, arrow_schema(spec.columns))
+        return self._until_committed(lambda: self._append_once(table, data, spec, transaction))
+
+    def write(
+        self,
+        table: str,
+        data: ArrowStream | Sequence[Mapping[str, Any]],
+        *,
+        spec: TableSpec | None = None,
+        mode: str = "overwrite",
+    ) -> int:
+        """Write a whole data set; overwriting without a spec also replaces the columns."""
+        if mode not in {"overwrite", "append"}:
+            raise ConfigurationError(f"mode={mode!r} may be overwrite or append")
+        with translated(table):
+            rows = as_table(table, data, spec)
+        return self._until_committed(lambda: self._write_once(table, rows, spec, mode))
+
+    def query(
+        self, sql: str, tables: Mapping[str, str], *, versions: Mapping[str, int] | None = None
+    ) -> QueryResult:
+        """Run one statement of Spark's SQL, in which "name" is a column and not a text."""
+        with self._sessions.working("query") as session:
+            for name, table in tables.items():
+                with translated(table):
+                    frame = read_table(session, table, (versions or {}).get(name))
+                    frame.createOrReplaceTempView(quoted(name))
+            with translated(", ".join(tables.values()) or "the query", reading_rows=True):
+                return result_of(session.sql(sql))
+
+    def register(self, table: str, name: str) -> bool:
+        """Register the table in the session's metastore, and its schema if that is missing.
+
+        Raises:
+            LakehouseError: The metastore refused, or has the name for a table somewhere else.
+        """
+        *schema, _ = parts = name.split(".")
+        with self._sessions.working(f"register {name}") as session, translated(name):
+            if schema:
+                session.sql(
+                    f"CREATE SCHEMA IF NOT EXISTS {'.'.join(map(quoted, schema))}"
+                ).collect()
+            session.sql(
+                f"CREATE TABLE IF NOT EXISTS {'.'.join(map(quoted, parts))} USING DELTA "
+                f"LOCATION {text_literal(table)}"
+            ).collect()
+        return True
+
+    def upkeep(self, table: str) -> UpkeepReport:
+        """Compact; once an hour also remove expired data files. Delta itself checkpoints."""
+        log = self._log(table)
+        version = log.version(table)
+        if self._upkept_versions.get(table) == version:
+            return UpkeepReport()
+        with self._sessions.working(f"upkeep of {table}") as session, translated(table):
+            metrics = session.sql(f"OPTIMIZE {sql_name(table)}").collect()[0]["metrics"]
+            now = time.monotonic()
+            last = self._vacuumed_at_seconds.get(table)
+            if last is None or now - last >= VACUUM_EVERY_SECONDS:
+                self._vacuumed_at_seconds[table] = now
+                session.sql(f"VACUUM {sql_name(table)}").collect()
+        self._upkept_versions[table] = log.version(table)
+        return UpkeepReport(compacted_files=metrics["numFilesRemoved"])
+
+    # -- inside ------------------------------------------------------------------------------
+
+    def _log(self, table: str) -> LogReader:
+        return self._logs.of(table)
+
+    def _until_committed(self, change: Callable[[], _T]) -> _T:
+        """Make a change, anew from the newest version whenever another commit came first."""
+        for _ in range(ATTEMPTS - 1):
+            try:
+                return change()
+            except OvertakenError:
+                continue
+        return change()
+
+    def _converge(self, table: str, spec: TableSpec) -> TableChange:
+        try:
+            present = self._log(table).schema(table)
+        except TableNotFoundError:
+            self._create(table, spec)
+            return TableChange(created=True)
+        missing = missing_columns(table, present, spec)
+        if missing:
+            columns = ", ".join(column_ddl(column, nullable=True) for column in missing)
+            self._change(table, f"ALTER TABLE {sql_name(table)} ADD COLUMNS ({columns})")
+        return TableChange(added_columns=tuple(column.name for column in missing))
+
+    def _create(self, table: str, spec: TableSpec) -> None:
+        columns = ", ".join(column_ddl(c, nullable=c.nullable) for c in spec.columns)
+        statement = f"CREATE TABLE {sql_name(table)} ({columns}) USING DELTA"
+        if spec.comment:
+            statement += f" COMMENT {text_literal(spec.comment)}"
+        if spec.properties:
+            properties = (
+                f"{text_literal(key)} = {text_literal(value)}"
+                for key, value in spec.properties.items()
+            )
+            statement += f" TBLPROPERTIES ({', '.join(properties)})"
+        self._change(table, statement)
+
+    def _change(self, table: str, statement: str) -> None:
+        with self._sessions.working(f"change {table}") as session, translated(table):
+            session.sql(statement).collect()
+
+    def _append_once(
+        self, table: str, data: Table, spec: TableSpec, transaction: Transaction
+    ) -> Commit:
+        log = self._log(table)
+        seen = log.transaction_version(table, transaction.application_id)
+        if seen is not None and seen >= transaction.version:
+            return Commit(version=log.version(table), replayed=True)
+        if missing_columns(table, log.schema(table), spec):
+            self._converge(table, spec)
+        mark = f"spectra-logging {uuid.uuid4()}"
+        options = {
+            "txnAppId": transaction.application_id,
+            "txnVersion": str(transaction.version),
+            "userMetadata": mark,
+        }
+        self._save(table, data, "append", options)
+        commits = log.recent_commits(table, RECENT_COMMITS)
+        for version, metadata in commits:
+            if metadata == mark:
+                return Commit(version=version)
+        # Another process has committed this transaction meanwhile, and Spark has written nothing.
+        return Commit(version=commits[0][0], replayed=True)
+
+    def _write_once(self, table: str, data: Table, spec: TableSpec | None, mode: str) -> int:
+        if spec is not None:
+            self._converge(table, spec)
+        log = self._log(table)
+        new_columns = spec is None and mode == "overwrite"
+        if not new_columns and log.exists(table):
+            data = conform(data, arrow_schema(log.schema(table)))
+        self._save(table, data, mode, {"overwriteSchema": "true"} if new_columns else {})
+        return log.version(table)
+
+    def _save(self, table: str, data: Table, mode: str, options: Mapping[str, str]) -> None:
+        with ExitStack() as stack:
+            session = stack.enter_context(self._sessions.working(f"{mode} {table}"))
+            stack.enter_context(translated(table))
+            frame = stack.enter_context(
+                handed_over(
+                    session,
+                    self._sessions.users(),
+                    data,
+                    schema=ddl_of(data.schema),
+                    by_file=self._sessions.known(shares_files),
+                )
+            )
+            writer = frame.write.format("delta").mode(mode).options(**options)
+            write_frame(writer, table)

@@ -1,0 +1,192 @@
+"""The Spark session to work with: whose it is, our own beside it, and the names of our jobs.
+
+Only what classic sessions and Spark Connect have in common is used (no JVM, no RDD); where they
+differ, this file knows.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeAlias, TypeVar
+
+from spectra_logging.errors import EngineUnavailableError
+
+__all__ = ["JOB_GROUP", "Session", "SparkSessions", "find_session", "is_connect"]
+
+Session: TypeAlias = Any
+"""A ``SparkSession``, classic or Connect: two classes, and PySpark may not be installed."""
+
+_T = TypeVar("_T")
+
+JOB_GROUP = "spectra-logging"
+"""Group of our jobs in the Spark UI; on Connect, their tag."""
+
+_OWN_SETTINGS = {
+    # Delta puts a table's state together in as many tasks as this to look a transaction up: 50 by
+    # default, which takes a second.
+    "spark.databricks.delta.snapshotPartitions": "1",
+    # A vacuum lists files in as many tasks as this: 10,000 by default.
+    "spark.sql.sources.parallelPartitionDiscovery.parallelism": "8",
+    "spark.sql.session.timeZone": "UTC",
+    "spark.sql.timestampType": "TIMESTAMP_LTZ",
+    # As the embedded engine reads SQL: "name" is a column, and what can't be cast is an error.
+    "spark.sql.ansi.enabled": "true",
+    "spark.sql.ansi.doubleQuotedIdentifiers": "true",
+}
+
+_COPIED_SETTINGS = ("fs.", "spark.hadoop.", "spark.sql.", "spark.databricks.", "spark.microsoft.")
+
+
+def find_session() -> Session | None:
+    """The session that this process has started, if any; neither imports Spark nor starts one."""
+    module = sys.modules.get("pyspark.sql")
+    try:
+        return module.SparkSession.active()  # type: ignore[union-attr]
+    except Exception:  # noqa: BLE001 - no pyspark, or no session
+        return None
+
+
+def is_connect(session: Session) -> bool:
+    """Whether a session speaks Spark Connect."""
+    return ".connect." in type(session).__module__
+
+
+def is_alive(session: Session) -> bool:
+    """Whether a session has not been stopped, as far as this process knows."""
+    if is_connect(session):
+        return not session.is_stopped
+    try:
+        session.sparkContext.getLocalProperty(JOB_GROUP)
+    except Exception:  # noqa: BLE001 - AttributeError of a stopped one, or a JVM that is gone
+        return False
+    return True
+
+
+class SparkSessions:
+    """A session of our own beside the user's, so that no setting of theirs is touched.
+
+    When the user's session has been stopped, the one that is active now takes its place.
+
+    Args:
+        session: The user's session; by default the one that is active when one is needed.
+    """
+
+    def __init__(self, session: Session | None = None) -> None:
+        self._users = session
+        self._own: Session | None = None
+        self._known: dict[Callable[[Session], Any], Any] = {}
+
+    def users(self) -> Session:
+        """The user's session.
+
+        Raises:
+            EngineUnavailableError: There is none, or it is stopped and no other has been started.
+        """
+        if self._users is None or not is_alive(self._users):
+            found = find_session()
+            if found is None or not is_alive(found):
+                had_one = self._users is not None
+                raise EngineUnavailableError(
+                    "the Spark session was stopped and there is no other"
+                    if had_one
+                    else "engine='spark' needs a Spark session, and this process has started none"
+                )
+            self._users, self._own, self._known = found, None, {}
+        return self._users
+
+    def own(self) -> Session:
+        """The session that our statements run in.
+
+        Raises:
+            EngineUnavailableError: As :meth:`users`.
+        """
+        users = self.users()
+        if self._own is None:
+            self._own = _beside(users)
+        return self._own
+
+    def known(self, find_out: Callable[[Session], _T]) -> _T:
+        """A fact about the session's server, found out once a session of the user's.
+
+        Args:
+            find_out: Gives it, asked of our session.
+
+        Raises:
+            EngineUnavailableError: As :meth:`users`.
+        """
+        session = self.own()
+        if find_out not in self._known:
+            self._known[find_out] = find_out(session)
+        found: _T = self._known[find_out]
+        return found
+
+    @contextmanager
+    def working(self, what: str) -> Iterator[Session]:
+        """Our session, with a name for the jobs that this thread runs in it.
+
+        Args:
+            what: What they do, as the Spark UI is to show it.
+
+        Raises:
+            EngineUnavailableError: As :meth:`users`.
+        """
+        session = self.own()
+        with _tagged(session) if is_connect(session) else _described(session, what):
+            yield session
+
+
+@contextmanager
+def _tagged(session: Session) -> Iterator[None]:
+    session.addTag(JOB_GROUP)
+    try:
+        yield
+    finally:
+        session.removeTag(JOB_GROUP)
+
+
+@contextmanager
+def _described(session: Session, what: str) -> Iterator[None]:
+    """Name this thread's jobs, and give the thread back the names that it had."""
+    context = session.sparkContext
+    names = {"spark.jobGroup.id": JOB_GROUP, "spark.job.description": f"{JOB_GROUP}: {what}"}
+    before = {key: context.getLocalProperty(key) for key in names}
+    for key, name in names.items():
+        context.setLocalProperty(key, name)
+    try:
+        yield
+    finally:
+        try:
+            for key, name in before.items():
+                context.setLocalProperty(key, name)
+        except Exception:  # noqa: BLE001, S110 - stopped meanwhile: there is nothing to give back
+            pass
+
+
+def _beside(users: Session) -> Session:
+    """A session of the same application with the user's settings and then our own."""
+    if is_connect(users):
+        own = _beside_on_connect(users)
+    else:
+        own = users.newSession()
+        _copy_settings(users, own)
+    for key, value in _OWN_SETTINGS.items():
+        own.conf.set(key, value)
+    return own
+
+
+def _beside_on_connect(users: Session) -> Session:
+    try:
+        return users.cloneSession()
+    except Exception:  # noqa: BLE001 - a client before 4.1, or a server that can't
+        # A client of the same server, made without becoming this process's active session.
+        return type(users)(connection=users.client._builder)  # noqa: SLF001
+
+
+def _copy_settings(users: Session, own: Session) -> None:
+    """Settings that the user made at run time, such as the keys to a store."""
+    for key, *_ in users.sql("SET").collect():
+        if key.startswith(_COPIED_SETTINGS) and users.conf.isModifiable(key):
+            # Not the value that SET shows: it hides secrets.
+            own.conf.set(key, users.conf.get(key))
