@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import time
 
 from spectra_logging.drain import Drainer
@@ -16,6 +17,9 @@ __all__ = ["Writer"]
 
 FIRST_RETRY_SECONDS = 0.5
 LAST_RETRY_SECONDS = 60.0
+
+_VOLATILE = re.compile(r"[0-9a-fA-F]*\d[\w.:-]*")
+"""What differs in an error's text from one attempt to the next: times taken, ids of requests."""
 
 
 class Writer:
@@ -57,6 +61,7 @@ class Writer:
         self._last_commit_seconds = time.monotonic()
         self._failures = 0
         self._retry_at_seconds = 0.0
+        self._told_kind: str | None = None
         self.last_error: str | None = None
         self.last_commit: CommitFigures | None = None
 
@@ -171,7 +176,8 @@ class Writer:
             self._appender.reclaim()
         if self._failures:
             log_from_worker(logging.WARNING, "the table can be written to again")
-        self._failures, self._retry_at_seconds, self.last_error = 0, 0.0, None
+        self._failures, self._retry_at_seconds = 0, 0.0
+        self.last_error = self._told_kind = None
         self._committed_here = True
         self._last_commit_seconds = time.monotonic()
         return False
@@ -179,14 +185,15 @@ class Writer:
     def _note_failure(self, error: BaseException) -> float:
         """Say what failed, once per kind of failure, and when it is tried again."""
         told = f"{type(error).__name__}: {error}"
-        if told != self.last_error:
+        kind = _VOLATILE.sub("", told)
+        if kind != self._told_kind:
             kept = "the records stay journalled and the commit is tried again"
             log_from_worker(
                 logging.WARNING,
                 f"{told}; {kept}",
                 exc_info=not isinstance(error, SpectraError),
             )
-        self.last_error = told
+        self.last_error, self._told_kind = told, kind
         doubled = FIRST_RETRY_SECONDS * (1 << min(self._failures, 10))
         pause_seconds = min(LAST_RETRY_SECONDS, doubled)
         self._failures += 1
