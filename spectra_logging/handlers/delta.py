@@ -9,15 +9,11 @@ from spectra_logging import lakehouse
 from spectra_logging.drain import Drainer
 from spectra_logging.errors import ConfigurationError
 from spectra_logging.handlers.background import BackgroundHandler, tell
-from spectra_logging.handlers.options import (
-    check_choice,
-    check_level,
-    check_seconds,
-    check_storage_options,
-)
+from spectra_logging.handlers.options import check_choice, check_level, check_seconds
 from spectra_logging.journal.appender import Appender
 from spectra_logging.journal.folder import open_folder
 from spectra_logging.journal.state import StateFile
+from spectra_logging.lakehouse.storage import check_storage_options
 from spectra_logging.paths import resolve_table
 from spectra_logging.record import RowEncoder
 from spectra_logging.stats import HandlerStats

@@ -48,6 +48,7 @@ from spectra_logging.lakehouse.compaction import compact
 from spectra_logging.lakehouse.delta_schema import columns_of, delta_field
 from spectra_logging.lakehouse.opened import OpenTables
 from spectra_logging.lakehouse.schemas import missing_columns
+from spectra_logging.lakehouse.storage import StorageAccess
 from spectra_logging.lakehouse.translation import translated
 from spectra_logging.tables import Column, TableSpec
 
@@ -77,21 +78,14 @@ class EmbeddedLakehouse(Lakehouse):
         storage_options: Options of the object store, as delta-rs takes them.
 
     Raises:
-        ConfigurationError: A name or a value among the options is no text.
+        ConfigurationError: An option is no text, or one with which nothing is written safely.
     """
 
     engine = "deltalake"
 
     def __init__(self, storage_options: Mapping[str, str] | None = None) -> None:
-        self._storage_options = dict(storage_options or {})
-        for name, value in self._storage_options.items():
-            if not isinstance(name, str) or not isinstance(value, str):
-                # The value stays out of it: it may be the key to the store.
-                raise ConfigurationError(
-                    f"storage_options[{name!r}] is of type {type(value).__name__}; names and "
-                    "values may only be text"
-                )
-        self._tables = OpenTables(self._storage_options)
+        self._storage = StorageAccess(storage_options)
+        self._tables = OpenTables(self._storage)
         self._upkept_versions: dict[str, int] = {}
         self._cleaned_up_at_seconds: dict[str, float] = {}
 
@@ -181,7 +175,7 @@ class EmbeddedLakehouse(Lakehouse):
         if self._upkept_versions.get(table) == delta.version():
             return UpkeepReport()
         with self._changing(table):
-            compacted = compact(delta, self._storage_options)
+            compacted = compact(delta, self._storage.options(table))
         delta = self._tables.current(table)
         with self._changing(table):
             delta.create_checkpoint()
@@ -193,8 +187,7 @@ class EmbeddedLakehouse(Lakehouse):
         current = self._tables.current(table)
         if version is None or version == current.version():
             return current
-        with translated(table):
-            return DeltaTable(table, version=version, storage_options=self._storage_options)
+        return self._tables.at_version(table, version)
 
     def _clean_up(self, table: str, delta: DeltaTable) -> int:
         """Remove what has expired by the table's own retention; returns how many data files."""
@@ -237,7 +230,7 @@ class EmbeddedLakehouse(Lakehouse):
                 name=spec.name,
                 description=spec.comment,
                 configuration=dict(spec.properties),
-                storage_options=self._storage_options,
+                storage_options=self._storage.options(table),
                 commit_properties=_NO_RETRY,
             )
 
@@ -295,7 +288,7 @@ class EmbeddedLakehouse(Lakehouse):
                 rows,
                 mode=mode,  # type: ignore[call-overload] # checked above
                 schema_mode="overwrite" if new_columns else None,
-                storage_options=self._storage_options,
+                storage_options=self._storage.options(table),
                 writer_properties=_COMPRESSED,
                 commit_properties=None if appends else _NO_RETRY,
                 post_commithook_properties=_NO_HOOKS,

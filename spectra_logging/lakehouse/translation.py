@@ -14,11 +14,18 @@ from spectra_logging.errors import (
     LakehouseError,
     RowsRejectedError,
     SchemaConflictError,
+    TableForbiddenError,
     TableNotFoundError,
     TableUnavailableError,
 )
 
 __all__ = ["in_one_line", "translated"]
+
+_DENIED = re.compile(
+    r"status code: 40[13] |lacked (?:the necessary privileges|valid authentication)"
+    r"|<Code>InvalidAuthenticationInfo<"
+)
+"""What object_store says of the answers 401 and 403, and of the 400 that Azure has for some."""
 
 
 @contextmanager
@@ -43,6 +50,8 @@ def _translate(error: BaseException, table: str) -> LakehouseError:
             f"{table} needs Delta features that the embedded engine lacks: {reason}. "
             "Use Spark for it, or another table."
         )
+    if _DENIED.search(reason):
+        return TableForbiddenError(f"{table}: the store denies access: {reason}")
     if isinstance(error, DeltaTableNotFoundError):
         if "Could not create local directory" in reason:
             return TableUnavailableError(f"{table} can't be created: {reason}")

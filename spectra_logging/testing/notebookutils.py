@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import re
 import sys
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from types import ModuleType, SimpleNamespace, TracebackType
 from typing import Any
 
-__all__ = ["FakeNotebookUtils"]
+__all__ = ["FakeNotebookUtils", "storage_token"]
 
 _CONTEXT: dict[str, Any] = {
     "currentNotebookName": None,
@@ -39,6 +42,31 @@ _CONTEXT: dict[str, Any] = {
 _REFERENCE = re.compile(r"\$\(/\*\*/(?P<library>[^/]+)/(?P<variable>[^/)]+)\)")
 
 
+def storage_token(lifetime_seconds: float = 3600.0, **claims: Any) -> str:
+    """A token in the form of Microsoft Entra's for Azure Storage, that nobody has signed.
+
+    Args:
+        lifetime_seconds: How long from now until it expires; below 0 it has.
+        claims: Claims that differ; ``None`` leaves one out.
+    """
+    now = int(time.time())
+    payload = {
+        "aud": "https://storage.azure.com",
+        "iss": "https://sts.windows.net/00000000-0000-0000-0000-000000000000/",
+        "iat": now - 60,
+        "nbf": now - 60,
+        "exp": int(now + lifetime_seconds),
+        **claims,
+    }
+    told = {name: value for name, value in payload.items() if value is not None}
+    parts = ({"alg": "none", "typ": "JWT"}, told)
+    return ".".join(map(_base64url, parts)) + ".bm90LXNpZ25lZA"
+
+
+def _base64url(part: Mapping[str, Any]) -> str:
+    return base64.urlsafe_b64encode(json.dumps(part).encode()).rstrip(b"=").decode()
+
+
 class FakeNotebookUtils:
     """Puts a module ``notebookutils`` in place, with what Fabric documents of it.
 
@@ -50,7 +78,8 @@ class FakeNotebookUtils:
         context: Entries of ``runtime.context`` that differ from an interactive session with a
             default lakehouse; ``None`` is Fabric's null.
         secrets: Key Vault's address, with a slash at its end → name → value.
-        tokens: Audience (``storage``, ``pbi``, ``keyvault``, ``kusto``) → token.
+        tokens: Audience (``storage``, ``pbi``, ``keyvault``, ``kusto``) → token, or what gives one
+            each time it is asked, such as :func:`storage_token`.
     """
 
     def __init__(
@@ -59,7 +88,7 @@ class FakeNotebookUtils:
         variables: Mapping[str, Mapping[str, Any]] | None = None,
         context: Mapping[str, Any] | None = None,
         secrets: Mapping[str, Mapping[str, str]] | None = None,
-        tokens: Mapping[str, str] | None = None,
+        tokens: Mapping[str, str | Callable[[], str]] | None = None,
     ) -> None:
         self._variables = variables or {}
         self._secrets = secrets or {}
@@ -116,9 +145,10 @@ class FakeNotebookUtils:
 
     def _get_token(self, audience: str) -> str:
         try:
-            return self._tokens[audience]
+            token = self._tokens[audience]
         except KeyError:
             raise RuntimeError(f"Unsupported audience {audience}") from None
+        return token() if callable(token) else token
 
 
 class _Library:
