@@ -158,7 +158,7 @@ class NotebookSession:
             identity=identity,
             parameters=params,
             log=notebook_logger(identity["notebook_name"], debug=debug, cleanup=self._cleanup),
-            table=resolve_table(f"Tables/log/{identity['stage'].lower()}log"),
+            table=resolve_table(f"Tables/log/{identity['stage'].lower()}log", spark),
             fabric_activity_id=self.environment.pipeline.activity_id,
         )
         base_url = (self.variables.get("BASE_URL") or "").rstrip("/")

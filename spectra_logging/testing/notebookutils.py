@@ -71,7 +71,8 @@ class FakeNotebookUtils:
     """Puts a module ``notebookutils`` in place, with what Fabric documents of it.
 
     ``runtime.context``, ``variableLibrary.getLibrary`` and ``.get``, ``credentials.getSecret`` and
-    ``.getToken``. Use it as a context manager, or call :meth:`install` and :meth:`uninstall`.
+    ``.getToken``, ``lakehouse.getWithProperties``. Use it as a context manager, or call
+    :meth:`install` and :meth:`uninstall`.
 
     Args:
         variables: Name of a Variable Library → its variables.
@@ -80,6 +81,10 @@ class FakeNotebookUtils:
         secrets: Key Vault's address, with a slash at its end → name → value.
         tokens: Audience (``storage``, ``pbi``, ``keyvault``, ``kusto``) → token, or what gives one
             each time it is asked, such as :func:`storage_token`.
+        has_schemas: Whether the default lakehouse keeps its tables in schemas.
+
+    A relative ``Tables/…`` is in the default lakehouse, in OneLake, while this is installed. Set
+    ``SPECTRA_ROOT`` for tables on a disk, or a context without ``defaultLakehouseId``.
     """
 
     def __init__(
@@ -89,6 +94,7 @@ class FakeNotebookUtils:
         context: Mapping[str, Any] | None = None,
         secrets: Mapping[str, Mapping[str, str]] | None = None,
         tokens: Mapping[str, str | Callable[[], str]] | None = None,
+        has_schemas: bool = True,
     ) -> None:
         self._variables = variables or {}
         self._secrets = secrets or {}
@@ -100,6 +106,8 @@ class FakeNotebookUtils:
             getLibrary=self._get_library, get=self._get_variable
         )
         module.credentials = SimpleNamespace(getSecret=self._get_secret, getToken=self._get_token)
+        module.lakehouse = SimpleNamespace(getWithProperties=self._get_lakehouse)
+        self._has_schemas = has_schemas
         self.module: ModuleType = module
 
     def install(self) -> None:
@@ -149,6 +157,15 @@ class FakeNotebookUtils:
         except KeyError:
             raise RuntimeError(f"Unsupported audience {audience}") from None
         return token() if callable(token) else token
+
+    def _get_lakehouse(self, name: str, workspace_id: str = "") -> SimpleNamespace:
+        context = self.module.runtime.context
+        if name != context["defaultLakehouseName"]:
+            raise RuntimeError(f"Lakehouse {name} is not found in workspace {workspace_id}")
+        schema = {"defaultSchema": "dbo"} if self._has_schemas else {}
+        return SimpleNamespace(
+            id=context["defaultLakehouseId"], displayName=name, properties={**schema}
+        )
 
 
 class _Library:
