@@ -7,6 +7,7 @@ started, is asked; none is ever started.
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -19,6 +20,7 @@ __all__ = [
     "default_lakehouse_uri",
     "find_notebookutils",
     "has_schemas",
+    "started_spark",
 ]
 
 LOCAL = "local"
@@ -172,7 +174,7 @@ def _trident_facts(
     spark: Any | None, names: Iterable[str] = tuple(_TRIDENT_SETTINGS)
 ) -> dict[str, str]:
     """The ``trident.*`` settings that Spark knows."""
-    session = spark if spark is not None else _started_spark()
+    session = spark if spark is not None else started_spark()
     if session is None:
         return {}
     return _without_blanks(
@@ -184,13 +186,28 @@ def _trident_facts(
     )
 
 
-def _started_spark() -> Any | None:
-    """The Spark session this process has already started, without importing Spark."""
+def started_spark() -> Any | None:
+    """The Spark session that this process has started, if any; neither imports nor starts one.
+
+    ``None`` in a child that was forked with Spark loaded: the connection is its parent's.
+    """
     module = sys.modules.get("pyspark.sql")
     try:
-        return module.SparkSession.getActiveSession()  # type: ignore[union-attr]
-    except Exception:  # noqa: BLE001 - no pyspark, or one too old to be asked
+        return None if _spark_is_parents else module.SparkSession.active()  # type: ignore[union-attr]
+    except Exception:  # noqa: BLE001 - no pyspark, no session, or one too old to be asked
         return None
+
+
+_spark_is_parents = False
+
+
+def _after_fork_in_child() -> None:
+    global _spark_is_parents  # noqa: PLW0603 - a fact about the process
+    _spark_is_parents = "pyspark.sql" in sys.modules
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork_in_child)
 
 
 def _setting(session: Any, key: str) -> Any | None:

@@ -16,7 +16,7 @@ from spectra_logging.fabric import find_notebookutils
 from spectra_logging.redaction import redact_text
 from spectra_logging.redaction.registry import forget_secret, register_secret
 
-__all__ = ["StorageToken", "is_onelake", "shared_token"]
+__all__ = ["StorageToken", "gives_tokens", "is_onelake", "shared_token"]
 
 RENEW_BEFORE_SECONDS = 300.0
 """How long before its end a token is renewed: no single commit takes as long."""
@@ -102,6 +102,11 @@ class StorageToken:
         ends_at = _expiry(token)
         self._ends_at_seconds = now + UNREADABLE_LIFETIME_SECONDS if ends_at is None else ends_at
         self._renew_at_seconds = self._ends_at_seconds - RENEW_BEFORE_SECONDS
+
+
+def gives_tokens() -> bool:
+    """Whether somebody in this process gives tokens for OneLake out, as Fabric's runtime does."""
+    return _credentials() is not None
 
 
 def _credentials() -> Any | None:

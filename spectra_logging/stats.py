@@ -41,6 +41,7 @@ class HandlerStats:
             ``journal_unwritable``, ``own_thread`` for what a handler's own thread logged, or
             ``internal_error``.
         engine: The lakehouse engine in use; ``None`` until this process has drained.
+        engine_reason: In words, why it is that one; ``None`` until then.
         journal_directory: Folder of the journal.
         last_error: What the last attempt to commit failed with; ``None`` once one succeeds.
         last_commit: The newest commit by this process; ``None`` before the first.
@@ -52,6 +53,7 @@ class HandlerStats:
     quarantined: int
     dropped: Mapping[str, int]
     engine: str | None
+    engine_reason: str | None
     journal_directory: str
     last_error: str | None
     last_commit: CommitFigures | None

@@ -10,6 +10,7 @@ from spectra_logging.drain import Drainer
 from spectra_logging.errors import SpectraError
 from spectra_logging.journal.appender import Appender, Position
 from spectra_logging.journal.state import StateFile
+from spectra_logging.lakehouse.choice import EngineChoice
 from spectra_logging.stats import CommitFigures
 from spectra_logging.worker import POLL_SECONDS, Signal, Worker, log_from_worker
 
@@ -62,6 +63,7 @@ class Writer:
         self._failures = 0
         self._retry_at_seconds = 0.0
         self._told_kind: str | None = None
+        self._told_choice: EngineChoice | None = None
         self.last_error: str | None = None
         self.last_commit: CommitFigures | None = None
 
@@ -70,9 +72,9 @@ class Writer:
         self._begin()
 
     @property
-    def engine(self) -> str | None:
-        """Name of the engine in use; ``None`` until this process has drained."""
-        return self._drainer.engine
+    def choice(self) -> EngineChoice | None:
+        """The engine in use and why; ``None`` until this process has drained."""
+        return self._drainer.choice
 
     @property
     def running(self) -> bool:
@@ -135,6 +137,7 @@ class Writer:
         except BaseException as error:  # noqa: BLE001 - Rust panics derive from BaseException
             return self._note_failure(error)
         finally:
+            self._tell_choice()
             self._draining = False
             self._changed.notify()
         if busy:
@@ -181,6 +184,15 @@ class Writer:
         self._committed_here = True
         self._last_commit_seconds = time.monotonic()
         return False
+
+    def _tell_choice(self) -> None:
+        choice = self._drainer.choice
+        if choice is not None and choice != self._told_choice:
+            self._told_choice = choice
+            log_from_worker(
+                logging.INFO,
+                f"{self._drainer.table} is written by engine {choice.engine}: {choice.reason}",
+            )
 
     def _note_failure(self, error: BaseException) -> float:
         """Say what failed, once per kind of failure, and when it is tried again."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Mapping
 
 from spectra_logging import lakehouse
@@ -13,6 +14,7 @@ from spectra_logging.handlers.options import check_choice, check_level, check_se
 from spectra_logging.journal.appender import Appender
 from spectra_logging.journal.folder import open_folder
 from spectra_logging.journal.state import StateFile
+from spectra_logging.lakehouse.choice import check_choice_of_engine
 from spectra_logging.lakehouse.storage import check_storage_options
 from spectra_logging.paths import resolve_table
 from spectra_logging.record import RowEncoder
@@ -79,6 +81,7 @@ class DeltaHandler(BackgroundHandler):
         self.table = resolve_table(table)
         self.spec = load_spec(spec)
         lakehouse.check_engine(engine)
+        check_choice_of_engine(engine, os.environ.get("SPECTRA_ENGINE"), self.table)
         options = check_storage_options(storage_options)
         if isinstance(journal_max_bytes, bool) or not (
             isinstance(journal_max_bytes, int) and journal_max_bytes >= SMALLEST_JOURNAL_BYTES
@@ -192,13 +195,15 @@ class DeltaHandler(BackgroundHandler):
     def stats(self) -> HandlerStats:
         """What became of the records that this process gave the handler."""
         figures = self._appender.figures()
+        choice = self._writer.choice
         return HandlerStats(
             emitted=figures.emitted,
             written=figures.written,
             pending=figures.pending,
             quarantined=figures.quarantined,
             dropped=figures.dropped,
-            engine=self._writer.engine,
+            engine=choice.engine if choice else None,
+            engine_reason=choice.reason if choice else None,
             journal_directory=str(self._directory),
             last_error=self._writer.last_error,
             last_commit=self._writer.last_commit,

@@ -13,11 +13,12 @@ from typing import Any
 
 from spectra_logging.errors import ConfigurationError
 from spectra_logging.lakehouse.base import Lakehouse
+from spectra_logging.lakehouse.choice import check_choice_of_engine
 
 __all__ = ["ENGINES", "check_engine", "is_loaded", "open_lakehouse"]
 
 ENGINES = ("auto", "deltalake", "spark")
-"""What ``engine`` may be. ``auto`` is the embedded engine unless ``SPECTRA_ENGINE`` names one."""
+"""What ``engine`` may be. ``auto`` chooses for each table, unless ``SPECTRA_ENGINE`` names one."""
 
 
 def check_engine(engine: str, option: str = "engine") -> str:
@@ -46,21 +47,31 @@ def open_lakehouse(
     Args:
         engine: One of :data:`ENGINES`. ``SPECTRA_ENGINE`` in the environment decides for ``auto``.
         storage_options: Options of the object store, as delta-rs takes them.
-        spark: The Spark session for engine ``spark``, classic or Connect; by default the one that
-            is active whenever the engine needs it.
+        spark: A Spark session, classic or Connect, for the tables that Spark serves and for its
+            metastore; by default the one that is known or active whenever one is needed.
 
     Raises:
         ConfigurationError: There is no such engine, or an option is no text.
     """
+    environment = None
     if check_engine(engine) == "auto":
-        engine = check_engine(os.environ.get("SPECTRA_ENGINE") or "auto", "SPECTRA_ENGINE")
-    if engine == "spark":
+        environment = check_engine(os.environ.get("SPECTRA_ENGINE") or "auto", "SPECTRA_ENGINE")
+    asked = check_choice_of_engine(engine, environment, table="")
+    lakehouse: Lakehouse
+    if asked is not None and asked.engine == "spark":
         from spectra_logging.lakehouse.spark import SparkLakehouse
 
-        return SparkLakehouse(spark, storage_options)
-    from spectra_logging.lakehouse.deltalake import EmbeddedLakehouse
+        lakehouse = SparkLakehouse(spark, storage_options)
+    elif asked is not None and spark is None:
+        from spectra_logging.lakehouse.deltalake import EmbeddedLakehouse
 
-    return EmbeddedLakehouse(storage_options)
+        lakehouse = EmbeddedLakehouse(storage_options)
+    else:
+        from spectra_logging.lakehouse.auto import AutoLakehouse
+
+        return AutoLakehouse(engine, storage_options, spark)
+    lakehouse.reason = asked.reason
+    return lakehouse
 
 
 def is_loaded() -> bool:

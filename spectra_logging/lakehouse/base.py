@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from spectra_logging.lakehouse.choice import EngineChoice
 from spectra_logging.lakehouse.schemas import missing_columns
 from spectra_logging.tables import Column, TableSpec
 
@@ -105,6 +106,13 @@ class Lakehouse(abc.ABC):
 
     engine: str
     """The engine's name: ``deltalake`` or ``spark``."""
+
+    reason: str = "it was opened by its name"
+    """In words, why it is this engine."""
+
+    def choice(self, table: str) -> EngineChoice | None:  # noqa: ARG002 - one for all tables
+        """The engine that serves a table and why; ``None`` while that is not known."""
+        return EngineChoice(engine=self.engine, reason=self.reason)
 
     @abc.abstractmethod
     def exists(self, table: str) -> bool:

@@ -6,14 +6,24 @@ differ, this file knows.
 
 from __future__ import annotations
 
-import sys
+import os
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeAlias, TypeVar
 
 from spectra_logging.errors import EngineUnavailableError
+from spectra_logging.fabric import started_spark
 
-__all__ = ["JOB_GROUP", "Session", "SparkSessions", "find_session", "is_connect"]
+__all__ = [
+    "JOB_GROUP",
+    "Session",
+    "SessionReference",
+    "SparkSessions",
+    "find_session",
+    "is_connect",
+    "remember_session",
+]
 
 Session: TypeAlias = Any
 """A ``SparkSession``, classic or Connect: two classes, and PySpark may not be installed."""
@@ -40,12 +50,68 @@ _COPIED_SETTINGS = ("fs.", "spark.hadoop.", "spark.sql.", "spark.databricks.", "
 
 
 def find_session() -> Session | None:
-    """The session that this process has started, if any; neither imports Spark nor starts one."""
-    module = sys.modules.get("pyspark.sql")
+    """The session that this process was given last or has started, if any.
+
+    Neither imports Spark nor starts a session. In a forked child there is none: the connection to
+    the parent's is the parent's.
+    """
+    remembered = _remembered.get()
+    if remembered is not None and is_alive(remembered):
+        return remembered
+    return started_spark()
+
+
+class SessionReference:
+    """A Spark session that is not kept alive, or whichever there is when one is needed.
+
+    Args:
+        session: The session, if one was given.
+    """
+
+    def __init__(self, session: Session | None = None) -> None:
+        self._session = (lambda: None) if session is None else _weakly(session)
+
+    def get(self) -> Session | None:
+        """The session that was given, while there is one."""
+        return self._session()
+
+    @property
+    def alive(self) -> bool:
+        """Whether there is a session, given or found, that has not been stopped."""
+        session = self.get()
+        if session is None or not is_alive(session):
+            session = find_session()
+        return session is not None and is_alive(session)
+
+
+def _weakly(session: Session) -> Callable[[], Session | None]:
     try:
-        return module.SparkSession.active()  # type: ignore[union-attr]
-    except Exception:  # noqa: BLE001 - no pyspark, or no session
-        return None
+        return weakref.ref(session)
+    except TypeError:
+        return lambda: session
+
+
+_remembered = SessionReference()
+
+
+def remember_session(session: Session | None) -> None:
+    """Take note of a session that the user has handed over, for whatever may need one.
+
+    Args:
+        session: The session; ``None`` changes nothing.
+    """
+    global _remembered  # noqa: PLW0603 - the session given last serves the process
+    if session is not None:
+        _remembered = SessionReference(session)
+
+
+def _after_fork_in_child() -> None:
+    global _remembered  # noqa: PLW0603 - it is the parent's
+    _remembered = SessionReference()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork_in_child)
 
 
 def is_connect(session: Session) -> bool:

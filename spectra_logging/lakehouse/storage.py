@@ -2,18 +2,43 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
+from pathlib import Path
 
 from spectra_logging import onelake
 from spectra_logging.errors import ConfigurationError
+from spectra_logging.fabric import MOUNTED_LAKEHOUSE
+from spectra_logging.paths import is_catalog_name, is_uri
 
-__all__ = ["StorageAccess", "check_storage_options"]
+__all__ = ["StorageAccess", "check_storage_options", "why_unreached"]
 
 _CREDENTIALS = frozenset(
     "access_key account_key bearer_token client_id federated_token_file identity_endpoint "
     "master_key msi_endpoint sas_key sas_token skip_signature token use_azure_cli".split()
 )
 """Azure's options that say who asks, without their prefix."""
+
+_STORES = {
+    **dict.fromkeys(("abfs", "abfss", "adl", "az", "azure"), "azure"),
+    **dict.fromkeys(("s3", "s3a"), "s3"),
+    "gs": "gs",
+}
+
+_CREDENTIALS_OF = {
+    "s3": (
+        "AWS_ACCESS_KEY_ID",
+        "AWS_PROFILE",
+        "AWS_WEB_IDENTITY_TOKEN_FILE",
+        "AWS_CONTAINER_CREDENTIALS_",
+        "AWS_SKIP_SIGNATURE",
+    ),
+    "gs": ("GOOGLE_",),
+}
+"""How environment variables begin that say who asks."""
+
+_MOUNTS = ("/Volumes", "/dbfs", str(MOUNTED_LAKEHOUSE))
+"""Stores of objects that look like folders, on Databricks and in Fabric."""
 
 
 def check_storage_options(options: Mapping[str, str] | None) -> dict[str, str]:
@@ -41,6 +66,41 @@ def check_storage_options(options: Mapping[str, str] | None) -> dict[str, str]:
                 "overwriting each other's commits; leave it out, or set it to 'etag'"
             )
     return dict(options)
+
+
+def why_unreached(table: str, options: Mapping[str, str]) -> str | None:
+    """In words, what keeps this process from a table's storage; ``None`` when nothing is known to.
+
+    Nothing is tried. Without options and credentials, a store may yet let the machine in by its
+    identity, so this is a reason to turn to Spark where there is a session, and no more.
+
+    Args:
+        table: Path, URI or catalog name, as ``resolve_table`` gives it.
+        options: The user's options of the store.
+    """
+    if is_catalog_name(table):
+        return "it is a name in Spark's catalog"
+    if not is_uri(table):
+        mount = next((root for root in _MOUNTS if Path(table).is_relative_to(root)), None)
+        return mount and f"{mount} is a mount that can't keep two writers apart"
+    scheme = table.partition("://")[0].lower()
+    if scheme in {"file", "memory"}:
+        return None
+    store = _STORES.get(scheme)
+    if store is None:
+        return f"the embedded engine knows no {scheme}:// addresses"
+    if store == "azure":
+        named = {_bare(name.lower()) for name in (*options, *_environment("AZURE_"))}
+        known = bool(named & (_CREDENTIALS | {"use_emulator"})) or (
+            onelake.is_onelake(table) and onelake.gives_tokens()
+        )
+    else:
+        known = bool(options) or any(_environment(prefix) for prefix in _CREDENTIALS_OF[store])
+    return None if known else f"no credential for {scheme}:// was given to this process"
+
+
+def _environment(prefix: str) -> list[str]:
+    return [name for name, value in os.environ.items() if value and name.startswith(prefix)]
 
 
 class StorageAccess:

@@ -17,6 +17,7 @@ from spectra_logging.errors import (
     TableForbiddenError,
     TableNotFoundError,
     TableUnavailableError,
+    UnsupportedFeaturesError,
 )
 
 __all__ = ["in_one_line", "translated"]
@@ -46,10 +47,7 @@ def translated(table: str) -> Iterator[None]:
 def _translate(error: BaseException, table: str) -> LakehouseError:
     reason = in_one_line(error)
     if "Unsupported table features" in reason or "Kernel error: Unsupported" in reason:
-        return LakehouseError(
-            f"{table} needs Delta features that the embedded engine lacks: {reason}. "
-            "Use Spark for it, or another table."
-        )
+        return UnsupportedFeaturesError(table, reason)
     if _DENIED.search(reason):
         return TableForbiddenError(f"{table}: the store denies access: {reason}")
     if isinstance(error, DeltaTableNotFoundError):
