@@ -23,8 +23,9 @@ from sybil.parsers.markdown import CodeBlockParser, PythonCodeBlockParser, SkipP
 EXPECTED_SKIPS = (
     "filters replace records since Python 3.12",
     "object stores are tried by tox -e stores",
+    "Sail",
 )
-"""How the reasons begin of skips that the machine's Python, or tox's environment, makes right."""
+"""How the reasons begin of skips that the Python, tox's environment or a server makes right."""
 
 
 def run_shell(example: Example) -> None:

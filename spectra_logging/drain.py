@@ -83,6 +83,11 @@ class Drainer:
         """The engine that serves the table and why; ``None`` until one was needed."""
         return self._lakehouse.choice(self.table) if self._lakehouse else None
 
+    @property
+    def delivery(self) -> str | None:
+        """What the engine promises of a row; ``None`` until one was needed."""
+        return self._lakehouse.delivery(self.table) if self._lakehouse else None
+
     def has_records(self) -> bool:
         """Whether anything waits to be drained."""
         return self._batches.has_records()

@@ -77,6 +77,11 @@ class Writer:
         return self._drainer.choice
 
     @property
+    def delivery(self) -> str | None:
+        """What that engine promises of a row; ``None`` until this process has drained."""
+        return self._drainer.delivery
+
+    @property
     def running(self) -> bool:
         """Whether the thread is alive."""
         return self._worker.running

@@ -57,6 +57,13 @@ def pytest_configure(config: pytest.Config) -> None:
         config.addinivalue_line("filterwarnings", "ignore:unclosed:ResourceWarning")
 
 
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    if "spark" in ENGINES:
+        reasons = sparks.CANNOT.get(sparks.kind_of_spark(), {})
+        if reason := reasons.get(getattr(item, "originalname", item.name)):
+            pytest.skip(reason)
+
+
 ENGINES = os.environ.get("SPECTRA_TEST_ENGINES", "deltalake").split(",")
 
 

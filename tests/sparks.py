@@ -11,10 +11,17 @@ import warnings
 from collections.abc import Iterator
 from typing import Any
 
-__all__ = ["KINDS", "kind_of_spark", "start_session", "why_not"]
+__all__ = ["CANNOT", "KINDS", "kind_of_spark", "start_session", "why_not"]
 
 KINDS = ("classic", "connect", "sail")
 """What ``SPECTRA_TEST_SPARK`` may be."""
+
+CANNOT = {
+    "sail": {
+        "test_tables_go_by_the_names_given": "Sail's SQL takes no name in double quotes",
+    }
+}
+"""Promises that a kind of session can't keep, by test, and why."""
 
 SETTINGS = {
     "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
@@ -47,12 +54,16 @@ def start_session() -> Iterator[Any]:
     """A Spark session with Delta, stopped afterwards."""
     # Without it the workers run whatever `python3` is.
     os.environ["PYSPARK_PYTHON"] = sys.executable
-    with tempfile.TemporaryDirectory() as warehouse, warnings.catch_warnings():
+    start = {"classic": _classic, "connect": _connect, "sail": _sail}[kind_of_spark()]
+    with tempfile.TemporaryDirectory() as warehouse, contextlib.ExitStack() as stack:
         # Spark's own: what it could not set, what it finds deprecated.
-        warnings.simplefilter("ignore")
-        start = {"classic": _classic, "connect": _connect, "sail": _sail}[kind_of_spark()]
-        with start(warehouse) as session:
-            yield session
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            session = stack.enter_context(start(warehouse))
+        yield session
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            stack.close()
 
 
 @contextlib.contextmanager

@@ -204,6 +204,7 @@ class DeltaHandler(BackgroundHandler):
             dropped=figures.dropped,
             engine=choice.engine if choice else None,
             engine_reason=choice.reason if choice else None,
+            delivery=self._writer.delivery,
             journal_directory=str(self._directory),
             last_error=self._writer.last_error,
             last_commit=self._writer.last_commit,

@@ -65,6 +65,12 @@ class AutoLakehouse(Lakehouse):
         """The engine that serves a table and why; ``None`` before it was needed."""
         return self._choices.get(table)
 
+    def delivery(self, table: str) -> str:
+        """What the engine that serves a table promises of it."""
+        choice = self._choices.get(table)
+        engine = self._engines.get(choice.engine) if choice else None
+        return engine.delivery(table) if engine else super().delivery(table)
+
     def exists(self, table: str) -> bool:
         """Whether there is a Delta table at that place."""
         return self._through(table, lambda engine: engine.exists(table))

@@ -17,6 +17,8 @@ from spectra_logging.lakehouse.schemas import missing_columns
 from spectra_logging.tables import Column, TableSpec
 
 __all__ = [
+    "AT_LEAST_ONCE",
+    "EXACTLY_ONCE",
     "ArrowStream",
     "Commit",
     "Lakehouse",
@@ -25,6 +27,10 @@ __all__ = [
     "Transaction",
     "UpkeepReport",
 ]
+
+
+EXACTLY_ONCE = "exactly once"
+AT_LEAST_ONCE = "at least once"
 
 
 class ArrowStream(Protocol):
@@ -113,6 +119,10 @@ class Lakehouse(abc.ABC):
     def choice(self, table: str) -> EngineChoice | None:  # noqa: ARG002 - one for all tables
         """The engine that serves a table and why; ``None`` while that is not known."""
         return EngineChoice(engine=self.engine, reason=self.reason)
+
+    def delivery(self, table: str) -> str:  # noqa: ARG002 - one for all tables
+        """What :meth:`append` has turned out to promise: exactly once, or at least once."""
+        return EXACTLY_ONCE
 
     @abc.abstractmethod
     def exists(self, table: str) -> bool:

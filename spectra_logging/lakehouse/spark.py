@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
@@ -13,6 +14,7 @@ from arro3.core import Table
 from spectra_logging.errors import ConfigurationError, TableNotFoundError
 from spectra_logging.lakehouse.arrow import arrow_schema, as_table, conform, read_rows
 from spectra_logging.lakehouse.base import (
+    AT_LEAST_ONCE,
     ArrowStream,
     Commit,
     Lakehouse,
@@ -21,15 +23,18 @@ from spectra_logging.lakehouse.base import (
     Transaction,
     UpkeepReport,
 )
+from spectra_logging.lakehouse.deltalake import EmbeddedLakehouse
 from spectra_logging.lakehouse.schemas import missing_columns
 from spectra_logging.lakehouse.spark_errors import OvertakenError, translated
 from spectra_logging.lakehouse.spark_handover import handed_over, shares_files
 from spectra_logging.lakehouse.spark_log import LogReader, LogReaders
+from spectra_logging.lakehouse.spark_proof import keeps_transactions
 from spectra_logging.lakehouse.spark_rows import result_of
 from spectra_logging.lakehouse.spark_session import Session, SparkSessions
 from spectra_logging.lakehouse.spark_tables import read_table, sql_name, write_frame
 from spectra_logging.lakehouse.spark_types import column_ddl, ddl_of, quoted, text_literal
 from spectra_logging.tables import Column, TableSpec
+from spectra_logging.worker import log_from_worker
 
 __all__ = ["SparkLakehouse"]
 
@@ -62,8 +67,15 @@ class SparkLakehouse(Lakehouse):
     ) -> None:
         self._sessions = SparkSessions(session)
         self._logs = LogReaders(self._sessions, storage_options)
+        self._verified: bool | None = None
         self._upkept_versions: dict[str, int] = {}
         self._vacuumed_at_seconds: dict[str, float] = {}
+
+    def delivery(self, table: str) -> str:
+        """At least once, where a server that ignores transactions is all that reaches the table."""
+        if self._verified is False and self._logs.embedded(table) is None:
+            return AT_LEAST_ONCE
+        return super().delivery(table)
 
     def exists(self, table: str) -> bool:
         """Whether a Delta table can be read there."""
@@ -83,12 +95,16 @@ class SparkLakehouse(Lakehouse):
 
     def ensure(self, table: str, spec: TableSpec) -> TableChange:
         """Create the table with the spec's properties and comments, or add what it lacks."""
+        if embedded := self._instead(table):
+            return embedded.ensure(table, spec)
         return self._until_committed(lambda: self._converge(table, spec))
 
     def append(
         self, table: str, rows: bytes, spec: TableSpec, *, transaction: Transaction
     ) -> Commit:
         """Append rows as one commit, which carries the transaction, unless the table has it."""
+        if embedded := self._instead(table):
+            return embedded.append(table, rows, spec, transaction=transaction)
         data = read_rows(rows, arrow_schema(spec.columns))
         return self._until_committed(lambda: self._append_once(table, data, spec, transaction))
 
@@ -103,6 +119,8 @@ class SparkLakehouse(Lakehouse):
         """Write a whole data set; overwriting without a spec also replaces the columns."""
         if mode not in {"overwrite", "append"}:
             raise ConfigurationError(f"mode={mode!r} may be overwrite or append")
+        if embedded := self._instead(table):
+            return embedded.write(table, data, spec=spec, mode=mode)
         with translated(table):
             rows = as_table(table, data, spec)
         return self._until_committed(lambda: self._write_once(table, rows, spec, mode))
@@ -111,11 +129,11 @@ class SparkLakehouse(Lakehouse):
         self, sql: str, tables: Mapping[str, str], *, versions: Mapping[str, int] | None = None
     ) -> QueryResult:
         """Run one statement of Spark's SQL, in which "name" is a column and not a text."""
-        with self._sessions.working("query") as session:
+        with self._sessions.alone(), self._sessions.working("query") as session:
             for name, table in tables.items():
                 with translated(table):
                     frame = read_table(session, table, (versions or {}).get(name))
-                    frame.createOrReplaceTempView(quoted(name))
+                    frame.createOrReplaceTempView(name if name.isidentifier() else quoted(name))
             with translated(", ".join(tables.values()) or "the query", reading_rows=True):
                 return result_of(session.sql(sql))
 
@@ -138,7 +156,13 @@ class SparkLakehouse(Lakehouse):
         return True
 
     def upkeep(self, table: str) -> UpkeepReport:
-        """Compact; once an hour also remove expired data files. Delta itself checkpoints."""
+        """Compact, and once an hour remove expired data files; Delta itself checkpoints.
+
+        Where this process reaches the table, the embedded engine does it, in a hundredth of the
+        time.
+        """
+        if embedded := self._logs.embedded(table):
+            return embedded.upkeep(table)
         log = self._log(table)
         version = log.version(table)
         if self._upkept_versions.get(table) == version:
@@ -157,6 +181,10 @@ class SparkLakehouse(Lakehouse):
 
     def _log(self, table: str) -> LogReader:
         return self._logs.of(table)
+
+    def _instead(self, table: str) -> EmbeddedLakehouse | None:
+        """The embedded engine, where the server would not keep a transaction and it can."""
+        return None if self._keeps_transactions() is not False else self._logs.embedded(table)
 
     def _until_committed(self, change: Callable[[], _T]) -> _T:
         """Make a change, anew from the newest version whenever another commit came first."""
@@ -200,9 +228,12 @@ class SparkLakehouse(Lakehouse):
         self, table: str, data: Table, spec: TableSpec, transaction: Transaction
     ) -> Commit:
         log = self._log(table)
-        seen = log.transaction_version(table, transaction.application_id)
-        if seen is not None and seen >= transaction.version:
-            return Commit(version=log.version(table), replayed=True)
+        kept = self._keeps_transactions()
+        # Delta looks by itself. By us it is worth a look where that takes no Spark job.
+        if log.engine == "deltalake" or not kept:
+            seen = log.transaction_version(table, transaction.application_id)
+            if seen is not None and seen >= transaction.version:
+                return Commit(version=log.version(table), replayed=True)
         if missing_columns(table, log.schema(table), spec):
             self._converge(table, spec)
         mark = f"spectra-logging {uuid.uuid4()}"
@@ -212,12 +243,30 @@ class SparkLakehouse(Lakehouse):
             "userMetadata": mark,
         }
         self._save(table, data, "append", options)
+        if kept is None:
+            self._verify(table, transaction)
         commits = log.recent_commits(table, RECENT_COMMITS)
         for version, metadata in commits:
             if metadata == mark:
                 return Commit(version=version)
         # Another process has committed this transaction meanwhile, and Spark has written nothing.
         return Commit(version=commits[0][0], replayed=True)
+
+    def _keeps_transactions(self) -> bool | None:
+        """Whether the server keeps transactions; ``None`` until the first commit has shown it."""
+        kept = self._sessions.known(keeps_transactions)
+        return self._verified if kept is None else kept
+
+    def _verify(self, table: str, transaction: Transaction) -> None:
+        """See by a table whether the server has kept the transaction just committed to it."""
+        seen = self._log(table).transaction_version(table, transaction.application_id)
+        self._verified = seen is not None and seen >= transaction.version
+        if not self._verified:
+            log_from_worker(
+                logging.WARNING,
+                f"the Spark Connect server ignores Delta's transactions: rows of {table} are "
+                "delivered at least once, and a commit that fails midway may double its rows",
+            )
 
     def _write_once(self, table: str, data: Table, spec: TableSpec | None, mode: str) -> int:
         if spec is not None:

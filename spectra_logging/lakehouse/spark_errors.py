@@ -67,7 +67,6 @@ _FAULTY = (
     "NumberFormatException",
     "DateTimeException",
     "UnsupportedOperationException",
-    "SparkRuntimeException",
 )
 
 

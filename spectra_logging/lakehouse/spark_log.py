@@ -12,6 +12,7 @@ from spectra_logging.lakehouse.spark_handover import shares_files
 from spectra_logging.lakehouse.spark_session import Session, SparkSessions
 from spectra_logging.lakehouse.spark_tables import read_table, sql_name
 from spectra_logging.lakehouse.spark_types import columns_of
+from spectra_logging.lakehouse.storage import why_unreached
 from spectra_logging.paths import is_catalog_name, is_uri
 from spectra_logging.tables import Column
 
@@ -22,6 +23,9 @@ _ACTIONS = "txn STRUCT<appId: STRING, version: BIGINT>"
 
 class LogReader(Protocol):
     """Reads tables' logs; each method raises ``TableNotFoundError`` when there is no table."""
+
+    engine: str
+    """``deltalake`` when a look takes milliseconds, ``spark`` when each is a job."""
 
     def exists(self, table: str) -> bool:
         """Whether there is a Delta table."""
@@ -44,15 +48,14 @@ class LogReaders:
 
     Args:
         sessions: The Spark session's.
-        storage_options: Options of the object store, as delta-rs takes them. Without any, object
-            stores are left to Spark.
+        storage_options: Options of the object store, as delta-rs takes them.
     """
 
     def __init__(
         self, sessions: SparkSessions, storage_options: Mapping[str, str] | None = None
     ) -> None:
         self._sessions = sessions
-        self._has_options = bool(storage_options)
+        self._options = dict(storage_options or {})
         self._embedded = EmbeddedLakehouse(storage_options)
         self._by_spark = SparkLog(sessions)
         self._beyond_embedded: set[str] = set()
@@ -76,12 +79,11 @@ class LogReaders:
         return self._embedded
 
     def _reaches(self, table: str) -> bool:
-        if is_catalog_name(table):
+        if why_unreached(table, self._options) is not None:
             return False
-        if is_uri(table) and not table.startswith("file:"):
-            return self._has_options
         # A remote server's /data is not this machine's.
-        return self._sessions.known(shares_files)
+        on_object_store = is_uri(table) and not table.startswith("file:")
+        return on_object_store or self._sessions.known(shares_files)
 
 
 class SparkLog:
@@ -90,6 +92,8 @@ class SparkLog:
     Args:
         sessions: Where they run.
     """
+
+    engine = "spark"
 
     def __init__(self, sessions: SparkSessions) -> None:
         self._sessions = sessions

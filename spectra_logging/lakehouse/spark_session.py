@@ -6,7 +6,9 @@ differ, this file knows.
 
 from __future__ import annotations
 
+import ctypes
 import os
+import threading
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -116,7 +118,7 @@ if hasattr(os, "register_at_fork"):
 
 def is_connect(session: Session) -> bool:
     """Whether a session speaks Spark Connect."""
-    return ".connect." in type(session).__module__
+    return any(".connect." in kind.__module__ for kind in type(session).__mro__)
 
 
 def is_alive(session: Session) -> bool:
@@ -130,6 +132,20 @@ def is_alive(session: Session) -> bool:
     return True
 
 
+class _Beside:
+    """Our own session beside one of the user's, for all engines of this process."""
+
+    def __init__(self, users: Session) -> None:
+        self.users = _weakly(users)
+        self.session = _beside(users)
+        self.known: dict[Callable[[Session], Any], Any] = {}
+        self.lock = threading.Lock()
+
+
+_all_beside: list[_Beside] = []
+_lock = threading.Lock()
+
+
 class SparkSessions:
     """A session of our own beside the user's, so that no setting of theirs is touched.
 
@@ -141,8 +157,6 @@ class SparkSessions:
 
     def __init__(self, session: Session | None = None) -> None:
         self._users = session
-        self._own: Session | None = None
-        self._known: dict[Callable[[Session], Any], Any] = {}
 
     def users(self) -> Session:
         """The user's session.
@@ -159,19 +173,8 @@ class SparkSessions:
                     if had_one
                     else "engine='spark' needs a Spark session, and this process has started none"
                 )
-            self._users, self._own, self._known = found, None, {}
+            self._users = found
         return self._users
-
-    def own(self) -> Session:
-        """The session that our statements run in.
-
-        Raises:
-            EngineUnavailableError: As :meth:`users`.
-        """
-        users = self.users()
-        if self._own is None:
-            self._own = _beside(users)
-        return self._own
 
     def known(self, find_out: Callable[[Session], _T]) -> _T:
         """A fact about the session's server, found out once a session of the user's.
@@ -182,11 +185,17 @@ class SparkSessions:
         Raises:
             EngineUnavailableError: As :meth:`users`.
         """
-        session = self.own()
-        if find_out not in self._known:
-            self._known[find_out] = find_out(session)
-        found: _T = self._known[find_out]
+        beside = self._beside()
+        if find_out not in beside.known:
+            beside.known[find_out] = find_out(beside.session)
+        found: _T = beside.known[find_out]
         return found
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Keep other threads' queries out of our session: the names of their tables are its."""
+        with self._beside().lock:
+            yield
 
     @contextmanager
     def working(self, what: str) -> Iterator[Session]:
@@ -198,9 +207,19 @@ class SparkSessions:
         Raises:
             EngineUnavailableError: As :meth:`users`.
         """
-        session = self.own()
+        session = self._beside().session
         with _tagged(session) if is_connect(session) else _described(session, what):
             yield session
+
+    def _beside(self) -> _Beside:
+        users = self.users()
+        with _lock:
+            for beside in _all_beside:
+                if beside.users() is users:
+                    return beside
+            _all_beside[:] = [beside for beside in _all_beside if beside.users() is not None]
+            _all_beside.append(_Beside(users))
+            return _all_beside[-1]
 
 
 @contextmanager
@@ -244,10 +263,15 @@ def _beside(users: Session) -> Session:
 
 def _beside_on_connect(users: Session) -> Session:
     try:
-        return users.cloneSession()
+        own = users.cloneSession()
     except Exception:  # noqa: BLE001 - a client before 4.1, or a server that can't
         # A client of the same server, made without becoming this process's active session.
-        return type(users)(connection=users.client._builder)  # noqa: SLF001
+        own = type(users)(connection=users.client._builder)  # noqa: SLF001
+
+    # Never to be finalised. The garbage collector would end it in the midst of a call that holds the
+    # lock it needs, and the interpreter's end would wait there for threads of gRPC's that are gone.
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(own))
+    return own
 
 
 def _copy_settings(users: Session, own: Session) -> None:
