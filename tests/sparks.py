@@ -5,16 +5,24 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import os
+import socket
+import subprocess
 import sys
 import tempfile
+import time
 import warnings
 from collections.abc import Iterator
+from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 __all__ = ["CANNOT", "KINDS", "kind_of_spark", "start_session", "why_not"]
 
 KINDS = ("classic", "connect", "sail")
 """What ``SPECTRA_TEST_SPARK`` may be."""
+
+URL = "SPECTRA_TEST_SPARK_URL"
+"""Names the variable that tells a process's children where its Spark Connect server is."""
 
 CANNOT = {
     "sail": {
@@ -51,7 +59,10 @@ def why_not() -> str | None:
 
 @contextlib.contextmanager
 def start_session() -> Iterator[Any]:
-    """A Spark session with Delta, stopped afterwards."""
+    """A Spark session with Delta, stopped afterwards.
+
+    A process that such a process starts gets a session of the same server, where there is one.
+    """
     # Without it the workers run whatever `python3` is.
     os.environ["PYSPARK_PYTHON"] = sys.executable
     start = {"classic": _classic, "connect": _connect, "sail": _sail}[kind_of_spark()]
@@ -82,39 +93,84 @@ def _classic(warehouse: str) -> Iterator[Any]:
 
 @contextlib.contextmanager
 def _connect(warehouse: str) -> Iterator[Any]:
-    import delta
-    from pyspark.sql import SparkSession
+    with contextlib.ExitStack() as stack:
+        if URL not in os.environ:
+            os.environ[URL] = stack.enter_context(_connect_server(warehouse))
+            stack.callback(os.environ.pop, URL)
+        with _client(os.environ[URL]) as session:
+            yield session
 
-    builder = SparkSession.builder.remote("local[2]").appName("spectra-logging tests")
+
+@contextlib.contextmanager
+def _connect_server(warehouse: str) -> Iterator[str]:
+    import pyspark
+
+    port = free_port()
+    packages = f"io.delta:delta-spark_4.1_2.13:{version('delta-spark')}"
     settings = {
         **SETTINGS,
         "spark.sql.warehouse.dir": warehouse,
-        "spark.jars.packages": delta_package(delta),
+        "spark.connect.grpc.binding.address": "127.0.0.1",
+        "spark.connect.grpc.binding.port": str(port),
     }
-    for key, value in settings.items():
-        builder = builder.config(key, value)
-    session = builder.getOrCreate()
-    yield session
-    session.stop()
-
-
-def delta_package(delta: Any) -> str:
-    """Delta's Maven coordinates for the PySpark that is installed."""
-    from importlib.metadata import version
-
-    spark = ".".join(version("pyspark").split(".")[:2])
-    return f"io.delta:delta-spark_{spark}_2.13:{version('delta-spark')}"
+    command = [
+        *(str(Path(pyspark.__file__).parent / "bin/spark-submit"), "--master", "local[2]"),
+        *("--class", "org.apache.spark.sql.connect.service.SparkConnectServer"),
+        *("--packages", packages),
+        *(word for pair in settings.items() for word in ("--conf", "=".join(pair))),
+        "spark-internal",
+    ]
+    with tempfile.TemporaryFile() as output:
+        server = subprocess.Popen(command, stdout=output, stderr=output, cwd=warehouse)
+        try:
+            wait_for_port(port, server)
+            yield f"sc://127.0.0.1:{port}"
+        finally:
+            server.terminate()
+            server.wait(60)
 
 
 @contextlib.contextmanager
 def _sail(_warehouse: str) -> Iterator[Any]:
+    with contextlib.ExitStack() as stack:
+        if URL not in os.environ:
+            os.environ[URL] = stack.enter_context(_sail_server())
+            stack.callback(os.environ.pop, URL)
+        with _client(os.environ[URL]) as session:
+            yield session
+
+
+@contextlib.contextmanager
+def _sail_server() -> Iterator[str]:
     from pysail.spark import SparkConnectServer
-    from pyspark.sql import SparkSession
 
     server = SparkConnectServer("127.0.0.1", 0)
     server.start(background=True)
-    _, port = server.listening_address
-    session = SparkSession.builder.remote(f"sc://127.0.0.1:{port}").getOrCreate()
+    yield "sc://{}:{}".format(*server.listening_address)
+    server.stop()
+
+
+@contextlib.contextmanager
+def _client(url: str) -> Iterator[Any]:
+    from pyspark.sql import SparkSession
+
+    session = SparkSession.builder.remote(url).getOrCreate()
     yield session
     session.stop()
-    server.stop()
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def wait_for_port(port: int, server: subprocess.Popen[bytes]) -> None:
+    """Wait until the server listens; fails when it ends first, or takes three minutes."""
+    deadline = time.monotonic() + 180
+    while time.monotonic() < deadline:
+        assert server.poll() is None, "the Spark Connect server ended"
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+            return
+        time.sleep(0.1)
+    raise AssertionError("the Spark Connect server does not answer")

@@ -268,8 +268,9 @@ def _beside_on_connect(users: Session) -> Session:
         # A client of the same server, made without becoming this process's active session.
         own = type(users)(connection=users.client._builder)  # noqa: SLF001
 
-    # Never to be finalised. The garbage collector would end it in the midst of a call that holds the
-    # lock it needs, and the interpreter's end would wait there for threads of gRPC's that are gone.
+    # Never to be finalised: the garbage collector would do so in the midst of a call that holds the
+    # lock this takes, and the interpreter's end would wait there for threads of gRPC's that are
+    # gone.
     ctypes.pythonapi.Py_IncRef(ctypes.py_object(own))
     return own
 
