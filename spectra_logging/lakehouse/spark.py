@@ -68,14 +68,13 @@ class SparkLakehouse(Lakehouse):
         self._sessions = SparkSessions(session)
         self._logs = LogReaders(self._sessions, storage_options)
         self._verified: bool | None = None
+        self._at_least_once: set[str] = set()
         self._upkept_versions: dict[str, int] = {}
         self._vacuumed_at_seconds: dict[str, float] = {}
 
     def delivery(self, table: str) -> str:
         """At least once, where a server that ignores transactions is all that reaches the table."""
-        if self._verified is False and self._logs.embedded(table) is None:
-            return AT_LEAST_ONCE
-        return super().delivery(table)
+        return AT_LEAST_ONCE if table in self._at_least_once else super().delivery(table)
 
     def exists(self, table: str) -> bool:
         """Whether a Delta table can be read there."""
@@ -243,8 +242,8 @@ class SparkLakehouse(Lakehouse):
             "userMetadata": mark,
         }
         self._save(table, data, "append", options)
-        if kept is None:
-            self._verify(table, transaction)
+        if not kept:
+            self._verify(table, spec, transaction)
         commits = log.recent_commits(table, RECENT_COMMITS)
         for version, metadata in commits:
             if metadata == mark:
@@ -257,15 +256,21 @@ class SparkLakehouse(Lakehouse):
         kept = self._sessions.known(keeps_transactions)
         return self._verified if kept is None else kept
 
-    def _verify(self, table: str, transaction: Transaction) -> None:
+    def _verify(self, table: str, spec: TableSpec, transaction: Transaction) -> None:
         """See by a table whether the server has kept the transaction just committed to it."""
         seen = self._log(table).transaction_version(table, transaction.application_id)
         self._verified = seen is not None and seen >= transaction.version
-        if not self._verified:
+        if self._verified:
+            return
+        if embedded := self._logs.embedded(table):
+            # It commits to this table from now on; this batch it notes as done.
+            embedded.append(table, b"", spec, transaction=transaction)
+        elif table not in self._at_least_once:
+            self._at_least_once.add(table)
             log_from_worker(
                 logging.WARNING,
                 f"the Spark Connect server ignores Delta's transactions: rows of {table} are "
-                "delivered at least once, and a commit that fails midway may double its rows",
+                "delivered at least once, and a commit that is interrupted may double its rows",
             )
 
     def _write_once(self, table: str, data: Table, spec: TableSpec | None, mode: str) -> int:
