@@ -31,7 +31,13 @@ from spectra_logging.lakehouse.spark_log import LogReader, LogReaders
 from spectra_logging.lakehouse.spark_proof import keeps_transactions
 from spectra_logging.lakehouse.spark_rows import result_of
 from spectra_logging.lakehouse.spark_session import Session, SparkSessions
-from spectra_logging.lakehouse.spark_tables import read_table, sql_name, write_frame
+from spectra_logging.lakehouse.spark_tables import (
+    is_spark_frame,
+    read_table,
+    register_table,
+    sql_name,
+    write_frame,
+)
 from spectra_logging.lakehouse.spark_types import column_ddl, ddl_of, quoted, text_literal
 from spectra_logging.tables import Column, TableSpec
 from spectra_logging.worker import log_from_worker
@@ -115,9 +121,14 @@ class SparkLakehouse(Lakehouse):
         spec: TableSpec | None = None,
         mode: str = "overwrite",
     ) -> int:
-        """Write a whole data set; overwriting without a spec also replaces the columns."""
+        """Write a whole data set; overwriting without a spec also replaces the columns.
+
+        The data may also be a data frame of Spark's, which is then not brought here.
+        """
         if mode not in {"overwrite", "append"}:
             raise ConfigurationError(f"mode={mode!r} may be overwrite or append")
+        if is_spark_frame(data):
+            return self._until_committed(lambda: self._write_frame(table, data, spec, mode))
         if embedded := self._instead(table):
             return embedded.write(table, data, spec=spec, mode=mode)
         with translated(table):
@@ -142,16 +153,10 @@ class SparkLakehouse(Lakehouse):
         Raises:
             LakehouseError: The metastore refused, or has the name for a table somewhere else.
         """
-        *schema, _ = parts = name.split(".")
+        if table == name:
+            return True
         with self._sessions.working(f"register {name}") as session, translated(name):
-            if schema:
-                session.sql(
-                    f"CREATE SCHEMA IF NOT EXISTS {'.'.join(map(quoted, schema))}"
-                ).collect()
-            session.sql(
-                f"CREATE TABLE IF NOT EXISTS {'.'.join(map(quoted, parts))} USING DELTA "
-                f"LOCATION {text_literal(table)}"
-            ).collect()
+            register_table(session, table, name)
         return True
 
     def upkeep(self, table: str) -> UpkeepReport:
@@ -282,6 +287,15 @@ class SparkLakehouse(Lakehouse):
             data = conform(data, arrow_schema(log.schema(table)))
         self._save(table, data, mode, {"overwriteSchema": "true"} if new_columns else {})
         return log.version(table)
+
+    def _write_frame(self, table: str, frame: Any, spec: TableSpec | None, mode: str) -> int:
+        if spec is not None:
+            self.ensure(table, spec)
+        new_columns = spec is None and mode == "overwrite"
+        options = {"overwriteSchema": "true"} if new_columns else {}
+        with self._sessions.working(f"{mode} {table}"), translated(table):
+            write_frame(frame.write.format("delta").mode(mode).options(**options), table)
+        return self._log(table).version(table)
 
     def _save(self, table: str, data: Table, mode: str, options: Mapping[str, str]) -> None:
         with ExitStack() as stack:

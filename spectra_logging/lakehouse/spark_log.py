@@ -9,8 +9,8 @@ from spectra_logging.errors import LakehouseError, TableNotFoundError, TableUnav
 from spectra_logging.lakehouse.deltalake import EmbeddedLakehouse
 from spectra_logging.lakehouse.spark_errors import translated
 from spectra_logging.lakehouse.spark_handover import shares_files
-from spectra_logging.lakehouse.spark_session import Session, SparkSessions
-from spectra_logging.lakehouse.spark_tables import read_table, sql_name
+from spectra_logging.lakehouse.spark_session import SparkSessions
+from spectra_logging.lakehouse.spark_tables import location_of, read_table, sql_name
 from spectra_logging.lakehouse.spark_types import columns_of
 from spectra_logging.lakehouse.storage import why_unreached
 from spectra_logging.paths import is_catalog_name, is_uri
@@ -126,7 +126,8 @@ class SparkLog:
         """The newest version under that application id, by reading all of the log's files."""
         self.schema(table)
         with self._sessions.working(f"transactions of {table}") as session, translated(table):
-            log = f"{_location(session, table)}/_delta_log"
+            place = location_of(session, table) if is_catalog_name(table) else table
+            log = f"{place}/_delta_log"
             reader = session.read.schema(_ACTIONS)
             found = [_newest(reader.json(f"{log}/*.json"), application_id)]
         try:
@@ -136,13 +137,6 @@ class SparkLog:
         except TableNotFoundError:
             pass  # There are no checkpoints yet.
         return max((version for version in found if version is not None), default=None)
-
-
-def _location(session: Session, table: str) -> str:
-    if not is_catalog_name(table):
-        return table
-    detail = session.sql(f"DESCRIBE DETAIL {sql_name(table)}").select("location").collect()
-    return str(detail[0][0])
 
 
 def _newest(actions: Any, application_id: str) -> int | None:

@@ -4,11 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
+from spectra_logging.errors import LakehouseError
 from spectra_logging.lakehouse.spark_session import Session
-from spectra_logging.lakehouse.spark_types import quoted
+from spectra_logging.lakehouse.spark_types import quoted, text_literal
 from spectra_logging.paths import is_catalog_name
 
-__all__ = ["read_table", "sql_name", "write_frame"]
+__all__ = [
+    "is_spark_frame",
+    "location_of",
+    "read_table",
+    "register_table",
+    "sql_name",
+    "write_frame",
+]
 
 
 def sql_name(table: str) -> str:
@@ -34,3 +42,38 @@ def write_frame(writer: Any, table: str) -> None:
         writer.saveAsTable(sql_name(table))
     else:
         writer.save(table)
+
+
+def is_spark_frame(data: object) -> bool:
+    """Whether this is a data frame of Spark's, classic or Connect."""
+    return hasattr(data, "sparkSession") and hasattr(data, "write")
+
+
+def location_of(session: Session, table: str) -> str:
+    """Where a table in a catalog is, as a URI."""
+    detail = session.sql(f"DESCRIBE DETAIL {sql_name(table)}").select("location").collect()
+    return str(detail[0][0])
+
+
+def register_table(session: Session, table: str, name: str) -> None:
+    """Give a table a name in the session's catalog, whose schema is made if it is missing.
+
+    Raises:
+        LakehouseError: The name is another table's.
+    """
+    *schema, _ = parts = [quoted(part) for part in name.split(".")]
+    if schema:
+        session.sql(f"CREATE SCHEMA IF NOT EXISTS {'.'.join(schema)}").collect()
+    identifier = ".".join(parts)
+    if not session.catalog.tableExists(identifier):
+        session.sql(
+            f"CREATE TABLE IF NOT EXISTS {identifier} USING DELTA LOCATION {text_literal(table)}"
+        ).collect()
+    elif (there := location_of(session, name)) and _without_scheme(there) != _without_scheme(table):
+        raise LakehouseError(f"the name {name} is the table's at {there}, not that at {table}")
+
+
+def _without_scheme(place: str) -> str:
+    for prefix in ("file://", "file:"):
+        place = place.removeprefix(prefix)
+    return place.rstrip("/")

@@ -36,11 +36,14 @@ class DeltaTables:
             self._lakehouse = open_lakehouse(spark=self._spark.get())
         return self._lakehouse
 
-    def write(self, df: ArrowStream, table_name: str, path: str, mode: str = "overwrite") -> int:
+    def write(
+        self, df: ArrowStream | Any, table_name: str, path: str, mode: str = "overwrite"
+    ) -> int:
         """Write a data frame as a Delta table, then register it.
 
         Args:
-            df: Anything that exports an Arrow stream: pyarrow, polars, DuckDB, arro3, pandas 2.2.
+            df: Anything that exports an Arrow stream: pyarrow, polars, DuckDB, arro3, pandas 2.2;
+                or a data frame of Spark's, which its own session writes.
             table_name: Its name in the metastore, ``source.endpoints``.
             path: Its place, ``Tables/source/endpoints``.
             mode: ``overwrite`` replaces all rows in one commit, ``append`` adds to them.
@@ -51,7 +54,9 @@ class DeltaTables:
         Raises:
             LakehouseError: The table could not be written.
         """
-        version = self.lakehouse.write(resolve_table(path), df, mode=mode)
+        spark = getattr(df, "sparkSession", None)
+        writing = self.lakehouse if spark is None else open_lakehouse("spark", spark=spark)
+        version = writing.write(resolve_table(path), df, mode=mode)
         self.register(table_name, path)
         return version
 
