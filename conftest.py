@@ -23,6 +23,9 @@ from sybil.parsers.markdown import CodeBlockParser, PythonCodeBlockParser, SkipP
 EXPECTED_SKIPS = (
     "filters replace records since Python 3.12",
     "object stores are tried by tox -e stores",
+    "Spark is tried by tox -e",
+    "Spark Connect and Sail have no",
+    "Spark Connect's own server",
     "Sail",
 )
 """How the reasons begin of skips that the Python, tox's environment or a server makes right."""

@@ -247,8 +247,8 @@ class SparkLakehouse(Lakehouse):
             "userMetadata": mark,
         }
         self._save(table, data, "append", options)
-        if not kept:
-            self._verify(table, spec, transaction)
+        if not kept and not self._verify(table, spec, transaction):
+            return Commit(version=self._log(table).version(table))
         commits = log.recent_commits(table, RECENT_COMMITS)
         for version, metadata in commits:
             if metadata == mark:
@@ -261,12 +261,12 @@ class SparkLakehouse(Lakehouse):
         kept = self._sessions.known(keeps_transactions)
         return self._verified if kept is None else kept
 
-    def _verify(self, table: str, spec: TableSpec, transaction: Transaction) -> None:
+    def _verify(self, table: str, spec: TableSpec, transaction: Transaction) -> bool:
         """See by a table whether the server has kept the transaction just committed to it."""
         seen = self._log(table).transaction_version(table, transaction.application_id)
         self._verified = seen is not None and seen >= transaction.version
         if self._verified:
-            return
+            return True
         if embedded := self._logs.embedded(table):
             # It commits to this table from now on; this batch it notes as done.
             embedded.append(table, b"", spec, transaction=transaction)
@@ -277,6 +277,7 @@ class SparkLakehouse(Lakehouse):
                 f"the Spark Connect server ignores Delta's transactions: rows of {table} are "
                 "delivered at least once, and a commit that is interrupted may double its rows",
             )
+        return False
 
     def _write_once(self, table: str, data: Table, spec: TableSpec | None, mode: str) -> int:
         if spec is not None:

@@ -113,7 +113,13 @@ class SparkLog:
 
     def version(self, table: str) -> int:
         """The table's newest version."""
-        return self.recent_commits(table, 1)[0][0]
+        try:
+            return self.recent_commits(table, 1)[0][0]
+        except (TableNotFoundError, TableUnavailableError):
+            raise
+        except LakehouseError:
+            # A server that is no Spark and knows no history: count what the log's files hold.
+            return self._commit_count(table) - 1
 
     def recent_commits(self, table: str, count: int) -> list[tuple[int, str | None]]:
         """The newest commits, newest first: version, and what its writer said of it."""
@@ -137,6 +143,12 @@ class SparkLog:
         except TableNotFoundError:
             pass  # There are no checkpoints yet.
         return max((version for version in found if version is not None), default=None)
+
+    def _commit_count(self, table: str) -> int:
+        with self._sessions.working(f"commits of {table}") as session, translated(table):
+            actions = session.read.schema("commitInfo STRUCT<operation: STRING>")
+            commits = actions.json(f"{table}/_delta_log/*.json").where("commitInfo IS NOT NULL")
+            return int(commits.count())
 
 
 def _newest(actions: Any, application_id: str) -> int | None:
