@@ -97,7 +97,7 @@ class TestTheUsersSession:
         assert list(tracker.getJobIdsForGroup("theirs")) == []
         assert context.getLocalProperty("spark.job.description") == "what they do"
         spark.range(1).count()
-        assert len(tracker.getJobIdsForGroup("theirs")) == 1
+        assert list(tracker.getJobIdsForGroup("theirs")) != []
 
     def test_keeps_its_jobs_apart_from_the_handlers(
         self, spark: Any, logger: logging.Logger, table: str
