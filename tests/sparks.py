@@ -28,6 +28,9 @@ URL = "SPECTRA_TEST_SPARK_URL"
 CANNOT = {
     "sail": {
         "test_tables_go_by_the_names_given": "Sail's SQL takes no name in double quotes",
+        "test_the_source_stage_runs_against_an_api_that_others_wrote": (
+            "Sail is no session that the example starts"
+        ),
     }
 }
 """Promises that a kind of session can't keep, by test, and why."""

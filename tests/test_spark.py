@@ -321,11 +321,13 @@ class TestWithoutSharedFiles:
         """A transaction is found when the log's files that held it are gone."""
         apart.ensure(table, SMALL)
         apart.append(table, lines({"n": 1}), SMALL, transaction=transaction(7))
-        delta = DeltaTable(table)
-        delta.create_checkpoint()
+        DeltaTable(table).create_checkpoint()
+        later = transaction(1, "another")
+        open_lakehouse("deltalake").append(table, lines({"n": 2}), SMALL, transaction=later)
         for number in range(2):
             Path(table, "_delta_log", f"{number:020}.json").unlink()
         assert apart.transaction_version(table, "journal-1") == 7
+        assert apart.transaction_version(table, "another") == 1
 
 
 @pytest.mark.skipif(kind_of_spark() != "sail", reason="Spark Connect's own server keeps them")

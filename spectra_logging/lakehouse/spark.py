@@ -204,7 +204,9 @@ class SparkLakehouse(Lakehouse):
             present = self._log(table).schema(table)
         except TableNotFoundError:
             self._create(table, spec)
-            return TableChange(created=True)
+            # Delta is content when another process has made the very same table meanwhile.
+            _, creator = self._log(table).recent_commits(table, RECENT_COMMITS)[-1]
+            return TableChange(created=creator == self._sessions.mark)
         missing = missing_columns(table, present, spec)
         if missing:
             columns = ", ".join(column_ddl(column, nullable=True) for column in missing)

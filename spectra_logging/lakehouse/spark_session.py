@@ -9,6 +9,7 @@ from __future__ import annotations
 import ctypes
 import os
 import threading
+import uuid
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -137,7 +138,9 @@ class _Beside:
 
     def __init__(self, users: Session) -> None:
         self.users = _weakly(users)
+        self.mark = f"spectra-logging {uuid.uuid4()}"
         self.session = _beside(users)
+        self.session.conf.set("spark.databricks.delta.commitInfo.userMetadata", self.mark)
         self.known: dict[Callable[[Session], Any], Any] = {}
         self.lock = threading.Lock()
 
@@ -190,6 +193,11 @@ class SparkSessions:
             beside.known[find_out] = find_out(beside.session)
         found: _T = beside.known[find_out]
         return found
+
+    @property
+    def mark(self) -> str:
+        """What Delta's log says of our session's commits, unless a commit has a mark of its own."""
+        return self._beside().mark
 
     @contextmanager
     def alone(self) -> Iterator[None]:
