@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 from deltalake import DeltaTable
 
@@ -385,8 +386,12 @@ class TestCatalogNames:
             assert engine_of_spark.append(table, row, wider, transaction=mark).replayed
         assert engine_of_spark.transaction_version(table, "journal-1") == 2
         assert numbers(engine_of_spark, table) == [1, 2]
-        assert engine_of_spark.write(table, [{"n": 9}], spec=wider) > 0
+        engine_of_spark.write(table, [{"n": 9}], spec=wider)
         assert numbers(engine_of_spark, table) == [9]
+        assert [c.nullable for c in engine_of_spark.schema(table)] == [False, True, True]
+        engine_of_spark.write(table, pl.DataFrame({"other": [0.5]}))
+        found = engine_of_spark.query("SELECT * FROM t", {"t": table})
+        assert found.to_dicts() == [{"other": 0.5}]
 
     def test_serve_a_handler(self, spark: Any, logger: logging.Logger, name: str) -> None:
         """The table is created by the first record."""

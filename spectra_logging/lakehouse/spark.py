@@ -288,19 +288,26 @@ class SparkLakehouse(Lakehouse):
         new_columns = spec is None and mode == "overwrite"
         if not new_columns and log.exists(table):
             data = conform(data, arrow_schema(log.schema(table)))
-        self._save(table, data, mode, {"overwriteSchema": "true"} if new_columns else {})
+        self._save(table, data, mode, {}, new_columns=new_columns)
         return log.version(table)
 
     def _write_frame(self, table: str, frame: Any, spec: TableSpec | None, mode: str) -> int:
         if spec is not None:
             self.ensure(table, spec)
         new_columns = spec is None and mode == "overwrite"
-        options = {"overwriteSchema": "true"} if new_columns else {}
         with self._sessions.working(f"{mode} {table}"), translated(table):
-            write_frame(frame.write.format("delta").mode(mode).options(**options), table)
+            write_frame(frame, table, mode, {}, new_columns=new_columns)
         return self._log(table).version(table)
 
-    def _save(self, table: str, data: Table, mode: str, options: Mapping[str, str]) -> None:
+    def _save(
+        self,
+        table: str,
+        data: Table,
+        mode: str,
+        options: Mapping[str, str],
+        *,
+        new_columns: bool = False,
+    ) -> None:
         with ExitStack() as stack:
             session = stack.enter_context(self._sessions.working(f"{mode} {table}"))
             stack.enter_context(translated(table))
@@ -313,5 +320,4 @@ class SparkLakehouse(Lakehouse):
                     by_file=self._sessions.known(shares_files),
                 )
             )
-            writer = frame.write.format("delta").mode(mode).options(**options)
-            write_frame(writer, table)
+            write_frame(frame, table, mode, options, new_columns=new_columns)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from spectra_logging.errors import LakehouseError
@@ -36,12 +37,32 @@ def read_table(session: Session, table: str, version: int | None = None) -> Any:
     return reader.load(table)
 
 
-def write_frame(writer: Any, table: str) -> None:
-    """Have a data frame's writer write to a table."""
-    if is_catalog_name(table):
-        writer.saveAsTable(sql_name(table))
-    else:
+def write_frame(
+    frame: Any, table: str, mode: str, options: Mapping[str, str], *, new_columns: bool
+) -> None:
+    """Write a data frame to a table.
+
+    Args:
+        frame: The data frame.
+        table: The table's place or name.
+        mode: ``append`` or ``overwrite``.
+        options: Delta's options for the write.
+        new_columns: Whether overwriting replaces the table's columns as well.
+    """
+    writer = frame.write.format("delta").mode(mode).options(**options)
+    if new_columns:
+        writer = writer.option("overwriteSchema", "true")
+    if not is_catalog_name(table):
         writer.save(table)
+    elif new_columns and frame.sparkSession.catalog.tableExists(sql_name(table)):
+        # By its place: replacing it by name fails with Delta 3.2 on later releases of Spark 3.5.
+        writer.save(location_of(frame.sparkSession, table))
+    elif mode == "overwrite" and not new_columns:
+        from pyspark.sql import functions
+
+        frame.writeTo(sql_name(table)).overwrite(functions.expr("true"))
+    else:
+        writer.saveAsTable(sql_name(table))
 
 
 def is_spark_frame(data: object) -> bool:
