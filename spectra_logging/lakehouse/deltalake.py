@@ -158,7 +158,8 @@ class EmbeddedLakehouse(Lakehouse):
         for name, table in tables.items():
             delta = self._at_version(table, (versions or {}).get(name))
             # Quoted, else it would be taken apart at dots and put in lower case.
-            builder.register('"' + name.replace('"', '""') + '"', delta)
+            with translated(table):
+                builder.register('"' + name.replace('"', '""') + '"', delta)
         with translated(", ".join(tables.values()) or "the query"):
             result = builder.execute(sql).read_all()
             columns = [python_values(result.column(name)) for name in result.column_names]

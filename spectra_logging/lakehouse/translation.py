@@ -22,6 +22,9 @@ from spectra_logging.errors import (
 
 __all__ = ["in_one_line", "translated"]
 
+_LACKING = re.compile("Unsupported table features|Kernel error: Unsupported|not yet supported")
+"""What delta-rs says of a table whose Delta features it lacks, and of column mapping."""
+
 _DENIED = re.compile(
     r"status code: 40[13] |lacked (?:the necessary privileges|valid authentication)"
     r"|<Code>InvalidAuthenticationInfo<"
@@ -46,7 +49,7 @@ def translated(table: str) -> Iterator[None]:
 
 def _translate(error: BaseException, table: str) -> LakehouseError:
     reason = in_one_line(error)
-    if "Unsupported table features" in reason or "Kernel error: Unsupported" in reason:
+    if _LACKING.search(reason):
         return UnsupportedFeaturesError(table, reason)
     if _DENIED.search(reason):
         return TableForbiddenError(f"{table}: the store denies access: {reason}")
