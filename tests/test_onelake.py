@@ -297,6 +297,15 @@ class TestStore:
             handler.close()
 
 
+def test_a_wrong_key_is_refused_and_shown_to_nobody(onelake: Azurite) -> None:
+    """Refused is told from missing, and the key stands in no message."""
+    store = onelake.store(WORKSPACE, "folder")
+    wrong = {**store.options, "account_key": "d3Jvbmcga2V5LCBsb25nIGVub3VnaCB0byBsb29r"}
+    with pytest.raises(TableForbiddenError, match="the store denies access") as caught:
+        open_lakehouse(storage_options=wrong).version(f"{store.root}/table")
+    assert "d3Jvbmcga2V5" not in str(caught.value)
+
+
 def test_a_lakehouse_may_be_called_by_its_names(onelake: Azurite) -> None:
     """Workspace and lakehouse by name, with a blank, as Fabric's own addresses have them."""
     onelake.create_container("workspace")

@@ -16,11 +16,15 @@ from spectra_logging.lakehouse import open_lakehouse
 from spectra_logging.lakehouse.choice import REACHED
 from spectra_logging.lakehouse.spark_session import SessionReference, find_session
 from spectra_logging.testing import FakeNotebookUtils
+from tests.conftest import ENGINES
 from tests.handlers import attach
 from tests.lakehouses import lines, spec_of, transaction
 from tests.sparks import kind_of_spark
 from tests.tables import column
 
+pytestmark = pytest.mark.skipif(
+    "spark" not in ENGINES, reason="Spark is tried by tox -e spark35, spark41, connect and sail"
+)
 SMALL = spec_of(("n", "long", False), ("text", "string", True))
 
 

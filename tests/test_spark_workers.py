@@ -14,12 +14,15 @@ from typing import Any
 import pytest
 
 from spectra_logging.drain import drain_journals
-from spectra_logging.errors import ConfigurationError
 from spectra_logging.executors import worker_logger, worker_logging
+from tests.conftest import ENGINES
 from tests.handlers import attach
-from tests.sparks import kind_of_spark
+from tests.sparks import kind_of_spark, why_not
 from tests.tables import column, read_rows, row_count
 
+pytestmark = pytest.mark.skipif(
+    "spark" not in ENGINES, reason="Spark is tried by tox -e spark35, spark41, connect and sail"
+)
 classic = pytest.mark.skipif(
     kind_of_spark() != "classic", reason="Spark Connect and Sail have no workers of this process's"
 )
@@ -34,39 +37,6 @@ def table(tmp_path: Path) -> str:
 def options(journals: Path) -> dict[str, Any]:
     """A worker has the environment that Spark was started with, not the test's."""
     return {"journal_directory": str(journals), "flush_interval_seconds": 3600.0}
-
-
-class TestLogger:
-    def test_is_made_once_a_process(self, table: str) -> None:
-        """So that a function may ask for it for each row."""
-        loggers = {id(worker_logger(table, "tests.once")) for _ in range(5)}
-        assert len(loggers) == 1
-        assert len(worker_logger(table, "tests.once").handlers) == 1
-
-    @pytest.mark.parametrize("table", ["Tables/log/events", "main.log.events", ""])
-    def test_takes_no_table_that_a_worker_can_not_find(self, table: str) -> None:
-        """The message says what to do on the driver."""
-        with pytest.raises(ConfigurationError, match=r"resolve_table\(\) on the driver"):
-            worker_logger(table)
-
-    def test_waits_for_the_table_at_the_blocks_end(self, table: str) -> None:
-        """Rows carry what they are about, and nothing of it stays bound."""
-        with worker_logging(table, "tests.block", execution_id="run-1") as log:
-            log.info("cleaned", extra={"rows": 3})
-        logging.getLogger("tests.block").info("after")
-        (row,) = [row for row in read_rows(table) if row["event"] == "cleaned"]
-        assert (row["execution_id"], row["logger"]) == ("run-1", "tests.block")
-        assert drain_journals(table).rows == 1
-        assert [row["execution_id"] for row in read_rows(table)] == ["run-1", None]
-
-    def test_fails_no_task_when_the_table_can_not_be_reached(
-        self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-    ) -> None:
-        """The records stay on the host, and stderr says where."""
-        (tmp_path / "file").touch()
-        with worker_logging(f"{tmp_path}/file/t", "tests.no", flush_timeout_seconds=0.5) as log:
-            log.info("kept")
-        assert "1 records are not yet in" in capsys.readouterr().err
 
 
 @classic
@@ -150,12 +120,13 @@ def test_map_in_pandas_logs_as_it_goes(spark: Any, table: str, options: dict[str
 
 
 @classic
-def test_executors_of_a_cluster_log_into_the_table(spark: Any, table: str, tmp_path: Path) -> None:
+def test_executors_of_a_cluster_log_into_the_table(table: str, tmp_path: Path) -> None:
     """Two executors, processes of their own, with one journal folder each as on two hosts."""
+    if reason := why_not():
+        pytest.skip(reason)
     program = f"""
-import os, sys, tempfile
+import os, sys
 os.environ["PYSPARK_PYTHON"] = sys.executable
-from delta import configure_spark_with_delta_pip
 from pyspark.sql import SparkSession
 builder = SparkSession.builder.master("local-cluster[2,1,600]").appName("workers")
 builder = builder.config("spark.ui.enabled", "false").config("spark.executor.memory", "600m")
