@@ -12,6 +12,7 @@ from spectra_logging import DeltaHandler
 from spectra_logging.errors import (
     ConfigurationError,
     EngineUnavailableError,
+    SpectraError,
     UnsupportedFeaturesError,
 )
 from spectra_logging.lakehouse import open_lakehouse
@@ -179,6 +180,19 @@ def test_without_spark_a_feature_that_is_lacking_is_told(tmp_path: Path) -> None
         with pytest.raises(UnsupportedFeaturesError, match="fromTheFuture"):
             lakehouse.append(table, lines({"n": 1}), SMALL, transaction=transaction(1))
     assert lakehouse.choice(table) == EngineChoice(engine="deltalake", reason=REACHED)
+
+
+def test_a_session_that_comes_later_is_turned_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A table that went embedded for want of one goes over to Spark."""
+    lakehouse = open_lakehouse()
+    for has_spark, engine in ((False, "deltalake"), (True, "spark")):
+        session = "spectra_logging.lakehouse.spark_session.SessionReference.alive"
+        monkeypatch.setattr(session, has_spark)
+        with pytest.raises(SpectraError):
+            lakehouse.version("dbfs:///log/events")
+        choice = lakehouse.choice("dbfs:///log/events")
+        assert choice is not None
+        assert choice.engine == lakehouse.engine == engine
 
 
 def test_the_choice_is_in_the_figures_and_told_once(

@@ -55,11 +55,13 @@ class AutoLakehouse(Lakehouse):
         self._engines: dict[str, Lakehouse] = {}
         self._choices: dict[str, EngineChoice] = {}
         self._lacking: dict[str, str] = {}
+        self._wants_spark: set[str] = set()
+        self._last_used = "deltalake"
 
     @property
     def engine(self) -> str:  # type: ignore[override]
         """Name of the engine that served last; before that, of the one that comes first."""
-        return next(reversed(self._engines), "deltalake")
+        return self._last_used
 
     def choice(self, table: str) -> EngineChoice | None:
         """The engine that serves a table and why; ``None`` before it was needed."""
@@ -156,11 +158,14 @@ class AutoLakehouse(Lakehouse):
 
     def _choose(self, table: str) -> EngineChoice:
         known = self._choices.get(table)
-        if known is not None:
+        # One that went embedded for want of a session is chosen for anew.
+        if known is not None and (known.engine == "spark" or table not in self._wants_spark):
             return known
         unreached = why_unreached(table, self._options)
         lacking = self._lacking.get(table)
         in_doubt = unreached is not None or lacking is not None
+        if in_doubt:
+            self._wants_spark.add(table)
         choice = choose_engine(
             engine=self._asked_for,
             environment=os.environ.get("SPECTRA_ENGINE"),
@@ -174,7 +179,7 @@ class AutoLakehouse(Lakehouse):
         return choice
 
     def _opened(self, name: str) -> Lakehouse:
-        opened = self._engines.pop(name, None)
+        opened = self._engines.get(name)
         if opened is None:
             if name == "spark":
                 from spectra_logging.lakehouse.spark import SparkLakehouse
@@ -184,5 +189,6 @@ class AutoLakehouse(Lakehouse):
                 from spectra_logging.lakehouse.deltalake import EmbeddedLakehouse
 
                 opened = EmbeddedLakehouse(self._options)
-        self._engines[name] = opened  # The last one is the one in use.
+            self._engines[name] = opened
+        self._last_used = name
         return opened
