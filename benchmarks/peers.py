@@ -65,7 +65,7 @@ class Peer(ABC):
 
 
 class Null(Peer):
-    def open(self, surroundings: Surroundings) -> logging.Handler:  # noqa: ARG002
+    def open(self, surroundings: Surroundings) -> logging.Handler:
         return logging.NullHandler()
 
 

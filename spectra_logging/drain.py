@@ -15,6 +15,7 @@ from spectra_logging.journal.batches import Batch, Batches, Reject
 from spectra_logging.journal.folder import find_journals, read_identity
 from spectra_logging.lakehouse import open_lakehouse
 from spectra_logging.lakehouse.base import Commit, Lakehouse, Transaction
+from spectra_logging.lakehouse.choice import EngineChoice
 from spectra_logging.lakehouse.ndjson import split_unreadable
 from spectra_logging.parallel import call_all
 from spectra_logging.paths import resolve_table
@@ -88,7 +89,7 @@ class Drainer:
         open_engine: Callable[[], Lakehouse],
     ) -> None:
         self._batches = Batches(directory)
-        self._table = table
+        self.table = table
         self._spec = spec
         self._open_engine = open_engine
         self._lakehouse: Lakehouse | None = None
@@ -98,9 +99,14 @@ class Drainer:
         self._version: int | None = None
 
     @property
-    def engine(self) -> str | None:
-        """The engine's name; ``None`` until one was needed."""
-        return self._lakehouse.engine if self._lakehouse else None
+    def choice(self) -> EngineChoice | None:
+        """The engine that serves the table and why; ``None`` until one was needed."""
+        return self._lakehouse.choice(self.table) if self._lakehouse else None
+
+    @property
+    def delivery(self) -> str | None:
+        """What the engine promises of a row; ``None`` until one was needed."""
+        return self._lakehouse.delivery(self.table) if self._lakehouse else None
 
     def has_records(self) -> bool:
         """Whether anything waits to be drained."""
@@ -139,7 +145,7 @@ class Drainer:
         with self._batches.draining() as acquired:
             if acquired:
                 self._upkeep_due = False
-                self._lakehouse.upkeep(self._table)
+                self._lakehouse.upkeep(self.table)
 
     def _newest_transaction(self, lakehouse: Lakehouse) -> int:
         """The newest batch that the table itself has of this journal, asked once.
@@ -150,7 +156,7 @@ class Drainer:
         if self._newest_in_table is None:
             application_id = self._batches.state().application_id
             try:
-                version = lakehouse.transaction_version(self._table, application_id)
+                version = lakehouse.transaction_version(self.table, application_id)
             except TableNotFoundError:
                 version = None
             self._newest_in_table = version or 0
@@ -222,14 +228,14 @@ class Drainer:
 
     def _append(self, lakehouse: Lakehouse, rows: bytes, transaction: Transaction) -> Commit:
         if not self._ensured:
-            lakehouse.ensure(self._table, self._spec)
+            lakehouse.ensure(self.table, self._spec)
             self._ensured = True
         try:
-            return lakehouse.append(self._table, rows, self._spec, transaction=transaction)
+            return lakehouse.append(self.table, rows, self._spec, transaction=transaction)
         except TableNotFoundError:
             # Somebody has removed the table since; the log goes on in a new one.
-            lakehouse.ensure(self._table, self._spec)
-            return lakehouse.append(self._table, rows, self._spec, transaction=transaction)
+            lakehouse.ensure(self.table, self._spec)
+            return lakehouse.append(self.table, rows, self._spec, transaction=transaction)
 
 
 def drain_journals(

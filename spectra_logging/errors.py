@@ -11,6 +11,7 @@
         ├── TableNotFoundError              there is no Delta table at that place
         ├── TableForbiddenError             the store denies access to it
         ├── TableUnreadableError            its log or data are damaged, or of a newer kind
+        │   └── UnsupportedFeaturesError    it uses Delta features that the engine lacks
         ├── SchemaConflictError             the table's columns contradict its spec
         ├── RowsRejectedError               some rows can't be read as the table's columns
         └── TableUnavailableError           the store or its log can't be reached; worth a retry
@@ -36,6 +37,7 @@ __all__ = [
     "TableNotFoundError",
     "TableUnavailableError",
     "TableUnreadableError",
+    "UnsupportedFeaturesError",
     "VariableNotFoundError",
 ]
 
@@ -86,6 +88,23 @@ class TableForbiddenError(LakehouseError):
 
 class TableUnreadableError(LakehouseError):
     """There is a table whose log or data can't be read: damaged, or of features unknown here."""
+
+
+class UnsupportedFeaturesError(TableUnreadableError):
+    """An existing table uses Delta features that the engine lacks; another engine may have them.
+
+    Attributes:
+        table: Path or URI of the table.
+        features: What it lacks, in words.
+    """
+
+    def __init__(self, table: str, features: str) -> None:
+        self.table = table
+        self.features = features
+        super().__init__(
+            f"{table} needs Delta features that the embedded engine lacks: {features}. "
+            "Use Spark for it, or another table."
+        )
 
 
 class SchemaConflictError(LakehouseError):

@@ -7,13 +7,28 @@ started, is asked; none is ever started.
 from __future__ import annotations
 
 import importlib
+import os
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
-__all__ = ["PipelineRun", "RuntimeContext", "find_notebookutils"]
+__all__ = [
+    "PipelineRun",
+    "RuntimeContext",
+    "default_lakehouse_uri",
+    "find_notebookutils",
+    "has_schemas",
+    "started_spark",
+]
 
 LOCAL = "local"
+
+ONELAKE_HOST = "onelake.dfs.fabric.microsoft.com"
+
+MOUNTED_LAKEHOUSE = Path("/lakehouse/default")
+"""Where Fabric mounts a notebook's default lakehouse."""
 
 _TRIDENT_SETTINGS = {
     "currentWorkspaceId": "trident.workspace.id",
@@ -25,6 +40,10 @@ _TRIDENT_SETTINGS = {
 """Fabric's names in ``notebookutils.runtime.context`` → the older Spark settings."""
 
 _FLAGS = ("isForPipeline", "isForInteractive", "isReferenceRun")
+_FACTS = (*_TRIDENT_SETTINGS, *_FLAGS)
+
+# A default lakehouse may be in another workspace than the notebook.
+_LAKEHOUSE_WORKSPACE = ("defaultLakehouseWorkspaceId", "currentWorkspaceId")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,33 +120,94 @@ def find_notebookutils() -> Any | None:
         return None
 
 
-def _notebookutils_facts() -> dict[str, str]:
+def default_lakehouse_uri(spark: Any | None = None) -> str | None:
+    """OneLake's address of the notebook's default lakehouse; ``None`` where there is none.
+
+    By ids, which outlast a change of names. Never raises.
+
+    Args:
+        spark: A Spark session; without one, the session that this process has started is asked.
+    """
+    names = (*_LAKEHOUSE_WORKSPACE, "defaultLakehouseId")
+    known = _notebookutils_facts(names)
+    if "defaultLakehouseId" not in known:
+        known = {**known, **_trident_facts(spark, names)}
+    lakehouse = known.get("defaultLakehouseId")
+    workspace = next((known[name] for name in _LAKEHOUSE_WORKSPACE if name in known), None)
+    return f"abfss://{workspace}@{ONELAKE_HOST}/{lakehouse}" if lakehouse and workspace else None
+
+
+def has_schemas() -> bool | None:
+    """Whether the default lakehouse keeps tables in schemas; ``None`` where nobody can tell.
+
+    One that does has a schema ``dbo`` that can't be removed, and a property that names it.
+    """
+    tables = MOUNTED_LAKEHOUSE / "Tables"
+    if tables.is_dir():
+        return (tables / "dbo").is_dir()
+    names = ("defaultLakehouseName", *_LAKEHOUSE_WORKSPACE)
+    known = _notebookutils_facts(names)
+    try:
+        found = find_notebookutils().lakehouse.getWithProperties(  # type: ignore[union-attr]
+            known["defaultLakehouseName"],
+            next(known[name] for name in _LAKEHOUSE_WORKSPACE if name in known),
+        )
+        properties = found["properties"] if isinstance(found, dict) else found.properties
+        if not isinstance(properties, dict):
+            properties = vars(properties)
+        return bool(properties.get("defaultSchema"))
+    except Exception:  # noqa: BLE001 - absent, refused, or of another shape
+        return None
+
+
+def _notebookutils_facts(names: Iterable[str] = _FACTS) -> dict[str, str]:
     """The facts of ``notebookutils.runtime.context`` that are not null, as text."""
     try:
         context = find_notebookutils().runtime.context  # type: ignore[union-attr]
-        facts = {name: context.get(name) for name in (*_TRIDENT_SETTINGS, *_FLAGS)}
+        facts = {name: context.get(name) for name in names}
     except Exception:  # noqa: BLE001 - absent, or a stand-in with another shape
         return {}
     return _without_blanks(facts)
 
 
-def _trident_facts(spark: Any | None) -> dict[str, str]:
+def _trident_facts(
+    spark: Any | None, names: Iterable[str] = tuple(_TRIDENT_SETTINGS)
+) -> dict[str, str]:
     """The ``trident.*`` settings that Spark knows."""
-    session = spark if spark is not None else _started_spark()
+    session = spark if spark is not None else started_spark()
     if session is None:
         return {}
     return _without_blanks(
-        {name: _setting(session, key) for name, key in _TRIDENT_SETTINGS.items()}
+        {
+            name: _setting(session, _TRIDENT_SETTINGS[name])
+            for name in names
+            if name in _TRIDENT_SETTINGS
+        }
     )
 
 
-def _started_spark() -> Any | None:
-    """The Spark session this process has already started, without importing Spark."""
+def started_spark() -> Any | None:
+    """The Spark session that this process has started, if any; neither imports nor starts one.
+
+    ``None`` in a child that was forked with Spark loaded: the connection is its parent's.
+    """
     module = sys.modules.get("pyspark.sql")
     try:
-        return module.SparkSession.getActiveSession()  # type: ignore[union-attr]
-    except Exception:  # noqa: BLE001 - no pyspark, or one too old to be asked
+        return None if _spark_is_parents else module.SparkSession.active()  # type: ignore[union-attr]
+    except Exception:  # noqa: BLE001 - no pyspark, no session, or one too old to be asked
         return None
+
+
+_spark_is_parents = False
+
+
+def _after_fork_in_child() -> None:
+    global _spark_is_parents  # noqa: PLW0603 - a fact about the process
+    _spark_is_parents = "pyspark.sql" in sys.modules
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork_in_child)
 
 
 def _setting(session: Any, key: str) -> Any | None:

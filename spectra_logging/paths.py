@@ -5,14 +5,21 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
+from typing import Any
 
 from spectra_logging.errors import ConfigurationError
+from spectra_logging.fabric import MOUNTED_LAKEHOUSE, default_lakehouse_uri
 
-__all__ = ["is_uri", "journal_folder_name", "journals_root", "lakehouse_root", "resolve_table"]
+__all__ = [
+    "is_catalog_name",
+    "is_uri",
+    "journal_folder_name",
+    "journals_root",
+    "lakehouse_root",
+    "resolve_table",
+]
 
-FABRIC_LAKEHOUSE = Path("/lakehouse/default")
-"""Where Fabric mounts a notebook's default lakehouse."""
-
+_CATALOG_NAME = re.compile(r"[^\W\d]\w*(?:\.[^\W\d]\w*){1,3}")
 _URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://.+")
 
 
@@ -21,21 +28,38 @@ def is_uri(table: str) -> bool:
     return _URI.match(table) is not None
 
 
-def resolve_table(table: str) -> str:
-    """The absolute path or URI of a table.
+def is_catalog_name(table: str) -> bool:
+    """Whether the table is named in a catalog: ``schema.table`` or ``catalog.schema.table``.
+
+    Two to four words (Fabric's are ``workspace.lakehouse.schema.table``) with dots between and no
+    slash. A folder of such a name in the working directory is told apart by how it is written:
+    ``./schema.table``.
+    """
+    return _CATALOG_NAME.fullmatch(table) is not None
+
+
+def resolve_table(table: str, spark: Any | None = None) -> str:
+    """The absolute path or URI of a table, or its name in a catalog.
 
     Args:
-        table: A URI, kept as it is; an absolute path; a path below the lakehouse,
-            ``Tables/log/sourcelog``, resolved against Fabric's default lakehouse where one is
-            mounted, else against ``SPECTRA_ROOT``, else the working directory; or any other
-            relative path, resolved against the working directory.
+        table: A URI or a name in a catalog (see :func:`is_catalog_name`), kept as it is; an
+            absolute path; a path below the lakehouse, ``Tables/log/sourcelog``, resolved against
+            :func:`lakehouse_root`; or any other relative path, resolved against the working
+            directory. In Fabric, a path into the mounted default lakehouse is taken for the
+            lakehouse's own address: the mount can't keep two writers apart.
+        spark: A Spark session that may know the default lakehouse.
 
     Raises:
         ConfigurationError: The table is empty, not text, or an unfinished URI.
     """
-    accepted = "table may be a path, Tables/<schema>/<table>, or a URI such as s3://bucket/table"
+    accepted = (
+        "table may be a path, Tables/<schema>/<table>, a URI such as s3://bucket/table, or "
+        "<schema>.<table> in a catalog"
+    )
     if not isinstance(table, (str, os.PathLike)) or not str(table).strip():
         raise ConfigurationError(f"table={table!r} names no table; {accepted}")
+    if isinstance(table, str) and is_catalog_name(table):
+        return table
     table = str(table)
     if is_uri(table):
         return table.rstrip("/")
@@ -43,15 +67,28 @@ def resolve_table(table: str) -> str:
         raise ConfigurationError(f"table={table!r} is no usable path or URI; {accepted}")
     path = Path(table).expanduser()
     if not path.is_absolute() and path.parts[:1] == ("Tables",):
-        path = lakehouse_root() / path
+        return f"{lakehouse_root(spark).rstrip('/')}/{path.as_posix()}"
+    if path.is_relative_to(MOUNTED_LAKEHOUSE) and (uri := default_lakehouse_uri(spark)):
+        return f"{uri}/{path.relative_to(MOUNTED_LAKEHOUSE).as_posix()}"
     return str(path.absolute())
 
 
-def lakehouse_root() -> Path:
-    """The folder that holds ``Tables``: Fabric's, else ``SPECTRA_ROOT``, else the working one."""
-    if FABRIC_LAKEHOUSE.is_dir():
-        return FABRIC_LAKEHOUSE
-    return Path(os.environ.get("SPECTRA_ROOT") or ".").absolute()
+def lakehouse_root(spark: Any | None = None) -> str:
+    """The folder or URI that holds ``Tables``.
+
+    ``SPECTRA_ROOT`` where that is set; else in Fabric the default lakehouse, by its address where
+    the runtime tells it, else by where it is mounted; else the working directory.
+
+    Args:
+        spark: A Spark session that may know the default lakehouse.
+    """
+    root = os.environ.get("SPECTRA_ROOT")
+    if root:
+        return root if is_uri(root) else str(Path(root).absolute())
+    if uri := default_lakehouse_uri(spark):
+        return uri
+    mounted = MOUNTED_LAKEHOUSE.is_dir()
+    return str(MOUNTED_LAKEHOUSE if mounted else Path.cwd())
 
 
 def journals_root(journal_directory: str | None = None) -> Path:

@@ -41,6 +41,10 @@ class HandlerStats:
             ``journal_unwritable``, ``own_thread`` for what a handler's own thread logged, or
             ``internal_error``.
         engine: The lakehouse engine in use; ``None`` until this process has drained.
+        engine_reason: In words, why it is that one; ``None`` until then.
+        delivery: How often a row may land: ``exactly once``; or ``at least once``, where all that
+            reaches the table is a Spark Connect server that ignores Delta's transactions. ``None``
+            until this process has drained.
         journal_directory: Folder of the journal.
         last_error: What the last attempt to commit failed with; ``None`` once one succeeds.
         last_commit: The newest commit by this process; ``None`` before the first.
@@ -55,6 +59,8 @@ class HandlerStats:
     quarantined: int
     dropped: Mapping[str, int]
     engine: str | None
+    engine_reason: str | None
+    delivery: str | None
     journal_directory: str
     last_error: str | None
     last_commit: CommitFigures | None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import time
 
 from spectra_logging.drain import Drainer, DrainReport
@@ -10,6 +11,7 @@ from spectra_logging.errors import SpectraError
 from spectra_logging.journal.appender import Appender
 from spectra_logging.journal.ledger import Position
 from spectra_logging.journal.state import StateFile
+from spectra_logging.lakehouse.choice import EngineChoice
 from spectra_logging.stats import CommitFigures
 from spectra_logging.worker import POLL_SECONDS, Signal, Worker, log_from_worker
 
@@ -17,6 +19,9 @@ __all__ = ["Writer"]
 
 FIRST_RETRY_SECONDS = 0.5
 LAST_RETRY_SECONDS = 60.0
+
+_VOLATILE = re.compile(r"[0-9a-fA-F]*\d[\w.:-]*")
+"""What differs in an error's text from one attempt to the next: times taken, ids of requests."""
 
 
 class Writer:
@@ -58,6 +63,8 @@ class Writer:
         self._last_commit_seconds = time.monotonic()
         self._failures = 0
         self._retry_at_seconds = 0.0
+        self._told_kind: str | None = None
+        self._told_choice: EngineChoice | None = None
         self.last_error: str | None = None
         self.last_commit: CommitFigures | None = None
         self.left_behind = 0
@@ -68,9 +75,14 @@ class Writer:
         self._begin()
 
     @property
-    def engine(self) -> str | None:
-        """Name of the engine in use; ``None`` until this process has drained."""
-        return self._drainer.engine
+    def choice(self) -> EngineChoice | None:
+        """The engine in use and why; ``None`` until this process has drained."""
+        return self._drainer.choice
+
+    @property
+    def delivery(self) -> str | None:
+        """What that engine promises of a row; ``None`` until this process has drained."""
+        return self._drainer.delivery
 
     @property
     def running(self) -> bool:
@@ -133,6 +145,7 @@ class Writer:
         except BaseException as error:  # noqa: BLE001 - Rust panics derive from BaseException
             return self._note_failure(error)
         finally:
+            self._tell_choice()
             self._draining = False
             self._changed.notify()
         if busy:
@@ -176,7 +189,8 @@ class Writer:
             self._appender.reclaim()
         if self._failures:
             log_from_worker(logging.WARNING, "the table can be written to again")
-        self._failures, self._retry_at_seconds, self.last_error = 0, 0.0, None
+        self._failures, self._retry_at_seconds = 0, 0.0
+        self.last_error = self._told_kind = None
         self._committed_here = True
         self._last_commit_seconds = time.monotonic()
         return False
@@ -191,17 +205,27 @@ class Writer:
             "are in the table now",
         )
 
+    def _tell_choice(self) -> None:
+        choice = self._drainer.choice
+        if choice is not None and choice != self._told_choice:
+            self._told_choice = choice
+            log_from_worker(
+                logging.INFO,
+                f"{self._drainer.table} is written by engine {choice.engine}: {choice.reason}",
+            )
+
     def _note_failure(self, error: BaseException) -> float:
         """Say what failed, once per kind of failure, and when it is tried again."""
         told = f"{type(error).__name__}: {error}"
-        if told != self.last_error:
+        kind = _VOLATILE.sub("", told)
+        if kind != self._told_kind:
             kept = "the records stay journalled and the commit is tried again"
             log_from_worker(
                 logging.WARNING,
                 f"{told}; {kept}",
                 exc_info=not isinstance(error, SpectraError),
             )
-        self.last_error = told
+        self.last_error, self._told_kind = told, kind
         doubled = FIRST_RETRY_SECONDS * (1 << min(self._failures, 10))
         pause_seconds = min(LAST_RETRY_SECONDS, doubled)
         self._failures += 1

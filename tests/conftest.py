@@ -6,6 +6,7 @@ import logging
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import structlog
@@ -14,7 +15,7 @@ from spectra_logging.lakehouse import open_lakehouse
 from spectra_logging.lakehouse.base import Lakehouse
 from spectra_logging.redaction.registry import forget_secrets
 from spectra_logging.testing import FakeSourceSystem
-from tests import stages
+from tests import sparks, stages
 
 
 @pytest.fixture(autouse=True)
@@ -57,9 +58,36 @@ def fresh_logging() -> Iterator[None]:
     structlog.contextvars.clear_contextvars()
 
 
-@pytest.fixture(params=["deltalake"])
+def pytest_configure(config: pytest.Config) -> None:
+    if "spark" in ENGINES:
+        # PySpark leaves the closing of its sockets to the garbage collector.
+        config.addinivalue_line("filterwarnings", "ignore:unclosed:ResourceWarning")
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    if "spark" in ENGINES:
+        reasons = sparks.CANNOT.get(sparks.kind_of_spark(), {})
+        if reason := reasons.get(getattr(item, "originalname", item.name)):
+            pytest.skip(reason)
+
+
+ENGINES = os.environ.get("SPECTRA_TEST_ENGINES", "deltalake").split(",")
+
+
+@pytest.fixture(scope="session")
+def spark() -> Iterator[Any]:
+    """A Spark session with Delta, of the kind that ``SPECTRA_TEST_SPARK`` names."""
+    if reason := sparks.why_not():
+        pytest.skip(reason)
+    with sparks.start_session() as session:
+        yield session
+
+
+@pytest.fixture(params=ENGINES)
 def lakehouse(request: pytest.FixtureRequest) -> Lakehouse:
     """Each engine in turn."""
+    if request.param == "spark":
+        request.getfixturevalue("spark")
     return open_lakehouse(request.param)
 
 
@@ -77,7 +105,7 @@ def httpbin() -> Iterator[str]:
         yield base_url
 
 
-@pytest.fixture(params=os.environ.get("SPECTRA_TEST_ENGINES", "deltalake").split(","))
+@pytest.fixture(params=ENGINES)
 def engine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """Each engine in turn, as the one that all tables of the test go through."""
     if request.param == "spark":

@@ -90,9 +90,12 @@ def race(source: str, *arguments: str | Path, processes: int = 2, rounds: int = 
     answer in ``answer``.
     """
     program = (
-        "import json, sys\n"
+        "import json, os, sys\n"
         "from spectra_logging.lakehouse import open_lakehouse\n"
         "from tests.lakehouses import *\n"
+        "if os.environ.get('SPECTRA_ENGINE') == 'spark':\n"
+        "    from tests.sparks import start_session\n"
+        "    (session := start_session()).__enter__()\n"
         "lakehouse, me, arguments = open_lakehouse(), int(sys.argv[1]), sys.argv[2:]\n"
         "lakehouse.exists('/nowhere')\n"
         "def wait_for_the_others():\n"
@@ -120,4 +123,4 @@ def race(source: str, *arguments: str | Path, processes: int = 2, rounds: int = 
             assert process.stdin is not None
             process.stdin.write("\n")
             process.stdin.flush()
-    return [json.loads(process.communicate(timeout=60)[0]) for process in running]
+    return [json.loads(process.communicate(timeout=300)[0]) for process in running]

@@ -276,10 +276,10 @@ def test_options_of_the_store_may_only_be_text() -> None:
     assert "4711" not in str(caught.value)
 
 
-@pytest.mark.parametrize("engine_name", ["duckdb", "", "Spark", "spark"])
+@pytest.mark.parametrize("engine_name", ["duckdb", "", "Spark"])
 def test_an_unknown_engine_is_refused(engine_name: str) -> None:
     """The message names the option, the value and what it may be."""
-    with pytest.raises(ConfigurationError, match=f"engine='{engine_name}'.*auto or deltalake"):
+    with pytest.raises(ConfigurationError, match=f"engine='{engine_name}'.*auto, deltalake, spark"):
         check_engine(engine_name)
 
 

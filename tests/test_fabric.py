@@ -113,7 +113,7 @@ def test_the_started_spark_session_is_asked_when_none_is_passed(
     """Where pyspark is loaded, its active session is asked; nothing is imported or started."""
     loaded: Any = ModuleType("pyspark.sql")
     session = spark_with(workspace_id="w")
-    loaded.SparkSession = SimpleNamespace(getActiveSession=lambda: session)
+    loaded.SparkSession = SimpleNamespace(active=lambda: session)
     monkeypatch.setitem(sys.modules, "pyspark.sql", loaded)
     assert RuntimeContext.detect().workspace_id == "w"
 

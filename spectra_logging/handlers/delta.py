@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Mapping
 
 from spectra_logging import lakehouse
 from spectra_logging.drain import Drainer
 from spectra_logging.errors import ConfigurationError
 from spectra_logging.handlers.background import BackgroundHandler, tell
-from spectra_logging.handlers.options import (
-    check_choice,
-    check_level,
-    check_seconds,
-    check_storage_options,
-)
+from spectra_logging.handlers.options import check_choice, check_level, check_seconds
 from spectra_logging.journal.appender import Appender
 from spectra_logging.journal.folder import open_folder
 from spectra_logging.journal.state import StateFile
+from spectra_logging.lakehouse.choice import check_choice_of_engine
+from spectra_logging.lakehouse.storage import check_storage_options
 from spectra_logging.paths import resolve_table
 from spectra_logging.record import RowEncoder
 from spectra_logging.stats import HandlerStats
@@ -88,6 +86,7 @@ class DeltaHandler(BackgroundHandler):
         self.table = resolve_table(table)
         self.spec = load_spec(spec)
         lakehouse.check_engine(engine)
+        check_choice_of_engine(engine, os.environ.get("SPECTRA_ENGINE"), self.table)
         options = check_storage_options(storage_options)
         if isinstance(journal_max_bytes, bool) or not (
             isinstance(journal_max_bytes, int) and journal_max_bytes >= SMALLEST_JOURNAL_BYTES
@@ -224,13 +223,16 @@ class DeltaHandler(BackgroundHandler):
     def stats(self) -> HandlerStats:
         """What became of the records that this process gave the handler."""
         figures = self._appender.figures()
+        choice = self._writer.choice
         return HandlerStats(
             emitted=figures.emitted,
             written=figures.written,
             pending=figures.pending,
             quarantined=figures.quarantined,
             dropped=figures.dropped,
-            engine=self._writer.engine,
+            engine=choice.engine if choice else None,
+            engine_reason=choice.reason if choice else None,
+            delivery=self._writer.delivery,
             journal_directory=str(self._directory),
             last_error=self._writer.last_error,
             last_commit=self._writer.last_commit,

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Mapping
 
 from spectra_logging.errors import ConfigurationError
 
-__all__ = ["check_choice", "check_level", "check_seconds", "check_storage_options"]
+__all__ = ["check_choice", "check_level", "check_seconds"]
 
 
 def check_level(option: str, level: int | str) -> int:
@@ -50,24 +49,3 @@ def check_choice(option: str, value: str, choices: tuple[str, ...]) -> str:
     if value not in choices:
         raise ConfigurationError(f"{option}={value!r} may be {', '.join(choices)}")
     return value
-
-
-def check_storage_options(options: Mapping[str, str] | None) -> dict[str, str]:
-    """Options of an object store as plain text; they may hold secrets, so no message shows them.
-
-    Raises:
-        ConfigurationError: It is no mapping of text to text.
-    """
-    if options is None:
-        return {}
-    if not isinstance(options, Mapping):
-        raise ConfigurationError(
-            f"storage_options must be a mapping of option to value, not {type(options).__name__}"
-        )
-    for name, value in options.items():
-        if not isinstance(name, str) or not isinstance(value, str):
-            raise ConfigurationError(
-                f"storage_options[{name!r}] is of type {type(value).__name__}; names and values "
-                "must be text"
-            )
-    return dict(options)

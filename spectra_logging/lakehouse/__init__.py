@@ -9,14 +9,16 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping
+from typing import Any
 
 from spectra_logging.errors import ConfigurationError
 from spectra_logging.lakehouse.base import Lakehouse
+from spectra_logging.lakehouse.choice import check_choice_of_engine
 
 __all__ = ["ENGINES", "check_engine", "is_loaded", "open_lakehouse"]
 
-ENGINES = ("auto", "deltalake")
-"""What ``engine`` may be. ``auto`` is the embedded engine unless ``SPECTRA_ENGINE`` names one."""
+ENGINES = ("auto", "deltalake", "spark")
+"""What ``engine`` may be. ``auto`` chooses for each table, unless ``SPECTRA_ENGINE`` names one."""
 
 
 def check_engine(engine: str, option: str = "engine") -> str:
@@ -30,33 +32,52 @@ def check_engine(engine: str, option: str = "engine") -> str:
         ConfigurationError: There is no such engine.
     """
     if engine not in ENGINES:
-        later = "; Spark is not supported yet" if engine == "spark" else ""
-        raise ConfigurationError(f"{option}={engine!r} may be {' or '.join(ENGINES)}{later}")
+        raise ConfigurationError(f"{option}={engine!r} may be {', '.join(ENGINES)}")
     return engine
 
 
 def open_lakehouse(
-    engine: str = "auto", *, storage_options: Mapping[str, str] | None = None
+    engine: str = "auto",
+    *,
+    storage_options: Mapping[str, str] | None = None,
+    spark: Any | None = None,
 ) -> Lakehouse:
     """Open an engine.
 
     Args:
         engine: One of :data:`ENGINES`. ``SPECTRA_ENGINE`` in the environment decides for ``auto``.
         storage_options: Options of the object store, as delta-rs takes them.
+        spark: A Spark session, classic or Connect, for the tables that Spark serves and for its
+            metastore; by default the one that is known or active whenever one is needed.
 
     Raises:
         ConfigurationError: There is no such engine, or an option is no text.
     """
+    environment = None
     if check_engine(engine) == "auto":
-        check_engine(os.environ.get("SPECTRA_ENGINE") or "auto", "SPECTRA_ENGINE")
-    from spectra_logging.lakehouse.deltalake import EmbeddedLakehouse
+        environment = check_engine(os.environ.get("SPECTRA_ENGINE") or "auto", "SPECTRA_ENGINE")
+    asked = check_choice_of_engine(engine, environment, table="")
+    lakehouse: Lakehouse
+    if asked is not None and asked.engine == "spark":
+        from spectra_logging.lakehouse.spark import SparkLakehouse
 
-    return EmbeddedLakehouse(storage_options)
+        lakehouse = SparkLakehouse(spark, storage_options)
+    elif asked is not None and spark is None:
+        from spectra_logging.lakehouse.deltalake import EmbeddedLakehouse
+
+        lakehouse = EmbeddedLakehouse(storage_options)
+    else:
+        from spectra_logging.lakehouse.auto import AutoLakehouse
+
+        return AutoLakehouse(engine, storage_options, spark)
+    lakehouse.reason = asked.reason
+    return lakehouse
 
 
 def is_loaded() -> bool:
     """Whether this process has loaded an engine that a forked child must not use.
 
-    delta-rs runs threads that a fork does not copy, and panics in the child.
+    delta-rs runs threads that a fork does not copy, and panics in the child; a Spark session's
+    connection is the parent's.
     """
     return "deltalake" in sys.modules

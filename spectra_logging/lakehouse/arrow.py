@@ -12,12 +12,14 @@ import msgspec
 from arro3.core import ChunkedArray, DataType, Field, RecordBatch, RecordBatchReader, Schema, Table
 from arro3.io import read_json
 
-from spectra_logging.errors import RowsRejectedError
-from spectra_logging.tables import Column
+from spectra_logging.errors import ConfigurationError, RowsRejectedError
+from spectra_logging.lakehouse.base import ArrowStream
+from spectra_logging.tables import Column, TableSpec
 from spectra_logging.values import DoesNotFitError, to_column
 
 __all__ = [
     "arrow_schema",
+    "as_table",
     "conform",
     "in_order",
     "in_utc",
@@ -115,6 +117,25 @@ def table_of(rows: Iterable[Mapping[str, Any]], columns: Sequence[Column]) -> Ta
                 raise RowsRejectedError(f"row {number}, column {name}: {error}") from error
         lines.append(msgspec.json.encode(line))
     return read_rows(b"\n".join(lines), arrow_schema(columns))
+
+
+def as_table(
+    table: str, data: ArrowStream | Sequence[Mapping[str, Any]], spec: TableSpec | None
+) -> Table:
+    """What is to be written, as an Arrow table in the spec's columns if there is one.
+
+    Raises:
+        ConfigurationError: The data are mappings, and no spec tells their types.
+        RowsRejectedError: The data does not fit the spec.
+    """
+    if isinstance(data, Sequence):
+        if spec is None:
+            raise ConfigurationError(
+                f"rows for {table} came as mappings, whose types only a spec can tell: pass spec="
+            )
+        return table_of(data, spec.columns)
+    rows = in_utc(Table.from_arrow(data))
+    return conform(rows, arrow_schema(spec.columns)) if spec else rows
 
 
 def in_utc(data: Table) -> Table:

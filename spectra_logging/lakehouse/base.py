@@ -12,11 +12,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from spectra_logging.lakehouse.choice import EngineChoice
 from spectra_logging.lakehouse.dialect import DATAFUSION, SPARK, Dialect
 from spectra_logging.lakehouse.schemas import missing_columns
 from spectra_logging.tables import Column, TableSpec
 
 __all__ = [
+    "AT_LEAST_ONCE",
+    "EXACTLY_ONCE",
     "ArrowStream",
     "Commit",
     "Lakehouse",
@@ -25,6 +28,10 @@ __all__ = [
     "Transaction",
     "UpkeepReport",
 ]
+
+
+EXACTLY_ONCE = "exactly once"
+AT_LEAST_ONCE = "at least once"
 
 
 class ArrowStream(Protocol):
@@ -106,6 +113,17 @@ class Lakehouse(abc.ABC):
 
     engine: str
     """The engine's name: ``deltalake`` or ``spark``."""
+
+    reason: str = "it was opened by its name"
+    """In words, why it is this engine."""
+
+    def choice(self, table: str) -> EngineChoice | None:  # noqa: ARG002 - one for all tables
+        """The engine that serves a table and why; ``None`` while that is not known."""
+        return EngineChoice(engine=self.engine, reason=self.reason)
+
+    def delivery(self, table: str) -> str:  # noqa: ARG002 - one for all tables
+        """What :meth:`append` has turned out to promise: exactly once, or at least once."""
+        return EXACTLY_ONCE
 
     def dialect(self, tables: Iterable[str]) -> Dialect:  # noqa: ARG002 - one for all tables
         """How :meth:`query` wants what each engine's SQL has its own way to write.

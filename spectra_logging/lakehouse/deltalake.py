@@ -27,13 +27,12 @@ from spectra_logging.errors import (
 )
 from spectra_logging.lakehouse.arrow import (
     arrow_schema,
+    as_table,
     conform,
     in_order,
-    in_utc,
     python_values,
     read_rows,
     stream_rows,
-    table_of,
 )
 from spectra_logging.lakehouse.base import (
     ArrowStream,
@@ -50,6 +49,7 @@ from spectra_logging.lakehouse.local_append import append_rows
 from spectra_logging.lakehouse.opened import OpenTables, local_folder
 from spectra_logging.lakehouse.schemas import missing_columns
 from spectra_logging.lakehouse.staging import clear_workshops, slices_of, writer_properties
+from spectra_logging.lakehouse.storage import StorageAccess
 from spectra_logging.lakehouse.translation import translated
 from spectra_logging.tables import Column, TableSpec
 
@@ -77,21 +77,14 @@ class EmbeddedLakehouse(Lakehouse):
         storage_options: Options of the object store, as delta-rs takes them.
 
     Raises:
-        ConfigurationError: A name or a value among the options is no text.
+        ConfigurationError: An option is no text, or one with which nothing is written safely.
     """
 
     engine = "deltalake"
 
     def __init__(self, storage_options: Mapping[str, str] | None = None) -> None:
-        self._storage_options = dict(storage_options or {})
-        for name, value in self._storage_options.items():
-            if not isinstance(name, str) or not isinstance(value, str):
-                # The value stays out of it: it may be the key to the store.
-                raise ConfigurationError(
-                    f"storage_options[{name!r}] is of type {type(value).__name__}; names and "
-                    "values may only be text"
-                )
-        self._tables = OpenTables(self._storage_options)
+        self._storage = StorageAccess(storage_options)
+        self._tables = OpenTables(self._storage)
         self._upkept_versions: dict[str, int] = {}
         self._cleaned_up_at_seconds: dict[str, float] = {}
 
@@ -138,6 +131,15 @@ class EmbeddedLakehouse(Lakehouse):
         with translated(table):
             return delta.transaction_version(application_id)
 
+    def recent_commits(self, table: str, count: int) -> list[tuple[int, str | None]]:
+        """The newest commits, newest first: version, and what its writer said of it."""
+        delta = self._tables.current(table)
+        with translated(table):
+            return [
+                (int(commit["version"]), commit.get("userMetadata"))
+                for commit in delta.history(count)
+            ]
+
     def write(
         self,
         table: str,
@@ -150,7 +152,7 @@ class EmbeddedLakehouse(Lakehouse):
         if mode not in {"overwrite", "append"}:
             raise ConfigurationError(f"mode={mode!r} may be overwrite or append")
         with translated(table):
-            rows = _as_arrow(table, data, spec)
+            rows = as_table(table, data, spec)
         return self._until_committed(lambda: self._write_once(table, rows, spec, mode))
 
     def query(
@@ -161,7 +163,8 @@ class EmbeddedLakehouse(Lakehouse):
         for name, table in tables.items():
             delta = self._at_version(table, (versions or {}).get(name))
             # Quoted, else it would be taken apart at dots and put in lower case.
-            builder.register('"' + name.replace('"', '""') + '"', delta)
+            with translated(table):
+                builder.register('"' + name.replace('"', '""') + '"', delta)
         with translated(", ".join(tables.values()) or "the query"):
             result = builder.execute(sql).read_all()
             columns = [python_values(result.column(name)) for name in result.column_names]
@@ -178,7 +181,7 @@ class EmbeddedLakehouse(Lakehouse):
         if self._upkept_versions.get(table) == delta.version():
             return UpkeepReport()
         with self._changing(table):
-            compacted = compact(delta, self._storage_options)
+            compacted = compact(delta, self._storage.options(table))
         delta = self._tables.current(table)
         with self._changing(table):
             delta.create_checkpoint()
@@ -190,8 +193,7 @@ class EmbeddedLakehouse(Lakehouse):
         current = self._tables.current(table)
         if version is None or version == current.version():
             return current
-        with translated(table):
-            return DeltaTable(table, version=version, storage_options=self._storage_options)
+        return self._tables.at_version(table, version)
 
     def _clean_up(self, table: str, delta: DeltaTable) -> int:
         """Remove what has expired by the table's own retention; returns how many data files."""
@@ -238,7 +240,7 @@ class EmbeddedLakehouse(Lakehouse):
                 name=spec.name,
                 description=spec.comment,
                 configuration=dict(spec.properties),
-                storage_options=self._storage_options,
+                storage_options=self._storage.options(table),
                 commit_properties=_NO_RETRY,
             )
 
@@ -300,7 +302,7 @@ class EmbeddedLakehouse(Lakehouse):
                 rows,
                 mode=mode,  # type: ignore[call-overload] # checked above
                 schema_mode="overwrite" if new_columns else None,
-                storage_options=self._storage_options,
+                storage_options=self._storage.options(table),
                 writer_properties=writer_properties(spec),
                 commit_properties=None if appends else _NO_RETRY,
                 post_commithook_properties=_NO_HOOKS,
@@ -332,16 +334,3 @@ def _check_rows(rows: bytes, spec: TableSpec) -> None:
     """Raise ``RowsRejectedError`` when rows can't be read as they are when they are written."""
     for part in slices_of(rows):
         read_rows(part, arrow_schema(spec.columns))
-
-
-def _as_arrow(
-    table: str, data: ArrowStream | Sequence[Mapping[str, Any]], spec: TableSpec | None
-) -> Table:
-    if isinstance(data, Sequence):
-        if spec is None:
-            raise ConfigurationError(
-                f"rows for {table} came as mappings, whose types only a spec can tell: pass spec="
-            )
-        return table_of(data, spec.columns)
-    rows = in_utc(Table.from_arrow(data))
-    return conform(rows, arrow_schema(spec.columns)) if spec else rows

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -11,8 +10,9 @@ from urllib.request import url2pathname
 
 from deltalake import DeltaTable
 
-from spectra_logging.errors import LakehouseError
+from spectra_logging.errors import LakehouseError, TableForbiddenError
 from spectra_logging.lakehouse.local_log import Identity, LocalLog, entry_identity
+from spectra_logging.lakehouse.storage import StorageAccess
 from spectra_logging.lakehouse.translation import translated
 from spectra_logging.paths import is_uri
 
@@ -37,11 +37,11 @@ class OpenTables:
     Stores of objects have no such cheap look: there a table is opened afresh for each use.
 
     Args:
-        storage_options: Options of the object store, as delta-rs takes them.
+        storage: How their stores are reached.
     """
 
-    def __init__(self, storage_options: Mapping[str, str]) -> None:
-        self._storage_options = dict(storage_options)
+    def __init__(self, storage: StorageAccess) -> None:
+        self._storage = storage
         self._open: dict[str, _Open] = {}
         self._logs: dict[str, LocalLog] = {}
 
@@ -63,7 +63,7 @@ class OpenTables:
                 if entry_identity(log, delta.version() + 1):
                     delta.update_incremental()
             else:
-                delta = DeltaTable(table, storage_options=self._storage_options)
+                delta = self.at_version(table)
             version = delta.version()
             if log and (identity := entry_identity(log, version)):
                 self._open[table] = _Open(delta, version, identity)
@@ -86,6 +86,28 @@ class OpenTables:
         if log is not None:
             self._logs[table] = log
         return log
+
+    def at_version(self, table: str, version: int | None = None) -> DeltaTable:
+        """The table as it was at a version, opened afresh.
+
+        A store that refuses a token of Fabric's is asked once more with a new one.
+
+        Raises:
+            TableNotFoundError: There is no table.
+            TableUnavailableError: Its store can't be reached.
+            TableForbiddenError: Its store denies access.
+        """
+        try:
+            return self._opened(table, version)
+        except TableForbiddenError:
+            if not self._storage.can_renew(table):
+                raise
+            return self._opened(table, version)
+
+    def _opened(self, table: str, version: int | None) -> DeltaTable:
+        options = self._storage.options(table)
+        with translated(table):
+            return DeltaTable(table, version=version, storage_options=options)
 
     def forget(self, table: str) -> None:
         """Open the table afresh the next time: what is known of it may be wrong."""

@@ -18,17 +18,25 @@ from spectra_logging.errors import (
     TableNotFoundError,
     TableUnavailableError,
     TableUnreadableError,
+    UnsupportedFeaturesError,
 )
 
 __all__ = ["in_one_line", "translated"]
 
-# delta-rs has no classes for these. The object store's words, and the operating system's.
+# delta-rs has no classes for these.
+_LACKING = re.compile("Unsupported table features|Kernel error: Unsupported|not yet supported")
+"""What delta-rs says of a table whose Delta features it lacks, and of column mapping."""
+
 _FORBIDDEN = re.compile(
-    r"lacked the necessary privileges|lacked valid authentication credentials|Permission denied"
+    r"status code: 40[13] |lacked (?:the necessary privileges|valid authentication)"
+    r"|<Code>InvalidAuthenticationInfo<|Permission denied"
 )
+"""What file systems say, and stores of 401, of 403, and of the 400 that Azure has for some."""
+
 _UNREADABLE = re.compile(
     r"Kernel error: Json error|No table metadata or protocol found|Parquet error: Parquet error"
 )
+"""What delta-rs says of a damaged log or data file."""
 
 
 @contextmanager
@@ -73,13 +81,10 @@ def _translate(error: BaseException, table: str) -> LakehouseError:
 
 def _about_the_table(reason: str, table: str) -> LakehouseError | None:
     """What keeps the table from being read at all, told by words alone."""
-    if "Unsupported table features" in reason or "Kernel error: Unsupported" in reason:
-        return TableUnreadableError(
-            f"{table} needs Delta features that the embedded engine lacks: {reason}. "
-            "Use Spark for it, or another table."
-        )
+    if _LACKING.search(reason):
+        return UnsupportedFeaturesError(table, reason)
     if _FORBIDDEN.search(reason):
-        return TableForbiddenError(f"{table} may not be accessed: {reason}")
+        return TableForbiddenError(f"{table}: the store denies access: {reason}")
     if _UNREADABLE.search(reason):
         return TableUnreadableError(f"{table} can't be read: {reason}")
     return None

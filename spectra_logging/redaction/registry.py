@@ -17,7 +17,14 @@ from urllib.parse import quote, quote_plus
 
 from spectra_logging.errors import ConfigurationError, SpectraWarning
 
-__all__ = ["REDACTED", "Registered", "current", "forget_secrets", "register_secret"]
+__all__ = [
+    "REDACTED",
+    "Registered",
+    "current",
+    "forget_secret",
+    "forget_secrets",
+    "register_secret",
+]
 
 REDACTED = "***"
 """What stands where a secret stood."""
@@ -163,6 +170,14 @@ def register_secret(secret: str) -> None:
     with _registering:
         if secret not in _registered.secrets:
             _registered = Registered((*_registered.secrets, secret))
+
+
+def forget_secret(secret: str) -> None:
+    """Forget one secret, for those that are replaced time and again and are worthless after."""
+    global _registered  # noqa: PLW0603 - the swap that readers rely on
+    with _registering:
+        if secret in _registered.secrets:
+            _registered = Registered(_registered.secrets - {secret})
 
 
 def forget_secrets() -> None:

@@ -16,6 +16,7 @@ import structlog
 from spectra_logging.errors import ConfigurationError, SpectraError, StageFailedError
 from spectra_logging.fabric import PipelineRun, RuntimeContext
 from spectra_logging.handlers.options import check_seconds
+from spectra_logging.lakehouse.spark_session import remember_session
 from spectra_logging.paths import resolve_table
 from spectra_logging.redaction import redact_text
 from spectra_logging.session import alerts, endings, routing
@@ -113,7 +114,8 @@ class NotebookSession:
             rebuild: Whether to build the tables anew.
             debug: Whether the notebook's log shows DEBUG lines.
             mode: The notebook's own mode of running.
-            spark: The notebook's Spark session, asked where this runs; it may be left out.
+            spark: The notebook's Spark session, classic or Connect: asked where this runs, for
+                registering tables, and for tables that only Spark can serve. It may be left out.
             preview: Whether to show samples.
             test: Whether to validate the stage's tables.
 
@@ -146,6 +148,8 @@ class NotebookSession:
             )
         self._end("load_context() was called again")
         self.params = params
+        remember_session(spark)
+        self.delta = DeltaTables(spark)
         self.environment = RuntimeContext.detect(spark)
         identity = {
             **{name.lower(): value for name, value in required.items()},
@@ -158,7 +162,7 @@ class NotebookSession:
             identity=identity,
             parameters=params,
             log=notebook_logger(identity["notebook_name"], debug=debug, cleanup=self._cleanup),
-            table=resolve_table(f"Tables/log/{identity['stage'].lower()}log"),
+            table=resolve_table(f"Tables/log/{identity['stage'].lower()}log", spark),
             fabric_activity_id=self.environment.pipeline.activity_id,
         )
         base_url = (self.variables.get("BASE_URL") or "").rstrip("/")
@@ -226,17 +230,19 @@ class NotebookSession:
                 f"{run.result.get('error') or 'its status is ' + repr(run.result.get('status'))}"
             )
 
-    def record(self, spark: Any | None = None) -> bool:  # noqa: ARG002 - notebooks pass it
+    def record(self, spark: Any | None = None) -> bool:
         """Step 6: log how the run went, and wait until the row is in the table. Never raises.
 
         Called again, it logs another row; the newest counts.
 
         Args:
-            spark: Notebooks pass it. The row takes the logging handler's way whether or not.
+            spark: The notebook's Spark session, for a table that only Spark can serve. The row
+                takes the logging handler's way whether or not.
 
         Returns:
             Whether the row is in the table. If not, a warning says where it is.
         """
+        remember_session(spark)
         run = self._run
         if run is None or run.ended:
             return _warn_outside_run("record")

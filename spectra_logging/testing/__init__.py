@@ -2,7 +2,7 @@
 
 from spectra_logging.testing.discord import FakeDiscord
 from spectra_logging.testing.discord_answers import DiscordAnswer, DiscordMessage
-from spectra_logging.testing.notebookutils import FakeNotebookUtils
+from spectra_logging.testing.notebookutils import FakeNotebookUtils, storage_token
 from spectra_logging.testing.source_system import FakeSourceSystem
 
 __all__ = [
@@ -11,4 +11,5 @@ __all__ = [
     "FakeDiscord",
     "FakeNotebookUtils",
     "FakeSourceSystem",
+    "storage_token",
 ]

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import re
 import sys
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from types import ModuleType, SimpleNamespace, TracebackType
 from typing import Any
 
-__all__ = ["FakeNotebookUtils"]
+__all__ = ["FakeNotebookUtils", "storage_token"]
 
 _CONTEXT: dict[str, Any] = {
     "currentNotebookName": None,
@@ -39,18 +42,49 @@ _CONTEXT: dict[str, Any] = {
 _REFERENCE = re.compile(r"\$\(/\*\*/(?P<library>[^/]+)/(?P<variable>[^/)]+)\)")
 
 
+def storage_token(lifetime_seconds: float = 3600.0, **claims: Any) -> str:
+    """A token in the form of Microsoft Entra's for Azure Storage, that nobody has signed.
+
+    Args:
+        lifetime_seconds: How long from now until it expires; below 0 it has.
+        claims: Claims that differ; ``None`` leaves one out.
+    """
+    now = int(time.time())
+    payload = {
+        "aud": "https://storage.azure.com",
+        "iss": "https://sts.windows.net/00000000-0000-0000-0000-000000000000/",
+        "iat": now - 60,
+        "nbf": now - 60,
+        "exp": int(now + lifetime_seconds),
+        **claims,
+    }
+    told = {name: value for name, value in payload.items() if value is not None}
+    parts = ({"alg": "none", "typ": "JWT"}, told)
+    return ".".join(map(_base64url, parts)) + ".bm90LXNpZ25lZA"
+
+
+def _base64url(part: Mapping[str, Any]) -> str:
+    return base64.urlsafe_b64encode(json.dumps(part).encode()).rstrip(b"=").decode()
+
+
 class FakeNotebookUtils:
     """Puts a module ``notebookutils`` in place, with what Fabric documents of it.
 
     ``runtime.context``, ``variableLibrary.getLibrary`` and ``.get``, ``credentials.getSecret`` and
-    ``.getToken``. Use it as a context manager, or call :meth:`install` and :meth:`uninstall`.
+    ``.getToken``, ``lakehouse.getWithProperties``. Use it as a context manager, or call
+    :meth:`install` and :meth:`uninstall`.
 
     Args:
         variables: Name of a Variable Library → its variables.
         context: Entries of ``runtime.context`` that differ from an interactive session with a
             default lakehouse; ``None`` is Fabric's null.
         secrets: Key Vault's address, with a slash at its end → name → value.
-        tokens: Audience (``storage``, ``pbi``, ``keyvault``, ``kusto``) → token.
+        tokens: Audience (``storage``, ``pbi``, ``keyvault``, ``kusto``) → token, or what gives one
+            each time it is asked, such as :func:`storage_token`.
+        has_schemas: Whether the default lakehouse keeps its tables in schemas.
+
+    A relative ``Tables/…`` is in the default lakehouse, in OneLake, while this is installed. Set
+    ``SPECTRA_ROOT`` for tables on a disk, or a context without ``defaultLakehouseId``.
     """
 
     def __init__(
@@ -59,7 +93,8 @@ class FakeNotebookUtils:
         variables: Mapping[str, Mapping[str, Any]] | None = None,
         context: Mapping[str, Any] | None = None,
         secrets: Mapping[str, Mapping[str, str]] | None = None,
-        tokens: Mapping[str, str] | None = None,
+        tokens: Mapping[str, str | Callable[[], str]] | None = None,
+        has_schemas: bool = True,
     ) -> None:
         self._variables = variables or {}
         self._secrets = secrets or {}
@@ -71,6 +106,8 @@ class FakeNotebookUtils:
             getLibrary=self._get_library, get=self._get_variable
         )
         module.credentials = SimpleNamespace(getSecret=self._get_secret, getToken=self._get_token)
+        module.lakehouse = SimpleNamespace(getWithProperties=self._get_lakehouse)
+        self._has_schemas = has_schemas
         self.module: ModuleType = module
 
     def install(self) -> None:
@@ -116,9 +153,19 @@ class FakeNotebookUtils:
 
     def _get_token(self, audience: str) -> str:
         try:
-            return self._tokens[audience]
+            token = self._tokens[audience]
         except KeyError:
             raise RuntimeError(f"Unsupported audience {audience}") from None
+        return token() if callable(token) else token
+
+    def _get_lakehouse(self, name: str, workspace_id: str = "") -> SimpleNamespace:
+        context = self.module.runtime.context
+        if name != context["defaultLakehouseName"]:
+            raise RuntimeError(f"Lakehouse {name} is not found in workspace {workspace_id}")
+        schema = {"defaultSchema": "dbo"} if self._has_schemas else {}
+        return SimpleNamespace(
+            id=context["defaultLakehouseId"], displayName=name, properties={**schema}
+        )
 
 
 class _Library:

@@ -1,0 +1,209 @@
+"""The embedded engine and the handler on object stores, emulated: S3 by moto, Azure by azurite."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from deltalake import DeltaTable
+
+from spectra_logging.drain import drain_journals
+from spectra_logging.errors import (
+    ConfigurationError,
+    TableNotFoundError,
+    TableUnavailableError,
+)
+from spectra_logging.lakehouse import open_lakehouse
+from spectra_logging.lakehouse.base import Commit, Lakehouse, TableChange
+from tests.handlers import attach
+from tests.lakehouses import lines, race, spec_of, transaction
+from tests.programs import start_program
+from tests.stores import Azurite, Store, free_port, missing_for, moto_server, s3_store
+
+SMALL = spec_of(("n", "long", False), ("text", "string", True))
+EVENTS_COUNT = "SELECT count(*), count(DISTINCT event) FROM t"
+
+
+@pytest.fixture(scope="module", params=["s3", "azure"])
+def bucket(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """A running store of each kind; gives the store's folder of a name."""
+    if reason := missing_for(request.param):
+        pytest.skip(reason)
+    if request.param == "s3":
+        port = free_port()
+        with moto_server(port):
+            yield lambda name: s3_store(port, name)
+    else:
+        with Azurite(tmp_path_factory.mktemp("azurite")).running() as azurite:
+            azurite.create_container("bucket")
+            yield lambda name: azurite.store("bucket", name)
+
+
+@pytest.fixture
+def store(
+    bucket: Any, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Store]:
+    """A folder of the test's own."""
+    store = bucket(request.node.originalname)
+    for name, value in store.environment.items():
+        monkeypatch.setenv(name, value)
+    return store
+
+
+@pytest.fixture
+def embedded(store: Store) -> Lakehouse:
+    return open_lakehouse("deltalake", storage_options=store.options)
+
+
+@pytest.fixture
+def table(store: Store) -> str:
+    return f"{store.root}/Tables/log/events"
+
+
+def test_a_table_lives_there_as_on_a_disk(store: Store, embedded: Lakehouse, table: str) -> None:
+    """Made, appended to once a transaction, widened, compacted, overwritten and queried."""
+    assert not embedded.exists(table)
+    with pytest.raises(TableNotFoundError, match="Tables/log/events"):
+        embedded.version(table)
+    assert embedded.ensure(table, SMALL) == TableChange(created=True)
+    for number in range(8):
+        embedded.append(table, lines({"n": number}), SMALL, transaction=transaction(number))
+    replay = embedded.append(table, lines({"n": 3}), SMALL, transaction=transaction(3))
+    assert replay == Commit(version=8, replayed=True)
+    wider = spec_of(("n", "long", False), ("text", "string", True), ("more", "double", True))
+    assert embedded.ensure(table, wider) == TableChange(added_columns=("more",))
+    report = embedded.upkeep(table)
+    assert (report.compacted_files, report.checkpointed) == (8, True)
+    assert embedded.query("SELECT count(*), sum(n) FROM t", {"t": table}).rows == ((8, 28),)
+    foreign = DeltaTable(table, storage_options=dict(store.options))
+    assert len(foreign.file_uris()) == 1
+    assert foreign.transaction_version("journal-1") == 7
+    embedded.write(table, [{"n": 99}], spec=SMALL)
+    found = embedded.query("SELECT n FROM new", {"new": table})
+    before = embedded.query("SELECT count(*) FROM old", {"old": table}, versions={"old": 9})
+    assert (found.rows, before.rows) == (((99,),), ((8,),))
+
+
+def test_of_processes_that_commit_the_same_batch_one_does(
+    store: Store, embedded: Lakehouse, table: str
+) -> None:
+    """The store lets one commit of a version through, and the others find the batch there."""
+    embedded.ensure(table, SMALL)
+    source = """
+        lakehouse = open_lakehouse(storage_options=json.loads(arguments[1]))
+        spec, answer = spec_of(("n", "long", False), ("text", "string", True)), []
+        for number in range(4):
+            if number:
+                wait_for_the_others()
+            rows = lines({"n": number})
+            commit = lakehouse.append(arguments[0], rows, spec, transaction=transaction(number))
+            answer.append(commit.replayed)
+    """
+    replayed = race(source, table, json.dumps(dict(store.options)), rounds=4)
+    assert [sorted(pair) for pair in zip(*replayed, strict=True)] == [[False, True]] * 4
+    found = embedded.query("SELECT count(*), count(DISTINCT n) FROM t", {"t": table})
+    assert found.rows == ((4, 4),)
+    assert embedded.version(table) == 4
+
+
+def test_two_machines_that_drain_at_once_lose_and_double_nothing(
+    store: Store, embedded: Lakehouse, table: str, tmp_path: Path
+) -> None:
+    """Two journals, as on two machines, with a commit for every few records of each."""
+    source = """
+        import json
+        options, journals, me = json.loads(arguments[0]), arguments[1], arguments[2]
+        handler = DeltaHandler(table, storage_options=options, journal_directory=journals)
+        logger.addHandler(handler)
+        print("ready", flush=True)
+        sys.stdin.readline()
+        for commit in range(6):
+            for number in range(5):
+                logger.info(f"{me}-{commit}-{number}")
+            assert handler.flush(60), handler.stats()
+        logger.info(f"{me}-last")
+    """
+    options = json.dumps(dict(store.options))
+    machines = [
+        start_program(source, table, options, tmp_path / f"machine-{name}", name)
+        for name in ("a", "b")
+    ]
+    for machine in machines:
+        assert machine.stdout is not None
+        assert machine.stdout.readline() == "ready\n"
+    for machine in machines:
+        assert machine.stdin is not None
+        machine.stdin.write("\n")
+        machine.stdin.flush()
+    for machine in machines:
+        _, err = machine.communicate(timeout=120)
+        assert machine.returncode == 0, err
+    assert embedded.query(EVENTS_COUNT, {"t": table}).rows == ((62, 62),)
+
+
+def test_what_a_killed_process_left_is_drained_there(
+    store: Store, embedded: Lakehouse, table: str
+) -> None:
+    """Its records are in the journal, whatever the store, and the next drain commits them."""
+    source = """
+        import json
+        options = json.loads(arguments[0])
+        logger.addHandler(
+            DeltaHandler(table, storage_options=options, flush_interval_seconds=3600)
+        )
+        for number in range(5):
+            logger.info(f"event {number}")
+        os.kill(os.getpid(), signal.SIGKILL)
+    """
+    killed = start_program(source, table, json.dumps(dict(store.options)))
+    killed.communicate(timeout=60)
+    assert killed.returncode == -9
+    assert not embedded.exists(table)
+    assert drain_journals(table, storage_options=store.options).rows == 5
+    assert embedded.query(EVENTS_COUNT, {"t": table}).rows == ((5, 5),)
+
+
+def test_records_outlast_a_store_that_is_not_there(
+    logger: logging.Logger, caplog: pytest.LogCaptureFixture
+) -> None:
+    """They stay journalled, a warning says what is wrong, and they land once it is there."""
+    if reason := missing_for("s3"):
+        pytest.skip(reason)
+    port = free_port()
+    store = s3_store(port, "folder")
+    table = f"{store.root}/events"
+    options = {**store.options, "max_retries": "0"}
+    handler = attach(logger, table, storage_options=options)
+    logger.info("kept")
+    assert not handler.flush(timeout_seconds=3)
+    stats = handler.stats()
+    assert (stats.pending, stats.written) == (1, 0)
+    told = [record.getMessage() for record in caplog.records if record.name == "spectra_logging"]
+    assert len(told) == 1
+    assert f"127.0.0.1:{port}" in told[0]
+    assert "the records stay journalled" in told[0]
+    assert "not-a-secret-key" not in told[0]
+    with moto_server(port):
+        assert handler.flush(timeout_seconds=60)
+        found = open_lakehouse(storage_options=options).query(EVENTS_COUNT, {"t": table})
+        assert found.rows == ((1, 1),)
+        logger.removeHandler(handler)
+        handler.close()
+
+
+@pytest.mark.parametrize("name", ["aws_conditional_put", "AWS_CONDITIONAL_PUT", "conditional_put"])
+def test_what_makes_s3_unsafe_is_refused(name: str) -> None:
+    """Without conditional writes the last of two commits would win, so that is no option."""
+    with pytest.raises(ConfigurationError, match=rf"storage_options\['{name}'\]='disabled'"):
+        open_lakehouse(storage_options={name: "disabled"})
+
+
+def test_an_unreachable_store_is_no_missing_table() -> None:
+    """Nothing is made anew because a store did not answer."""
+    options = {**s3_store(1, "").options, "max_retries": "0"}
+    with pytest.raises(TableUnavailableError, match="s3://bucket/log"):
+        open_lakehouse(storage_options=options).exists("s3://bucket/log")

@@ -1,0 +1,146 @@
+"""Where ``Tables/…`` is: on this machine, and in Fabric with and without a mounted lakehouse."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from spectra_logging import DeltaHandler
+from spectra_logging.errors import ConfigurationError
+from spectra_logging.fabric import has_schemas
+from spectra_logging.paths import is_catalog_name, resolve_table
+from spectra_logging.testing import FakeNotebookUtils
+
+IN_FABRIC = {"defaultLakehouseId": "lake", "defaultLakehouseWorkspaceId": "space"}
+NO_LAKEHOUSE = {"defaultLakehouseId": None, "defaultLakehouseName": None}
+ONELAKE = "abfss://space@onelake.dfs.fabric.microsoft.com/lake"
+
+
+@pytest.fixture(autouse=True)
+def no_root(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SPECTRA_ROOT", raising=False)
+
+
+@pytest.fixture
+def mounted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder where Fabric would mount the default lakehouse."""
+    folder = tmp_path / "lakehouse" / "default"
+    folder.mkdir(parents=True)
+    monkeypatch.setattr("spectra_logging.paths.MOUNTED_LAKEHOUSE", folder)
+    monkeypatch.setattr("spectra_logging.fabric.MOUNTED_LAKEHOUSE", folder)
+    return folder
+
+
+def spark_with(**settings: str) -> Any:
+    """What is asked of a Spark session: ``conf.get(key, default)``."""
+    named = {f"trident.{key.replace('_', '.')}": value for key, value in settings.items()}
+    return SimpleNamespace(conf=SimpleNamespace(get=named.get))
+
+
+def test_on_any_machine_tables_are_below_the_working_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or below SPECTRA_ROOT, which may be an address too."""
+    monkeypatch.chdir(tmp_path)
+    assert resolve_table("Tables/log/t") == f"{tmp_path}/Tables/log/t"
+    assert resolve_table("other/t") == f"{tmp_path}/other/t"
+    monkeypatch.setenv("SPECTRA_ROOT", "root")
+    assert resolve_table("Tables/log/t") == f"{tmp_path}/root/Tables/log/t"
+    monkeypatch.setenv("SPECTRA_ROOT", "s3://bucket/lake/")
+    assert resolve_table("Tables/log/t") == "s3://bucket/lake/Tables/log/t"
+
+
+def test_in_fabric_they_are_in_the_default_lakehouse(mounted: Path) -> None:
+    """By OneLake's address, also where it is mounted: a mount can't keep writers apart."""
+    with FakeNotebookUtils(context=IN_FABRIC):
+        assert resolve_table("Tables/log/t") == f"{ONELAKE}/Tables/log/t"
+        assert resolve_table(f"{mounted}/Tables/log/t") == f"{ONELAKE}/Tables/log/t"
+        assert resolve_table("/elsewhere/t") == "/elsewhere/t"
+        assert DeltaHandler("Tables/log/t").table == f"{ONELAKE}/Tables/log/t"
+
+
+def test_a_lakehouse_of_the_notebooks_own_workspace_is_found_too() -> None:
+    """Older runtimes don't say whose workspace the default lakehouse is in."""
+    context = {**IN_FABRIC, "defaultLakehouseWorkspaceId": None, "currentWorkspaceId": "space"}
+    with FakeNotebookUtils(context=context):
+        assert resolve_table("Tables/t") == f"{ONELAKE}/Tables/t"
+
+
+def test_without_notebookutils_spark_tells_the_default_lakehouse() -> None:
+    """By its trident settings, as a job without a mount has them."""
+    spark = spark_with(workspace_id="space", lakehouse_id="lake")
+    assert resolve_table("Tables/log/t", spark) == f"{ONELAKE}/Tables/log/t"
+    with FakeNotebookUtils(context={**NO_LAKEHOUSE, "defaultLakehouseWorkspaceId": None}):
+        assert resolve_table("Tables/log/t", spark) == f"{ONELAKE}/Tables/log/t"
+
+
+def test_a_mount_serves_where_nobody_tells_the_address(mounted: Path) -> None:
+    """Better than the working directory, which ends with the notebook."""
+    assert resolve_table("Tables/log/t") == f"{mounted}/Tables/log/t"
+
+
+def test_a_notebook_without_a_lakehouse_writes_where_it_works(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There is no default lakehouse to be below."""
+    monkeypatch.chdir(tmp_path)
+    with FakeNotebookUtils(context=NO_LAKEHOUSE):
+        assert resolve_table("Tables/log/t") == f"{tmp_path}/Tables/log/t"
+
+
+def test_spectra_root_is_heeded_in_fabric(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What somebody has set on purpose comes before what is found out."""
+    monkeypatch.setenv("SPECTRA_ROOT", "/somewhere")
+    with FakeNotebookUtils(context=IN_FABRIC):
+        assert resolve_table("Tables/log/t") == "/somewhere/Tables/log/t"
+
+
+@pytest.mark.parametrize(
+    ("table", "is_name"),
+    [
+        ("log.events", True),
+        ("main.log.events", True),
+        ("space.lake.log.events", True),
+        ("a.b.c.d.e", False),
+        ("events", False),
+        ("./log.events", False),
+        ("log.events/", False),
+        ("s3://b/t", False),
+    ],
+)
+def test_a_catalog_name_is_two_to_four_words(table: str, is_name: bool) -> None:
+    """It is kept as it is, since only Spark knows where it leads."""
+    assert is_catalog_name(table) is is_name
+    if is_name:
+        assert resolve_table(table) == table
+
+
+def test_an_unfinished_address_is_refused() -> None:
+    """The message names what a table may be."""
+    with pytest.raises(ConfigurationError, match="table may be a path"):
+        resolve_table("abfss://")
+
+
+class TestSchemas:
+    @pytest.mark.parametrize("there", [True, False])
+    def test_are_told_by_the_lakehouses_properties(self, there: bool) -> None:
+        """One that keeps schemas has a default one."""
+        with FakeNotebookUtils(has_schemas=there):
+            assert has_schemas() is there
+
+    def test_are_told_by_the_mount(self, mounted: Path) -> None:
+        """There is a schema dbo that nobody can remove."""
+        assert has_schemas() is None
+        (mounted / "Tables").mkdir()
+        assert has_schemas() is False
+        (mounted / "Tables" / "dbo").mkdir()
+        assert has_schemas() is True
+
+    def test_are_not_guessed(self) -> None:
+        """Outside Fabric, or where it refuses to tell, nobody knows."""
+        assert has_schemas() is None
+        with FakeNotebookUtils(context=NO_LAKEHOUSE):
+            assert has_schemas() is None

@@ -1,0 +1,482 @@
+"""The engine ``spark`` on a real session: what the contract does not say of it."""
+
+from __future__ import annotations
+
+import datetime as dt
+import logging
+import os
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+from deltalake import DeltaTable
+
+from spectra_logging.errors import LakehouseError, TableUnavailableError
+from spectra_logging.lakehouse import open_lakehouse
+from spectra_logging.lakehouse.base import Commit, Lakehouse, TableChange
+from spectra_logging.lakehouse.spark import SparkLakehouse
+from spectra_logging.lakehouse.spark_handover import shares_files
+from spectra_logging.session import NotebookSession
+from tests import stages
+from tests.handlers import attach
+from tests.lakehouses import EVERY_TYPE, FULL_ROW, JSON_ROW, NULLS, UTC, lines, spec_of, transaction
+from tests.sparks import kind_of_spark
+from tests.tables import column, read_rows, row_count
+
+pytestmark = pytest.mark.skipif(
+    "spark" not in os.environ.get("SPECTRA_TEST_ENGINES", ""),
+    reason="Spark is tried by tox -e spark35, spark41, connect and sail",
+)
+
+SMALL = spec_of(("n", "long", False), ("text", "string", True))
+SECONDS = float(os.environ.get("SPECTRA_TEST_RACE_SECONDS", "5"))
+"""How long both engines append to one table at once."""
+
+classic_only = pytest.mark.skipif(
+    kind_of_spark() != "classic", reason="Spark Connect and Sail have no such thing"
+)
+delta_only = pytest.mark.skipif(kind_of_spark() == "sail", reason="Sail has no Delta DDL")
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> str:
+    return str(tmp_path / "Tables" / "log")
+
+
+@pytest.fixture
+def engine_of_spark(spark: Any) -> Lakehouse:
+    return open_lakehouse("spark", spark=spark)
+
+
+@pytest.fixture
+def apart(spark: Any, monkeypatch: pytest.MonkeyPatch) -> Lakehouse:
+    """The engine with a session that is told not to see this process's files."""
+
+    def sees_none(_session: object) -> bool:
+        return False
+
+    for module in ("spark", "spark_log", "spark_proof"):
+        monkeypatch.setattr(f"spectra_logging.lakehouse.{module}.shares_files", sees_none)
+    return open_lakehouse("spark", spark=spark)
+
+
+def numbers(lakehouse: Lakehouse, table: str) -> list[int]:
+    return [row[0] for row in lakehouse.query("SELECT n FROM t ORDER BY n", {"t": table}).rows]
+
+
+class TestTheUsersSession:
+    def test_keeps_its_settings_views_and_place(
+        self, spark: Any, engine_of_spark: Lakehouse, table: str
+    ) -> None:
+        """Nothing that the engine does can be seen in the user's session afterwards."""
+        before = settings_of(spark)
+        spark.range(3).createOrReplaceTempView("t")
+        active = type(spark).getActiveSession()
+        engine_of_spark.ensure(table, SMALL)
+        engine_of_spark.append(table, lines({"n": 1}), SMALL, transaction=transaction(1))
+        engine_of_spark.write(table, [{"n": 2}], spec=SMALL, mode="append")
+        assert numbers(engine_of_spark, table) == [1, 2]
+        assert spark.table("t").count() == 3
+        assert settings_of(spark) == before
+        assert type(spark).getActiveSession() is active
+
+    @classic_only
+    def test_keeps_the_names_of_its_jobs(
+        self, spark: Any, engine_of_spark: Lakehouse, table: str
+    ) -> None:
+        """Ours stand in the Spark UI under a group of their own, theirs under theirs."""
+        context = spark.sparkContext
+        tracker = context.statusTracker()
+        context.setJobGroup("theirs", "what they do")
+        ours_before = len(tracker.getJobIdsForGroup("spectra-logging"))
+        engine_of_spark.write(table, [{"n": 2}], spec=SMALL)
+        assert len(tracker.getJobIdsForGroup("spectra-logging")) > ours_before
+        assert list(tracker.getJobIdsForGroup("theirs")) == []
+        assert context.getLocalProperty("spark.job.description") == "what they do"
+        spark.range(1).count()
+        assert list(tracker.getJobIdsForGroup("theirs")) != []
+
+    def test_keeps_its_jobs_apart_from_the_handlers(
+        self, spark: Any, logger: logging.Logger, table: str
+    ) -> None:
+        """A log call runs no job; the handler's own thread does."""
+        threads: set[str] = set()
+        handler = attach(logger, table, engine="spark")
+        original = SparkLakehouse.append
+
+        def watched(self: SparkLakehouse, *args: Any, **kwargs: Any) -> Commit:
+            threads.add(threading.current_thread().name)
+            return original(self, *args, **kwargs)
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(SparkLakehouse, "append", watched)
+            logger.info("first")
+            assert handler.flush(60)
+        assert threads == {"spectra-logging-writer"}
+        assert column(table) == ["first"]
+        stats = handler.stats()
+        assert (stats.engine, stats.delivery) == ("spark", "exactly once")
+
+
+def settings_of(session: Any) -> dict[str, str]:
+    if kind_of_spark() == "sail":
+        return {"timezone": session.conf.get("spark.sql.session.timeZone")}
+    return dict(tuple(row)[:2] for row in session.sql("SET").collect())
+
+
+class TestBothEngines:
+    def test_each_reads_and_appends_to_the_others_tables(
+        self, engine_of_spark: Lakehouse, tmp_path: Path
+    ) -> None:
+        """Values of every type, columns added later, and protocol 1/2 with no features."""
+        engines = {"spark": engine_of_spark, "deltalake": open_lakehouse("deltalake")}
+        wider = spec_of(("moment", "timestamp", False), ("more", "long", True))
+        for first, second in (("spark", "deltalake"), ("deltalake", "spark")):
+            table = str(tmp_path / first)
+            assert engines[first].ensure(table, EVERY_TYPE) == TableChange(created=True)
+            assert not engines[second].ensure(table, EVERY_TYPE)
+            for number, engine in enumerate((first, second, first)):
+                rows = lines({**JSON_ROW, "small": number})
+                mark = transaction(number, "journal")
+                assert engines[engine].append(table, rows, EVERY_TYPE, transaction=mark)
+                for other in engines.values():
+                    assert other.append(table, rows, EVERY_TYPE, transaction=mark).replayed
+                    assert other.transaction_version(table, "journal") == number
+            assert engines[second].ensure(table, with_extra(wider)) == TableChange(
+                added_columns=("more",)
+            )
+            expected = [{**FULL_ROW, "small": number, "more": None} for number in range(3)]
+            for engine in engines.values():
+                found = engine.query("SELECT * FROM t ORDER BY small", {"t": table})
+                assert found.to_dicts() == expected
+            assert read_rows(table, "small") == [
+                {**FULL_ROW, "small": number} for number in range(3)
+            ]
+            assert DeltaTable(table).protocol()[:2] == (1, 2)
+            assert DeltaTable(table).protocol().writer_features in (None, [])
+
+    def test_both_append_at_once(self, engine_of_spark: Lakehouse, table: str) -> None:
+        """Nothing is lost, nothing doubled, upkeep by either among it."""
+        engine_of_spark.ensure(table, SMALL)
+        engines = [engine_of_spark, open_lakehouse("deltalake")]
+        written: list[list[int]] = [[], []]
+        failures: list[BaseException] = []
+        deadline = time.monotonic() + SECONDS
+
+        def append(me: int) -> None:
+            try:
+                while time.monotonic() < deadline or len(written[me]) < 10:
+                    number = len(written[me])
+                    row = me * 1_000_000 + number
+                    mark = transaction(number, f"journal-{me}")
+                    append_until_done(engines[me], table, row, mark)
+                    written[me].append(row)
+                    if number % 20 == 19:
+                        engines[me].upkeep(table)
+            except BaseException as error:  # noqa: BLE001 - the test tells of it
+                failures.append(error)
+
+        threads = [threading.Thread(target=append, args=(me,)) for me in range(2)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert failures == []
+        assert numbers(engine_of_spark, table) == written[0] + written[1]
+
+    def test_a_journal_begun_on_one_is_finished_on_the_other(
+        self, spark: Any, logger: logging.Logger, table: str
+    ) -> None:
+        """The batches go on counting, and what the table has is not written again."""
+        for number, engine in enumerate(("spark", "deltalake", "spark")):
+            handler = attach(logger, table, engine=engine)
+            logger.info("record %d", number)
+            assert handler.flush(60)
+            logger.removeHandler(handler)
+            handler.close()
+        assert column(table) == ["record 0", "record 1", "record 2"]
+        commits = [c.get("operation") for c in DeltaTable(table).history()]
+        assert len(commits) == 4
+
+
+def append_until_done(engine: Lakehouse, table: str, row: int, mark: Any) -> None:
+    """As the writer does: a commit that others keep overtaking is tried again."""
+    while True:
+        try:
+            engine.append(table, lines({"n": row}), SMALL, transaction=mark)
+        except TableUnavailableError:
+            continue
+        return
+
+
+def with_extra(spec: Any) -> Any:
+    """EVERY_TYPE with the spec's last column."""
+    columns = [(c.name, c.type, c.nullable) for c in (*EVERY_TYPE.columns, spec.columns[-1])]
+    return spec_of(*columns)
+
+
+class TestExactlyOnce:
+    def test_a_commit_that_succeeds_and_raises_is_not_repeated(
+        self, spark: Any, logger: logging.Logger, table: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The retry finds the transaction in the table."""
+        original = SparkLakehouse.append
+        raised = []
+
+        def lies(self: SparkLakehouse, *args: Any, **kwargs: Any) -> Commit:
+            commit = original(self, *args, **kwargs)
+            if not raised:
+                raised.append(True)
+                raise TableUnavailableError("the connection was lost after the commit")
+            return commit
+
+        monkeypatch.setattr(SparkLakehouse, "append", lies)
+        handler = attach(logger, table, engine="spark")
+        logger.info("first")
+        logger.info("second")
+        assert handler.flush(90)
+        assert raised
+        assert sorted(column(table)) == ["first", "second"]
+        assert handler.stats().written == 2
+
+    def test_sessions_that_race_with_one_transaction_write_it_once(
+        self, spark: Any, table: str
+    ) -> None:
+        """Two engines, each in a thread of its own: each learns whether it was the one."""
+        open_lakehouse("spark").ensure(table, SMALL)
+        replayed: list[list[bool]] = [[], []]
+        together = threading.Barrier(2)
+
+        def append(me: int) -> None:
+            engine = open_lakehouse("spark", spark=spark)
+            for number in range(5):
+                together.wait(60)
+                mark = transaction(number + 1)
+                commit = engine.append(table, lines({"n": number}), SMALL, transaction=mark)
+                replayed[me].append(commit.replayed)
+
+        threads = [threading.Thread(target=append, args=(me,)) for me in range(2)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert [sorted(pair) for pair in zip(*replayed, strict=True)] == [[False, True]] * 5
+        assert numbers(open_lakehouse("spark"), table) == list(range(5))
+
+
+class TestWithoutSharedFiles:
+    """Where a cluster or a remote server sees no file of this process."""
+
+    @delta_only
+    def test_every_type_arrives_exactly(self, apart: Lakehouse, table: str) -> None:
+        """By Arrow or as text, and the log read through Spark."""
+        assert apart.ensure(table, EVERY_TYPE) == TableChange(created=True)
+        assert not apart.ensure(table, EVERY_TYPE)
+        bare = {"moment": 0, "text": ""}
+        rows = lines(JSON_ROW, bare)
+        assert apart.append(table, rows, EVERY_TYPE, transaction=transaction(1)) == Commit(
+            version=1
+        )
+        again = apart.append(table, rows, EVERY_TYPE, transaction=transaction(1))
+        assert again == Commit(version=1, replayed=True)
+        assert apart.transaction_version(table, "journal-1") == 1
+        assert apart.transaction_version(table, "another") is None
+        empty = {**NULLS, "moment": dt.datetime(1970, 1, 1, tzinfo=UTC), "text": ""}
+        assert read_rows(table, "moment") == [empty, FULL_ROW]
+        described = [(c.name, c.type, c.nullable, c.comment) for c in apart.schema(table)]
+        assert described == [(c.name, c.type, c.nullable, c.comment) for c in EVERY_TYPE.columns]
+        assert apart.delivery(table) == "exactly once"
+
+    @delta_only
+    def test_columns_are_added_and_data_frames_written(self, apart: Lakehouse, table: str) -> None:
+        """Evolution, overwriting and pinned versions, all through Spark."""
+        apart.write(table, [{"n": 1}, {"n": 2}], spec=SMALL)
+        wider = spec_of(("n", "long", False), ("text", "string", True), ("more", "long", True))
+        assert apart.ensure(table, wider) == TableChange(added_columns=("more",))
+        version = apart.version(table)
+        apart.write(table, [{"n": 3, "more": 4}], spec=wider)
+        assert numbers(apart, table) == [3]
+        pinned = apart.query("SELECT n FROM t ORDER BY n", {"t": table}, versions={"t": version})
+        assert pinned.rows == ((1,), (2,))
+
+    @delta_only
+    def test_upkeep_keeps_rows_and_readers(self, apart: Lakehouse, table: str) -> None:
+        """Small files are merged; what an open reader may need stays; a second round rests."""
+        apart.ensure(table, SMALL)
+        for number in range(3):
+            apart.append(table, lines({"n": number}), SMALL, transaction=transaction(number))
+        reader = DeltaTable(table)
+        assert apart.upkeep(table).compacted_files == 3
+        assert not apart.upkeep(table).compacted_files
+        assert len(DeltaTable(table).file_uris()) == 1
+        assert all(Path(file).exists() for file in reader.file_uris())
+        assert numbers(apart, table) == [0, 1, 2]
+        assert apart.transaction_version(table, "journal-1") == 2
+
+    @delta_only
+    def test_checkpoints_keep_transactions(self, apart: Lakehouse, table: str) -> None:
+        """A transaction is found when the log's files that held it are gone."""
+        apart.ensure(table, SMALL)
+        apart.append(table, lines({"n": 1}), SMALL, transaction=transaction(7))
+        DeltaTable(table).create_checkpoint()
+        later = transaction(1, "another")
+        open_lakehouse("deltalake").append(table, lines({"n": 2}), SMALL, transaction=later)
+        for number in range(2):
+            Path(table, "_delta_log", f"{number:020}.json").unlink()
+        assert apart.transaction_version(table, "journal-1") == 7
+        assert apart.transaction_version(table, "another") == 1
+
+
+@pytest.mark.skipif(kind_of_spark() != "sail", reason="Spark Connect's own server keeps them")
+class TestAServerThatIgnoresTransactions:
+    def test_is_found_out_and_commits_go_another_way(
+        self, engine_of_spark: Lakehouse, table: str
+    ) -> None:
+        """Where this process reaches the table, the embedded engine commits: exactly once."""
+        engine_of_spark.ensure(table, SMALL)
+        for _ in range(2):
+            engine_of_spark.append(table, lines({"n": 1}), SMALL, transaction=transaction(1))
+        assert numbers(engine_of_spark, table) == [1]
+        assert engine_of_spark.delivery(table) == "exactly once"
+
+    def test_says_at_least_once_where_nothing_else_holds(
+        self,
+        apart: Lakehouse,
+        logger: logging.Logger,
+        table: str,
+        caplog: pytest.LogCaptureFixture,
+    ) -> None:
+        """In the handler's figures, and once as a warning."""
+        open_lakehouse("deltalake").ensure(table, SMALL)
+        with caplog.at_level(logging.WARNING, logger="spectra_logging"):
+            for number in range(1, 3):
+                apart.append(table, lines({"n": number}), SMALL, transaction=transaction(number))
+        assert numbers(apart, table) == [1, 2]
+        assert apart.delivery(table) == "at least once"
+        warned = [r for r in caplog.records if "at least once" in r.getMessage()]
+        assert len(warned) == 1
+
+
+@delta_only
+class TestCatalogNames:
+    @pytest.fixture
+    def name(self, spark: Any) -> Iterator[str]:
+        spark.sql("CREATE SCHEMA IF NOT EXISTS logs").collect()
+        yield "logs.events"
+        spark.sql("DROP TABLE IF EXISTS logs.events").collect()
+
+    @pytest.mark.parametrize("prefix", ["", "spark_catalog."])
+    def test_are_written_to_and_read(
+        self, engine_of_spark: Lakehouse, name: str, prefix: str
+    ) -> None:
+        """``schema.table`` and ``catalog.schema.table`` hold the promises that paths do."""
+        table = prefix + name
+        assert not engine_of_spark.exists(table)
+        assert engine_of_spark.ensure(table, SMALL) == TableChange(created=True)
+        wider = spec_of(("n", "long", False), ("text", "string", True), ("more", "long", True))
+        assert engine_of_spark.ensure(table, wider) == TableChange(added_columns=("more",))
+        for number in (1, 2):
+            mark = transaction(number)
+            row = lines({"n": number})
+            assert not engine_of_spark.append(table, row, wider, transaction=mark).replayed
+            assert engine_of_spark.append(table, row, wider, transaction=mark).replayed
+        assert engine_of_spark.transaction_version(table, "journal-1") == 2
+        assert numbers(engine_of_spark, table) == [1, 2]
+        engine_of_spark.write(table, [{"n": 9}], spec=wider)
+        assert numbers(engine_of_spark, table) == [9]
+        assert [c.nullable for c in engine_of_spark.schema(table)] == [False, True, True]
+        engine_of_spark.write(table, pl.DataFrame({"other": [0.5]}))
+        found = engine_of_spark.query("SELECT * FROM t", {"t": table})
+        assert found.to_dicts() == [{"other": 0.5}]
+
+    def test_serve_a_handler(self, spark: Any, logger: logging.Logger, name: str) -> None:
+        """The table is created by the first record."""
+        handler = attach(logger, name, engine="spark")
+        logger.info("first")
+        assert handler.flush(60)
+        assert [row["event"] for row in spark.table(name).collect()] == ["first"]
+
+
+@delta_only
+class TestRegister:
+    def test_makes_the_schema_and_the_name(
+        self, spark: Any, engine_of_spark: Lakehouse, table: str
+    ) -> None:
+        """The user's session finds the table by its name; registering again changes nothing."""
+        engine_of_spark.write(table, [{"n": 1}], spec=SMALL)
+        try:
+            assert engine_of_spark.register(table, "made.anew")
+            assert engine_of_spark.register(table, "made.anew")
+            assert spark.table("made.anew").count() == 1
+        finally:
+            spark.sql("DROP SCHEMA IF EXISTS made CASCADE").collect()
+
+    def test_refuses_a_name_that_another_table_has(
+        self, spark: Any, engine_of_spark: Lakehouse, tmp_path: Path
+    ) -> None:
+        """Rather than let the name stand for other rows than those just written."""
+        for folder in ("one", "two"):
+            engine_of_spark.write(str(tmp_path / folder), [{"n": 1}], spec=SMALL)
+        try:
+            engine_of_spark.register(str(tmp_path / "one"), "taken.name")
+            with pytest.raises(LakehouseError, match=r"taken\.name"):
+                engine_of_spark.register(str(tmp_path / "two"), "taken.name")
+        finally:
+            spark.sql("DROP SCHEMA IF EXISTS taken CASCADE").collect()
+
+
+class TestNotebooks:
+    def test_ten_in_one_application_land_apart(
+        self, spark: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Each has its own execution id and each row the right one."""
+        stages.set_up(monkeypatch, tmp_path)
+        monkeypatch.setenv("SPECTRA_ENGINE", "spark")
+        landed: dict[str, bool] = {}
+
+        def run(number: int) -> None:
+            session = NotebookSession("example").load_context(spark=spark)
+            session.initialize()
+            session.log_activity(entity_name=f"entity {number}")
+            landed[session.ctx["execution_id"]] = session.record(spark=spark)
+            session.finalise()
+
+        threads = [threading.Thread(target=run, args=(number,)) for number in range(10)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert len(landed) == 10
+        assert all(landed.values())
+        rows = read_rows(tmp_path / "Tables/log/sourcelog", "activity_id")
+        assert {row["execution_id"] for row in rows} == set(landed)
+        for execution_id in landed:
+            own = [row for row in rows if row["execution_id"] == execution_id]
+            assert [row["event"] for row in own] == ["activity", "record"]
+        entities = {row["entity_name"] for row in rows if row["event"] == "activity"}
+        assert entities == {f"entity {number}" for number in range(10)}
+
+    @pytest.mark.parametrize("engine", ["auto", "spark"])
+    def test_write_data_frames_of_spark(
+        self, spark: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, engine: str
+    ) -> None:
+        """``session.delta.write`` takes what the notebook has, whichever engine serves."""
+        stages.set_up(monkeypatch, tmp_path)
+        monkeypatch.setenv("SPECTRA_ENGINE", engine)
+        session = NotebookSession("example").load_context(spark=spark)
+        frame = spark.createDataFrame([(1, "a"), (2, None)], "n BIGINT, text STRING")
+        for mode, expected in (("overwrite", 2), ("append", 4), ("overwrite", 2)):
+            session.delta.write(frame, "written.numbers", "Tables/written/numbers", mode)
+            assert row_count(tmp_path / "Tables/written/numbers") == expected
+        rows = read_rows(tmp_path / "Tables/written/numbers", "n")
+        assert rows == [{"n": 1, "text": "a"}, {"n": 2, "text": None}]
+        session.finalise()
+
+
+def test_shared_files_are_found(spark: Any) -> None:
+    """A session on this machine reads this process's files."""
+    assert shares_files(spark)

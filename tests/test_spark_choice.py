@@ -1,0 +1,148 @@
+"""The choice of the engine beside a real Spark session."""
+
+from __future__ import annotations
+
+import logging
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from deltalake import DeltaTable
+
+from spectra_logging import NotebookSession
+from spectra_logging.lakehouse import open_lakehouse
+from spectra_logging.lakehouse.choice import REACHED
+from spectra_logging.lakehouse.spark_session import SessionReference, find_session
+from spectra_logging.testing import FakeNotebookUtils
+from tests.conftest import ENGINES
+from tests.handlers import attach
+from tests.lakehouses import lines, spec_of, transaction
+from tests.sparks import kind_of_spark
+from tests.tables import column
+
+pytestmark = pytest.mark.skipif(
+    "spark" not in ENGINES, reason="Spark is tried by tox -e spark35, spark41, connect and sail"
+)
+SMALL = spec_of(("n", "long", False), ("text", "string", True))
+
+
+@pytest.fixture
+def schema(spark: Any) -> Iterator[str]:
+    """A schema of the test's own."""
+    name = f"test_{uuid.uuid4().hex[:8]}"
+    yield name
+    spark.sql(f"DROP SCHEMA IF EXISTS {name} CASCADE").collect()
+
+
+def test_a_table_on_the_disk_is_written_embedded_beside_a_session(
+    spark: Any, tmp_path: Path, logger: logging.Logger
+) -> None:
+    """And Spark reads what is there."""
+    handler = attach(logger, str(tmp_path / "events"))
+    logger.info("something")
+    assert handler.flush(timeout_seconds=60), handler.stats()
+    assert (handler.stats().engine, handler.stats().engine_reason) == ("deltalake", REACHED)
+    found = spark.read.format("delta").load(str(tmp_path / "events")).collect()
+    assert [row["event"] for row in found] == ["something"]
+
+
+def test_a_table_in_the_catalog_is_written_by_spark(
+    spark: Any, schema: str, logger: logging.Logger
+) -> None:
+    """Only Spark knows where it is; the session is found, as nobody has passed it."""
+    spark.sql(f"CREATE SCHEMA {schema}").collect()
+    handler = attach(logger, f"{schema}.events")
+    logger.info("something")
+    assert handler.flush(timeout_seconds=120), handler.stats()
+    stats = handler.stats()
+    assert stats.engine == "spark"
+    assert stats.engine_reason == "only Spark reaches the table: it is a name in Spark's catalog"
+    assert [row["event"] for row in spark.table(f"{schema}.events").collect()] == ["something"]
+    logger.removeHandler(handler)
+    handler.close()
+
+
+@pytest.mark.skipif(kind_of_spark() == "sail", reason="Sail has no deletion vectors")
+def test_a_table_of_newer_features_goes_over_to_spark(spark: Any, tmp_path: Path) -> None:
+    """Where the embedded engine lacks them, and the transaction still counts."""
+    table = str(tmp_path / "log")
+    lakehouse = open_lakehouse(spark=spark)
+    lakehouse.ensure(table, SMALL)
+    lakehouse.append(table, lines({"n": 1}), SMALL, transaction=transaction(1))
+    assert lakehouse.engine == "deltalake"
+    # Column mapping: files and columns are called otherwise than the schema calls them.
+    spark.sql(
+        f"ALTER TABLE delta.`{table}` SET TBLPROPERTIES ('delta.columnMapping.mode' = 'name', "
+        "'delta.minReaderVersion' = '2', 'delta.minWriterVersion' = '5')"
+    ).collect()
+    lakehouse.append(table, lines({"n": 2}), SMALL, transaction=transaction(2))
+    assert lakehouse.append(table, lines({"n": 2}), SMALL, transaction=transaction(2)).replayed
+    choice = lakehouse.choice(table)
+    assert choice is not None
+    assert choice.engine == "spark"
+    assert "the embedded engine lacks" in choice.reason
+    assert lakehouse.query("SELECT n FROM t ORDER BY n", {"t": table}).rows == ((1,), (2,))
+
+
+def test_the_environment_decides(
+    spark: Any, tmp_path: Path, logger: logging.Logger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SPECTRA_ENGINE=spark has a table within reach written by Spark."""
+    monkeypatch.setenv("SPECTRA_ENGINE", "spark")
+    handler = attach(logger, str(tmp_path / "events"))
+    logger.info("something")
+    assert handler.flush(timeout_seconds=120), handler.stats()
+    assert handler.stats().engine == "spark"
+    assert handler.stats().engine_reason == "SPECTRA_ENGINE='spark' asks for it"
+    assert column(tmp_path / "events") == ["something"]
+
+
+@pytest.mark.usefixtures("fresh_logging")
+def test_a_notebook_session_writes_embedded_and_registers_on_spark(
+    spark: Any, tmp_path: Path, schema: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The session that load_context() was given has the metastore, whichever engine wrote."""
+    for name, value in {
+        "SOURCE_SYSTEM": "zephyr",
+        "SOURCE_NAME": "Example",
+        "STAGE": "source",
+        "NOTEBOOK_NAME": "zephyrSource",
+        "SPECTRA_ROOT": str(tmp_path),
+    }.items():
+        monkeypatch.setenv(name, value)
+    session = NotebookSession("lib").load_context(spark=spark)
+    session.initialize()
+    assert session.record(spark=spark)
+    session.register_tables([(f"{schema}.sourcelog", "Tables/log/sourcelog")])
+    session.finalise()
+    assert session.delta.lakehouse.choice(str(tmp_path / "Tables/log/sourcelog")) is None
+    assert DeltaTable(str(tmp_path / "Tables/log/sourcelog")).version() == 1
+    found = spark.sql(f"SELECT event, status FROM {schema}.sourcelog").collect()
+    assert [tuple(row) for row in found] == [("record", "Success")]
+
+
+@pytest.mark.usefixtures("fresh_logging")
+def test_in_a_lakehouse_without_schemas_names_have_none(
+    spark: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`source.endpoints` is registered as `source_endpoints`."""
+    monkeypatch.setenv("SPECTRA_ROOT", str(tmp_path))
+    table = f"test.t{uuid.uuid4().hex[:8]}"
+    with FakeNotebookUtils(has_schemas=False):
+        session = NotebookSession("lib")
+        session.delta = type(session.delta)(spark)
+        open_lakehouse().ensure(str(tmp_path / "Tables/t"), SMALL)
+        assert session.delta.register(table, "Tables/t")
+    flat = table.replace(".", "_")
+    assert spark.table(flat).count() == 0
+    spark.sql(f"DROP TABLE {flat}").collect()
+
+
+def test_a_session_is_not_kept_alive_and_found_again(spark: Any) -> None:
+    """What was given is held weakly; what is there is found."""
+    assert find_session() is not None
+    assert SessionReference(spark).get() is spark
+    assert SessionReference(spark).alive
+    assert SessionReference().alive

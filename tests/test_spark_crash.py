@@ -1,0 +1,86 @@
+"""Processes that die, and sessions that are stopped, with engine ``spark`` at work."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from spectra_logging.drain import drain_journals
+from tests.programs import run_program, start_program
+from tests.tables import column
+from tests.test_crash import STOPS_AT_A_STEP
+
+pytestmark = [
+    pytest.mark.skipif(
+        "spark" not in os.environ.get("SPECTRA_TEST_ENGINES", ""),
+        reason="Spark is tried by tox -e spark35, spark41, connect and sail",
+    ),
+    pytest.mark.usefixtures("spark"),
+]
+
+WITH_SPARK = """
+from tests.sparks import start_session
+spark = (context := start_session()).__enter__()
+"""
+STEPS = ["seal", "commit", "note", "state", "remove"]
+
+
+@pytest.mark.parametrize(("side", "finisher"), [("before", "spark"), ("after", "deltalake")])
+def test_a_kill_around_each_step_of_a_commit_neither_loses_nor_doubles(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, side: str, finisher: str
+) -> None:
+    """Each process dies by its own SIGKILL; the next, on either engine, finishes its journal."""
+    monkeypatch.setenv("SPECTRA_ENGINE", "spark")
+    source = WITH_SPARK + STOPS_AT_A_STEP.replace("flush(30)", "flush(150)")
+    running = {step: start_program(source, tmp_path / step, f"{side}-{step}") for step in STEPS}
+    for step, process in running.items():
+        out, err = process.communicate(timeout=300)
+        assert (process.returncode, out) == (-signal.SIGKILL, "logged\n"), f"{step}: {err}"
+    for step in STEPS:
+        drain_journals(str(tmp_path / step), engine=finisher)
+        expected = ["first", *(f"record {number}" for number in range(10))]
+        assert column(tmp_path / step) == expected, step
+
+
+STOPS_ITS_SESSION = (
+    WITH_SPARK
+    + """
+handler = DeltaHandler(table, engine="spark", flush_interval_seconds=3600)
+logger.addHandler(handler)
+logger.info("first")
+assert handler.flush(150)
+spark.stop()
+logger.info("second")
+assert not handler.flush(1)
+stats = handler.stats()
+print(stats.written, stats.pending, "session" in stats.last_error, flush=True)
+if arguments[0] == "session":
+    with start_session():
+        assert handler.flush(150), handler.stats()
+        print(handler.stats().written, flush=True)
+        logger.removeHandler(handler)
+        handler.close()
+else:
+    handler._shutdown_timeout_seconds = 0.5
+"""
+)
+
+
+@pytest.mark.parametrize("what_comes", ["session", "engine"])
+def test_records_wait_for_the_next_session_or_engine(tmp_path: Path, what_comes: str) -> None:
+    """A session stopped under the handler costs nothing: what was logged is journalled."""
+    table = tmp_path / "events"
+    done = run_program(STOPS_ITS_SESSION, table, what_comes, timeout_seconds=300)
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert lines[0] == "1 1 True"
+    if what_comes == "session":
+        assert lines[1] == "2"
+    else:
+        assert column(table) == ["first"]
+        assert "1 records are not yet in" in done.stderr
+        drain_journals(str(table), engine="deltalake")
+    assert column(table) == ["first", "second"]
