@@ -56,7 +56,7 @@ class Notice:
 
     Args:
         key: What makes them equal.
-        row: The first of them as a row of ``log.events``, a JSON object without its closing brace.
+        row: The first of them as a row of ``log.events``, in a line of a journal.
         error: Its exception.
         created_at: When it was logged, in seconds since 1970.
         size: About what the notice takes up, in bytes.
