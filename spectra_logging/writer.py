@@ -210,7 +210,7 @@ class Writer:
         if choice is not None and choice != self._told_choice:
             self._told_choice = choice
             log_from_worker(
-                logging.INFO,
+                logging.DEBUG if choice.is_usual else logging.INFO,
                 f"{self._drainer.table} is written by engine {choice.engine}: {choice.reason}",
             )
 

@@ -198,8 +198,8 @@ def test_a_session_that_comes_later_is_turned_to(monkeypatch: pytest.MonkeyPatch
 def test_the_choice_is_in_the_figures_and_told_once(
     tmp_path: Path, logger: logging.Logger, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """stats() names engine and reason, and one line of the log does."""
-    caplog.set_level(logging.INFO, "spectra_logging")
+    """stats() names engine and reason, and one line of the log does, for those who debug."""
+    caplog.set_level(logging.DEBUG, "spectra_logging")
     handler = attach(logger, str(tmp_path / "events"))
     assert (handler.stats().engine, handler.stats().engine_reason) == (None, None)
     for _ in range(3):

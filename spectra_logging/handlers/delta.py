@@ -125,6 +125,7 @@ class DeltaHandler(BackgroundHandler):
 
     def _begin(self) -> None:
         self._append_only = False
+        self._told_pending = 0
         # Bound once: every log call goes this way.
         is_emit_ours = type(self).emit is DeltaHandler.emit
         self._encode_familiar = self._encoder.encode_familiar if is_emit_ours else _take_none
@@ -213,7 +214,9 @@ class DeltaHandler(BackgroundHandler):
         self._writer.stop(timeout_seconds)
         pending = self._appender.figures().pending
         self._appender.close()
-        if pending and not self._append_only:
+        # logging closes handlers once more at exit: what was told once is not told again.
+        if pending and pending != self._told_pending and not self._append_only:
+            self._told_pending = pending
             tell(
                 f"spectra_logging: {pending} records are not yet in {self.table}. They are "
                 f"journalled in {self._directory}; the next process that logs to the table commits "

@@ -24,6 +24,11 @@ class EngineChoice:
     engine: str
     reason: str
 
+    @property
+    def is_usual(self) -> bool:
+        """Whether it is the one that everybody gets who asks for nothing and needs nothing else."""
+        return self.reason == REACHED
+
 
 def choose_engine(
     *,
