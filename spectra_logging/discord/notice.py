@@ -154,7 +154,7 @@ def freeze(record: logging.LogRecord, key: Key, encoder: RowEncoder) -> Notice:
         bare.__dict__.update(record.__dict__)
         bare.exc_info = bare.exc_text = None
         record = bare
-    row = encoder.encode(record)
+    row = encoder.encode_familiar(record) or encoder.encode(record)
     size = len(row) + _FIXED_COST_BYTES + (error.size if error else 0)
     return Notice(
         key=key,
