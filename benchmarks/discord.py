@@ -84,7 +84,7 @@ def open_ours(url: str, base: str) -> logging.Handler:
     return DiscordHandler(
         url,
         api_base_url=base,
-        queue_max_records=1_000_000,
+        queue_max_records=100_000,
         queue_max_bytes=1 << 30,
         shutdown_timeout_seconds=0.2,
     )
@@ -229,8 +229,8 @@ def measure(peer: str, server: str, kind: str, calls: int) -> dict[str, Any]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--calls", type=int, default=20_000)
-    parser.add_argument("--rounds", type=int, default=3, help="of DiscordHandler; medians count")
+    parser.add_argument("--calls", type=int, default=2_000)
+    parser.add_argument("--rounds", type=int, default=5, help="of DiscordHandler; medians count")
     parser.add_argument("--only", type=str.lower, help="peers whose name holds this")
     parser.add_argument("--measure", type=json.loads, help=argparse.SUPPRESS)
     options = parser.parse_args()

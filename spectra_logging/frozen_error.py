@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 import traceback
-from types import TracebackType
+from types import CodeType, TracebackType
 from typing import NamedTuple
 
 from spectra_logging.exc_info import ExcInfo
@@ -25,7 +26,8 @@ class _Link(NamedTuple):
 
     type_name: str
     text: str
-    frames: list[tuple[str, int, str]]
+    frames: tuple[CodeType | int, ...]
+    """Code and line of one frame after the other, in one object: a record may have a hundred."""
     frames_left_out: int
     """Of the outermost; a recursion has a thousand."""
     introduction: str
@@ -54,7 +56,7 @@ class FrozenError(NamedTuple):
     def freeze(cls, exc_info: ExcInfo) -> FrozenError:
         """What a traceback is made of."""
         _, error, position = exc_info
-        if isinstance(error, SyntaxError) or hasattr(error, "exceptions"):
+        if isinstance(error, SyntaxError) or _is_group(error):
             # Lines of source and groups of exceptions are part of these; they are rare.
             text = "".join(traceback.format_exception(*exc_info))
             return cls(_name_of(error), safe_text(error), (), safe_text(text))
@@ -82,7 +84,7 @@ class FrozenError(NamedTuple):
     @property
     def size(self) -> int:
         """About how many characters it holds."""
-        chain = sum(len(link.text) + 64 * len(link.frames) for link in self.links)
+        chain = sum(len(link.text) + 32 * len(link.frames) for link in self.links)
         return chain + len(self.rendered or "")
 
     def render(self) -> str:
@@ -98,9 +100,7 @@ def _render(link: _Link) -> str:
         parts.append("Traceback (most recent call last):\n")
         if link.frames_left_out:
             parts.append(f"  [{link.frames_left_out} frames left out]\n")
-        parts += traceback.StackSummary.from_list(
-            [(*frame, None) for frame in link.frames]
-        ).format()
+        parts += _summary(link.frames)
     words = f": {link.text}" if link.text else ""
     return "".join((*parts, link.type_name, words, "\n"))
 
@@ -121,12 +121,34 @@ def _words_of(error: BaseException) -> str:
     return words
 
 
-def _frames_of(position: TracebackType | None) -> tuple[list[tuple[str, int, str]], int]:
-    frames: list[tuple[str, int, str]] = []
+if sys.version_info >= (3, 11):
+
+    def _is_group(error: BaseException) -> bool:
+        return isinstance(error, BaseExceptionGroup)  # noqa: F821 - ruff reads it as 3.10
+
+else:
+
+    def _is_group(error: BaseException) -> bool:
+        # The group of a backport.
+        return hasattr(error, "exceptions")
+
+
+def _frames_of(position: TracebackType | None) -> tuple[tuple[CodeType | int, ...], int]:
+    frames: list[CodeType | int] = []
     keep = frames.append
     while position is not None:
-        code = position.tb_frame.f_code
-        keep((code.co_filename, position.tb_lineno, code.co_name))
+        keep(position.tb_frame.f_code)
+        keep(position.tb_lineno)
         position = position.tb_next
-    left_out = max(0, len(frames) - KEPT_FRAMES)
-    return frames[left_out:], left_out
+    left_out = max(0, len(frames) // 2 - KEPT_FRAMES)
+    return tuple(frames[2 * left_out :] if left_out else frames), left_out
+
+
+def _summary(frames: tuple[CodeType | int, ...]) -> list[str]:
+    pairs = zip(frames[::2], frames[1::2], strict=True)
+    places = [
+        (code.co_filename, line, code.co_name, None)
+        for code, line in pairs
+        if isinstance(code, CodeType) and isinstance(line, int)
+    ]
+    return traceback.StackSummary.from_list(places).format()

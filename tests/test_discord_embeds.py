@@ -11,15 +11,14 @@ from hypothesis import strategies as st
 
 from spectra_logging.activity import ACTIVITY_LOGGER
 from spectra_logging.discord.message import Appearance, build_message
-from spectra_logging.discord.notice import Notice, freeze, key_of
+from spectra_logging.discord.notice import NOTICE, Notice, freeze, key_of
 from spectra_logging.discord.text import fenced, plain
 from spectra_logging.record import RowEncoder
 from spectra_logging.redaction import register_secret
-from spectra_logging.tables import EVENT_LOG
 from spectra_logging.testing.discord_rules import form_errors, is_empty
 
 SECRET = "s3cret-of-the-property-test"
-_encoder = RowEncoder(EVENT_LOG)
+_encoder = RowEncoder(NOTICE)
 
 
 def record(

@@ -10,9 +10,8 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from spectra_logging.discord.guard import Guard
 from spectra_logging.discord.ledger import Ledger, OutboxFigures
 from spectra_logging.discord.limits import EMBEDS_MAX
-from spectra_logging.discord.notice import Key, Notice, freeze, key_of
+from spectra_logging.discord.notice import NOTICE, Key, Notice, freeze, key_of
 from spectra_logging.record import RowEncoder
-from spectra_logging.tables import EVENT_LOG
 
 __all__ = ["Outbox"]
 
@@ -51,7 +50,7 @@ class Outbox:
         self._max_records = max_records
         self._max_bytes = max_bytes
         self._on_new = on_new
-        self._encoder = RowEncoder(EVENT_LOG)
+        self._encoder = RowEncoder(NOTICE)
         self.begin()
 
     def begin(self) -> None:

@@ -9,7 +9,7 @@ from spectra_logging.errors import ConfigurationError
 from spectra_logging.redaction import is_secret_key
 from spectra_logging.tables import Column, TableSpec
 
-__all__ = ["KEPT", "SITE_COLUMNS", "STANDARD_ATTRIBUTES", "FieldKind", "FieldRules"]
+__all__ = ["KEPT", "NO_FIELDS", "SITE_COLUMNS", "STANDARD_ATTRIBUTES", "FieldKind", "FieldRules"]
 
 KEPT = 4096
 """Names and call sites remembered; a program that makes them up as it goes must not grow us."""
@@ -39,6 +39,9 @@ _SET_BY_OTHERS = (
     "_record",
     "_from_structlog",
 )
+
+NO_FIELDS = frozenset((*STANDARD_ATTRIBUTES, *_SET_BY_OTHERS))
+"""A record's attributes that are no fields of the caller's."""
 
 
 class FieldKind(enum.Enum):
@@ -82,7 +85,7 @@ class FieldRules:
             )
         self.json_column = spec.json_column
         self.types = {column.name: column.type for column in spec.columns}
-        self.kinds = dict.fromkeys((*STANDARD_ATTRIBUTES, *_SET_BY_OTHERS), FieldKind.NO_FIELD)
+        self.kinds = dict.fromkeys(NO_FIELDS, FieldKind.NO_FIELD)
         self.required: list[Column] = [
             column
             for column in spec.columns
