@@ -60,6 +60,11 @@ class FrozenError(NamedTuple):
             # Lines of source and groups of exceptions are part of these; they are rare.
             text = "".join(traceback.format_exception(*exc_info))
             return cls(_name_of(error), safe_text(error), (), safe_text(text))
+        if error.__cause__ is None and error.__context__ is None:
+            # Most exceptions are no chain, and a log call's microseconds count.
+            name, words = _name_of(error), _words_of(error)
+            link = _Link(name, words, *_frames_of(position), "")
+            return cls(name, words, (link,), None)
         links: list[_Link] = []
         seen: set[int] = set()
         current: BaseException | None = error
@@ -114,8 +119,8 @@ def _name_of(error: BaseException) -> str:
 
 
 def _words_of(error: BaseException) -> str:
-    notes = getattr(error, "__notes__", None)
     words = safe_text(error)
+    notes = error.__dict__.get("__notes__")
     if isinstance(notes, list):
         words = "\n".join((words, *map(safe_text, notes)))
     return words
