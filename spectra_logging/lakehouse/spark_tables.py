@@ -49,20 +49,25 @@ def write_frame(
         options: Delta's options for the write.
         new_columns: Whether overwriting replaces the table's columns as well.
     """
-    writer = frame.write.format("delta").mode(mode).options(**options)
-    if new_columns:
-        writer = writer.option("overwriteSchema", "true")
-    if not is_catalog_name(table):
-        writer.save(table)
-    elif new_columns and frame.sparkSession.catalog.tableExists(sql_name(table)):
+    named = is_catalog_name(table)
+    exists = not named or frame.sparkSession.catalog.tableExists(sql_name(table))
+    if not named or (new_columns and exists):
         # By its place: replacing it by name fails with Delta 3.2 on later releases of Spark 3.5.
-        writer.save(location_of(frame.sparkSession, table))
-    elif mode == "overwrite" and not new_columns:
+        place = location_of(frame.sparkSession, table) if named else table
+        writer = frame.write.format("delta").mode(mode).options(**options)
+        (writer.option("overwriteSchema", "true") if new_columns else writer).save(place)
+        return
+    # Not saveAsTable: on a thread that has not started the session, Spark 3.5 takes an existing
+    # table to have no columns there.
+    by_name = frame.writeTo(sql_name(table)).options(**options)
+    if not exists:
+        by_name.using("delta").create()
+    elif mode == "append":
+        by_name.append()
+    else:
         from pyspark.sql import functions
 
-        frame.writeTo(sql_name(table)).overwrite(functions.expr("true"))
-    else:
-        writer.saveAsTable(sql_name(table))
+        by_name.overwrite(functions.expr("true"))
 
 
 def is_spark_frame(data: object) -> bool:
