@@ -64,26 +64,64 @@ def test_a_table_in_the_catalog_is_written_by_spark(
     handler.close()
 
 
-@pytest.mark.skipif(kind_of_spark() == "sail", reason="Sail has no deletion vectors")
-def test_a_table_of_newer_features_goes_over_to_spark(spark: Any, tmp_path: Path) -> None:
-    """Where the embedded engine lacks them, and the transaction still counts."""
-    table = str(tmp_path / "log")
+REFUSED = {
+    # Files and columns are called otherwise than the schema calls them.
+    "column mapping": "TBLPROPERTIES ('delta.columnMapping.mode' = 'name', "
+    "'delta.minReaderVersion' = '2', 'delta.minWriterVersion' = '5')",
+    "row tracking": "TBLPROPERTIES ('delta.enableRowTracking' = 'true')",
+    "clustering": "CLUSTER BY (n)",
+}
+TAKEN = {
+    "deletion vectors": "TBLPROPERTIES ('delta.enableDeletionVectors' = 'true')",
+    "change data feed": "TBLPROPERTIES ('delta.enableChangeDataFeed' = 'true')",
+    "append only": "TBLPROPERTIES ('delta.appendOnly' = 'true')",
+    "checkpoints of version 2": "TBLPROPERTIES ('delta.checkpointPolicy' = 'v2')",
+}
+not_on_sail = pytest.mark.skipif(
+    kind_of_spark() == "sail", reason="Sail makes no tables of these features"
+)
+
+
+@not_on_sail
+@pytest.mark.parametrize("feature", REFUSED)
+def test_a_table_of_features_that_delta_rs_refuses_goes_over_to_spark(
+    spark: Any, tmp_path: Path, feature: str
+) -> None:
+    """It is refused before anything is written, and the transaction counts in Spark."""
+    table = make(spark, tmp_path, REFUSED[feature])
     lakehouse = open_lakehouse(spark=spark)
-    lakehouse.ensure(table, SMALL)
-    lakehouse.append(table, lines({"n": 1}), SMALL, transaction=transaction(1))
-    assert lakehouse.engine == "deltalake"
-    # Column mapping: files and columns are called otherwise than the schema calls them.
-    spark.sql(
-        f"ALTER TABLE delta.`{table}` SET TBLPROPERTIES ('delta.columnMapping.mode' = 'name', "
-        "'delta.minReaderVersion' = '2', 'delta.minWriterVersion' = '5')"
-    ).collect()
-    lakehouse.append(table, lines({"n": 2}), SMALL, transaction=transaction(2))
+    assert not lakehouse.append(table, lines({"n": 2}), SMALL, transaction=transaction(2)).replayed
     assert lakehouse.append(table, lines({"n": 2}), SMALL, transaction=transaction(2)).replayed
     choice = lakehouse.choice(table)
     assert choice is not None
-    assert choice.engine == "spark"
+    assert choice.engine == lakehouse.engine == "spark"
     assert "the embedded engine lacks" in choice.reason
-    assert lakehouse.query("SELECT n FROM t ORDER BY n", {"t": table}).rows == ((1,), (2,))
+    assert numbers(spark, table) == [1, 2]
+
+
+@not_on_sail
+@pytest.mark.parametrize("feature", TAKEN)
+def test_a_table_of_features_that_delta_rs_takes_is_written_embedded(
+    spark: Any, tmp_path: Path, feature: str
+) -> None:
+    """And Spark reads what it wrote."""
+    table = make(spark, tmp_path, TAKEN[feature])
+    lakehouse = open_lakehouse(spark=spark)
+    lakehouse.append(table, lines({"n": 2}), SMALL, transaction=transaction(2))
+    assert lakehouse.engine == "deltalake"
+    assert numbers(spark, table) == [1, 2]
+
+
+def make(spark: Any, tmp_path: Path, features: str) -> str:
+    table = str(tmp_path / "log")
+    columns = "n BIGINT NOT NULL, text STRING"
+    spark.sql(f"CREATE TABLE delta.`{table}` ({columns}) USING DELTA {features}").collect()
+    spark.sql(f"INSERT INTO delta.`{table}` VALUES (1, 'a')").collect()
+    return table
+
+
+def numbers(spark: Any, table: str) -> list[int]:
+    return sorted(row["n"] for row in spark.sql(f"SELECT n FROM delta.`{table}`").collect())
 
 
 def test_the_environment_decides(
