@@ -25,6 +25,7 @@ from tests.tables import column
 pytestmark = pytest.mark.skipif(
     "spark" not in ENGINES, reason="Spark is tried by tox -e spark35, spark41, connect and sail"
 )
+delta_only = pytest.mark.skipif(kind_of_spark() == "sail", reason="Sail has no Delta DDL")
 SMALL = spec_of(("n", "long", False), ("text", "string", True))
 
 
@@ -48,6 +49,7 @@ def test_a_table_on_the_disk_is_written_embedded_beside_a_session(
     assert [row["event"] for row in found] == ["something"]
 
 
+@delta_only
 def test_a_table_in_the_catalog_is_written_by_spark(
     spark: Any, schema: str, logger: logging.Logger
 ) -> None:
@@ -77,12 +79,9 @@ TAKEN = {
     "append only": "TBLPROPERTIES ('delta.appendOnly' = 'true')",
     "checkpoints of version 2": "TBLPROPERTIES ('delta.checkpointPolicy' = 'v2')",
 }
-not_on_sail = pytest.mark.skipif(
-    kind_of_spark() == "sail", reason="Sail makes no tables of these features"
-)
 
 
-@not_on_sail
+@delta_only
 @pytest.mark.parametrize("feature", REFUSED)
 def test_a_table_of_features_that_delta_rs_refuses_goes_over_to_spark(
     spark: Any, tmp_path: Path, feature: str
@@ -99,7 +98,7 @@ def test_a_table_of_features_that_delta_rs_refuses_goes_over_to_spark(
     assert numbers(spark, table) == [1, 2]
 
 
-@not_on_sail
+@delta_only
 @pytest.mark.parametrize("feature", TAKEN)
 def test_a_table_of_features_that_delta_rs_takes_is_written_embedded(
     spark: Any, tmp_path: Path, feature: str
@@ -137,6 +136,7 @@ def test_the_environment_decides(
     assert column(tmp_path / "events") == ["something"]
 
 
+@delta_only
 @pytest.mark.usefixtures("fresh_logging")
 def test_a_notebook_session_writes_embedded_and_registers_on_spark(
     spark: Any, tmp_path: Path, schema: str, monkeypatch: pytest.MonkeyPatch
@@ -161,6 +161,7 @@ def test_a_notebook_session_writes_embedded_and_registers_on_spark(
     assert [tuple(row) for row in found] == [("record", "Success")]
 
 
+@delta_only
 @pytest.mark.usefixtures("fresh_logging")
 def test_in_a_lakehouse_without_schemas_names_have_none(
     spark: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

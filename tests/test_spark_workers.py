@@ -104,8 +104,8 @@ def test_what_a_killed_worker_logged_is_not_lost(
 )
 def test_map_in_pandas_logs_as_it_goes(spark: Any, table: str, options: dict[str, Any]) -> None:
     """A generator's block ends with its partition; on Spark Connect too."""
-    pytest.importorskip("pandas", reason="Spark Connect and Sail have no equal here: no pandas")
-    pytest.importorskip("pyarrow", reason="Spark Connect and Sail have no equal here: no pyarrow")
+    pytest.importorskip("pandas", reason="Spark is tried by tox -e connect with pandas")
+    pytest.importorskip("pyarrow", reason="Spark is tried by tox -e connect with pyarrow")
 
     def clean(frames: Iterator[Any]) -> Iterator[Any]:
         from spectra_logging.executors import worker_logging
