@@ -28,6 +28,11 @@ spark = (context := start_session()).__enter__()
 STEPS = ["seal", "commit", "note", "state", "remove"]
 
 
+def said(out: str) -> list[str]:
+    """A program's own lines: Spark 3.5 tells there, too, where it loads its settings from."""
+    return [line for line in out.splitlines() if not line.startswith(":: ")]
+
+
 @pytest.mark.parametrize(("side", "finisher"), [("before", "spark"), ("after", "deltalake")])
 def test_a_kill_around_each_step_of_a_commit_neither_loses_nor_doubles(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, side: str, finisher: str
@@ -38,7 +43,7 @@ def test_a_kill_around_each_step_of_a_commit_neither_loses_nor_doubles(
     running = {step: start_program(source, tmp_path / step, f"{side}-{step}") for step in STEPS}
     for step, process in running.items():
         out, err = process.communicate(timeout=300)
-        assert (process.returncode, out) == (-signal.SIGKILL, "logged\n"), f"{step}: {err}"
+        assert (process.returncode, said(out)) == (-signal.SIGKILL, ["logged"]), f"{step}: {err}"
     for step in STEPS:
         drain_journals(str(tmp_path / step), engine=finisher)
         expected = ["first", *(f"record {number}" for number in range(10))]
@@ -75,7 +80,7 @@ def test_records_wait_for_the_next_session_or_engine(tmp_path: Path, what_comes:
     table = tmp_path / "events"
     done = run_program(STOPS_ITS_SESSION, table, what_comes, timeout_seconds=300)
     assert done.returncode == 0, done.stderr
-    lines = done.stdout.splitlines()
+    lines = said(done.stdout)
     assert lines[0] == "1 1 True"
     if what_comes == "session":
         assert lines[1] == "2"
