@@ -9,13 +9,21 @@ from __future__ import annotations
 import _thread
 import logging
 import os
+import queue
 import sys
 import threading
 import time
 import weakref
 from collections.abc import Callable
 
-__all__ = ["POLL_SECONDS", "Signal", "Worker", "log_from_worker", "worker_idents"]
+__all__ = [
+    "POLL_SECONDS",
+    "Signal",
+    "Worker",
+    "is_from_worker",
+    "log_from_worker",
+    "worker_idents",
+]
 
 POLL_SECONDS = 0.02
 """How soon those who wait for a worker look again."""
@@ -25,6 +33,31 @@ worker_idents: set[int | None] = set()
 
 What a sink's own thread and the libraries below it log must not be fed to the sink again.
 """
+
+
+def is_from_worker(record: logging.LogRecord) -> bool:
+    """Whether a worker thread logged a record in the course of its work.
+
+    What a finaliser logs there is the program's: the garbage collector runs finalisers on whichever
+    thread happens to need memory.
+    """
+    if record.thread not in worker_idents:
+        return False
+    return record.thread != threading.get_ident() or not _is_in_finaliser()
+
+
+def _is_in_finaliser() -> bool:
+    frame = sys._getframe(1)  # noqa: SLF001 - documented, and all that there is
+    while frame is not None:
+        name, module = frame.f_code.co_name, frame.f_globals.get("__name__")
+        # asyncio's tasks, written in C, tell so what nobody has asked them for.
+        if name == "__del__" or (name, module) in _FINALISERS:
+            return True
+        frame = frame.f_back  # type: ignore[assignment]
+    return False
+
+
+_FINALISERS = {("call_exception_handler", "asyncio.base_events"), ("__call__", "weakref")}
 
 
 class Worker:
@@ -49,7 +82,9 @@ class Worker:
     def _begin(self) -> None:
         self._thread: threading.Thread | None = None
         self._start_lock = threading.Lock()
-        self._woken = threading.Event()
+        # An Event would deadlock when a signal handler or a finaliser in the middle of set() sets
+        # it; a SimpleQueue's put() is made for that.
+        self._wakes: queue.SimpleQueue[None] = queue.SimpleQueue()
         # One a thread: a thread told to stop stays so, also when another has been started since.
         self._stopping = threading.Event()
 
@@ -91,8 +126,8 @@ class Worker:
 
     def wake(self) -> None:
         """Begin the next round at once."""
-        if not self._woken.is_set():
-            self._woken.set()
+        if self._wakes.empty():
+            self._wakes.put(None)
 
     def stop(self, timeout_seconds: float) -> bool:
         """End the thread after the round it is in.
@@ -102,7 +137,7 @@ class Worker:
         """
         thread = self._thread
         self._stopping.set()
-        self._woken.set()
+        self.wake()
         if thread is None or thread is threading.current_thread():
             return True
         deadline = time.monotonic() + timeout_seconds
@@ -117,12 +152,20 @@ class Worker:
         worker_idents.add(ident)
         try:
             while not stopping.is_set():
-                self._woken.clear()
                 delay_seconds = self._run_round()
                 if not stopping.is_set():
-                    self._woken.wait(delay_seconds)
+                    self._wait(delay_seconds)
         finally:
             worker_idents.discard(ident)
+
+    def _wait(self, seconds: float) -> None:
+        """Wait until woken, once for however many wakes there were since the last wait."""
+        try:
+            self._wakes.get(timeout=seconds)
+            while True:
+                self._wakes.get_nowait()
+        except queue.Empty:
+            pass
 
     def _run_round(self) -> float:
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import logging
 import logging.config
@@ -220,6 +221,81 @@ def test_the_handler_is_not_fed_with_its_own_thread_s_records(
     assert [event for event in column(table) if event in ("mine", "POST /commit")] == ["mine"]
     assert 4 <= stats.dropped["own_thread"] <= 10
     assert stats.emitted == stats.written + stats.pending + sum(stats.dropped.values())
+
+
+def test_what_a_finaliser_logs_on_the_handler_s_own_thread_lands(
+    engine: Misbehaving, logger: logging.Logger, table: str
+) -> None:
+    """The garbage collector runs it there by chance; asyncio's tasks complain that way, too."""
+    loop = asyncio.new_event_loop()
+
+    class LogsWhenCollected:
+        def __del__(self) -> None:
+            logger.error("finaliser")
+
+    async def fail() -> None:
+        raise ValueError("nobody asks")
+
+    def collect() -> None:
+        left.clear()
+
+    left = [LogsWhenCollected(), loop.create_task(fail())]
+    loop.run_until_complete(asyncio.sleep(0))
+    loop.close()
+    engine.before = collect
+    handler = attach(logger, table, flush_interval_seconds=3600)
+    asyncio_logger = logging.getLogger("asyncio")
+    asyncio_logger.addHandler(handler)
+    try:
+        logger.info("call")
+        assert handler.flush(30)
+        assert handler.flush(30)
+    finally:
+        asyncio_logger.removeHandler(handler)
+    landed = Counter(event.splitlines()[0] for event in column(table))
+    assert landed == {"call": 1, "finaliser": 1, "Task exception was never retrieved": 1}
+    assert handler.stats().dropped == {}
+
+
+@pytest.mark.parametrize("when_full", ["drop_oldest", "drop_newest", "block"])
+def test_a_finaliser_on_the_handler_s_own_thread_never_waits_for_room(
+    engine: Misbehaving, logger: logging.Logger, table: str, when_full: str
+) -> None:
+    """That thread is the one that makes room, and a log call that waits for it has the lock."""
+    handler = attach(
+        logger,
+        table,
+        when_full=when_full,
+        block_timeout_seconds=600,
+        journal_max_bytes=1 << 20,
+        flush_interval_seconds=0.001,
+    )
+
+    collected = [0]
+
+    class LogsWhenCollected:
+        def __del__(self) -> None:
+            logger.info("finaliser", extra={"pad": "x" * 10_000})
+            collected[0] += 1
+
+    batches = iter(range(5))
+
+    def collect() -> None:
+        if next(batches, None) is not None:
+            for _ in range(50):
+                LogsWhenCollected()
+
+    engine.before = collect
+    for n in range(400):
+        logger.info("%d", n, extra={"pad": "x" * 10_000})
+    # The last of the batches that log anew while they are committed.
+    wait_until(lambda: handler.flush(60) and handler.stats().pending == 0, 60)
+    stats = handler.stats()
+    assert stats.emitted == 400 + collected[0] == stats.written + sum(stats.dropped.values())
+    assert set(stats.dropped) <= {"journal_full"}
+    assert stats.written == row_count(table)
+    if when_full == "block":
+        assert len(set(column(table)) - {"finaliser"}) == 400
 
 
 @pytest.mark.parametrize("when_full", ["drop_oldest", "drop_newest", "block"])

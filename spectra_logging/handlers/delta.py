@@ -20,7 +20,7 @@ from spectra_logging.paths import resolve_table
 from spectra_logging.record import RowEncoder
 from spectra_logging.stats import HandlerStats
 from spectra_logging.tables import load_spec
-from spectra_logging.worker import worker_idents
+from spectra_logging.worker import is_from_worker, worker_idents
 from spectra_logging.writer import Writer
 
 __all__ = ["DeltaHandler"]
@@ -149,7 +149,8 @@ class DeltaHandler(BackgroundHandler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Journal a record; when this returns, it is safe from the process's end."""
-        if record.thread in worker_idents:
+        is_ours = record.thread in worker_idents
+        if is_ours and is_from_worker(record):
             # What our own thread and the libraries below it log would feed us with ourselves.
             self._appender.count_dropped("own_thread")
             return
@@ -158,7 +159,7 @@ class DeltaHandler(BackgroundHandler):
         try:
             self._append(
                 encoder.encode_familiar(record)
-                or encoder.encode(record, becomes_familiar=not is_urgent)
+                or encoder.encode(record, becomes_familiar=not (is_urgent or is_ours))
             )
         except Exception as error:  # noqa: BLE001 - a log call must not raise
             self._give_up(error)

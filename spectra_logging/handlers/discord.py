@@ -18,7 +18,7 @@ from spectra_logging.redaction import redact_text
 from spectra_logging.stats import DiscordStats
 from spectra_logging.values import safe_text
 from spectra_logging.variables import VariableLibrary
-from spectra_logging.worker import worker_idents
+from spectra_logging.worker import is_from_worker
 
 __all__ = ["DiscordHandler"]
 
@@ -155,7 +155,7 @@ class DiscordHandler(BackgroundHandler):
         """Keep a record for Discord; takes microseconds, whatever Discord does."""
         if record.levelno < self._level and not _is_end_of_run(record):
             return
-        if record.thread in worker_idents:
+        if is_from_worker(record):
             # What our own thread and the HTTP client below it log would feed us with ourselves.
             self._outbox.count_dropped("own_thread")
             return

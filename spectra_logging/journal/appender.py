@@ -16,6 +16,7 @@ from spectra_logging.journal.live import LiveSegment
 from spectra_logging.journal.locks import FileLock
 from spectra_logging.journal.segment import SegmentName, segment_bytes_on_disk
 from spectra_logging.journal.state import SEAL_LOCK
+from spectra_logging.worker import worker_idents
 
 __all__ = ["Appender"]
 
@@ -92,10 +93,25 @@ class Appender:
             # stack appends its line too.
             self._reentered.append(line)
             return
+        if threading.get_ident() in worker_idents:
+            self._append_from_worker(line)
+            return
         try:
             with self._lock:
                 self._append_or_roll(line)
         finally:
+            self._append_reentered()
+
+    def _append_from_worker(self, line: bytes) -> None:
+        # A finaliser on the thread that drains must not wait for one that waits for room.
+        self._reentered.append(line)
+        if not self._lock.acquire(blocking=False):
+            return  # whoever holds it appends the line when it has let go
+        try:
+            while self._reentered:
+                self._append_or_roll(self._reentered.popleft())
+        finally:
+            self._lock.release()
             self._append_reentered()
 
     def _append_or_roll(self, line: bytes) -> None:
@@ -170,13 +186,14 @@ class Appender:
 
     def _make_room(self, size: int) -> bool:
         deadline = time.monotonic() + self._block_timeout_seconds
+        is_worker = threading.get_ident() in worker_idents
         while segment_bytes_on_disk(self._directory) + size > self._max_bytes:
             if self.reclaim():
                 continue
             if self._when_full == "drop_oldest":
                 if not self._drop_oldest():
                     return False
-            elif self._when_full == "block" and time.monotonic() < deadline:
+            elif self._when_full == "block" and time.monotonic() < deadline and not is_worker:
                 # Whoever drains may be another process, which has no way to wake this one.
                 self._on_segment()
                 time.sleep(RETRY_SECONDS)
