@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from spectra_logging.lakehouse.arrow import arrow_schema, read_rows
@@ -35,6 +35,7 @@ good_lines = st.builds(
 )
 
 
+@example([b'{"n": 1}{"n": 2}', b'{"n": 1', b'"n": 1}'])  # three lines, three rows, none good
 @given(st.lists(st.one_of(good_lines, st.sampled_from(BAD))))
 def test_every_bad_line_is_found_and_every_good_one_kept(mixed: list[bytes]) -> None:
     """Whatever stands beside what, lines are judged one by one and keep their order."""

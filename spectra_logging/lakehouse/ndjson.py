@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from spectra_logging.errors import RowsRejectedError
 from spectra_logging.tables import TableSpec
 
 __all__ = ["split_unreadable"]
+
+_one_value = msgspec.json.Decoder(msgspec.Raw)
 
 
 def split_unreadable(rows: bytes, spec: TableSpec) -> tuple[bytes, list[tuple[bytes, str]]]:
@@ -21,25 +25,39 @@ def split_unreadable(rows: bytes, spec: TableSpec) -> tuple[bytes, list[tuple[by
     from spectra_logging.lakehouse.arrow import arrow_schema, read_rows
 
     schema = arrow_schema(spec.columns)
+
+    def why_not(lines: list[bytes]) -> str | None:
+        try:
+            row_count = read_rows(b"".join(lines), schema).num_rows
+        except RowsRejectedError as error:
+            return str(error)
+        if row_count != len(lines):
+            return f"the line holds {row_count} rows, not one"
+        return None
+
     good: list[bytes] = []
     bad: list[tuple[bytes, str]] = []
     # bytes.splitlines would also split at a carriage return, which JSON allows between tokens.
     pending = [[line + b"\n" for line in rows.split(b"\n") if line.strip()]]
     while pending:
         lines = pending.pop()
-        try:
-            row_count = read_rows(b"".join(lines), schema).num_rows
-        except RowsRejectedError as error:
-            reason = str(error)
-        else:
-            # Two halves of an object on two lines would else pass as the one row they make up.
-            if row_count == len(lines):
-                good += lines
-                continue
-            reason = f"the line holds {row_count} rows, not one"
-        if len(lines) == 1:
-            bad.append((lines[0].rstrip(b"\n"), reason))
+        # Arrow's parser lets a comma be missing and an object go on in the next line, so that bad
+        # lines can make up as many rows as they are. Each has to be one value by itself first.
+        reason = _why_malformed(lines) or why_not(lines)
+        if reason is None:
+            good += lines
+        elif len(lines) == 1:
+            bad.append((lines[0].rstrip(b"\n"), why_not(lines) or reason))
         else:
             middle = len(lines) // 2
             pending += [lines[middle:], lines[:middle]]
     return b"".join(good), bad
+
+
+def _why_malformed(lines: list[bytes]) -> str | None:
+    for line in lines:
+        try:
+            _one_value.decode(line)
+        except msgspec.DecodeError as error:
+            return str(error)
+    return None
