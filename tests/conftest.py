@@ -10,12 +10,19 @@ from typing import Any
 
 import pytest
 import structlog
+from hypothesis import settings
 
 from spectra_logging.lakehouse import open_lakehouse
 from spectra_logging.lakehouse.base import Lakehouse
 from spectra_logging.redaction.registry import forget_secrets
 from spectra_logging.testing import FakeSourceSystem
 from tests import sparks, stages
+
+# A slow machine is no failure. Where every skip is refused, the same examples are tried each time.
+settings.register_profile(
+    "spectra", deadline=None, derandomize="SPECTRA_REFUSE_SKIPS" in os.environ
+)
+settings.load_profile("spectra")
 
 
 @pytest.fixture(autouse=True)

@@ -117,10 +117,21 @@ def race(source: str, *arguments: str | Path, processes: int = 2, rounds: int = 
     ]
     for _ in range(rounds):
         for process in running:
-            assert process.stdout is not None
-            assert process.stdout.readline() == "ready\n"
+            wait_until_ready(process)
         for process in running:
             assert process.stdin is not None
             process.stdin.write("\n")
             process.stdin.flush()
-    return [json.loads(process.communicate(timeout=300)[0]) for process in running]
+    # All are let end before one is judged, so that none outlives the test.
+    outputs = [process.communicate(timeout=300)[0] for process in running]
+    assert [process.returncode for process in running] == [0] * processes
+    return [json.loads(output.splitlines()[-1]) for output in outputs]
+
+
+def wait_until_ready(process: subprocess.Popen[str]) -> None:
+    """Wait for a program's line ``ready``, past what Spark prints of its own."""
+    assert process.stdout is not None
+    for line in process.stdout:
+        if line == "ready\n":
+            return
+    raise AssertionError(f"the process ended with {process.wait()} before it was ready")

@@ -153,9 +153,11 @@ def test_writers_of_all_kinds_race_and_nothing_is_lost_or_doubled(
     engine.ensure(table, SMALL)
     source = """
         import polars as pl
-        from deltalake import write_deltalake
+        from deltalake import CommitProperties, write_deltalake
         small = spec_of(("n", "long", False), ("text", "string", True))
         table = arguments[0]
+        # By default it gives up when 15 commits in a row came before its own.
+        patient = CommitProperties(max_commit_retries=10_000)
         for number in range(40):
             if me < 2:
                 mark = transaction(number, f"journal-{me}")
@@ -163,7 +165,7 @@ def test_writers_of_all_kinds_race_and_nothing_is_lost_or_doubled(
                 assert not lakehouse.append(table, row, small, transaction=mark).replayed
             elif me == 2:
                 row = pl.DataFrame({"n": [me * 1000 + number], "text": ["x"]})
-                write_deltalake(table, row, mode="append")
+                write_deltalake(table, row, mode="append", commit_properties=patient)
             elif number % 4 == 0:
                 lakehouse.upkeep(table)
         answer = None
