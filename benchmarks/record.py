@@ -29,7 +29,8 @@ from pathlib import Path
 from typing import Any
 
 from deltalake import DeltaTable
-from stage import ddl, rows_of_a_run, spark_session
+from sparks import spark_session
+from stage import ddl, rows_of_a_run
 
 from spectra_logging.session import NotebookSession
 from spectra_logging.tables import ACTIVITY_LOG
@@ -148,7 +149,6 @@ def main() -> int:
     parser.add_argument("--calls", type=int, default=5000)
     options = parser.parse_args()
     logging.getLogger("spectra").addHandler(logging.NullHandler())
-    os.environ["PYSPARK_PYTHON"] = sys.executable
     print(json.dumps(report(measure(options.rounds, options.calls))))
     return 0
 

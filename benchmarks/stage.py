@@ -27,11 +27,11 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import requests
+from sparks import spark_session
 
 from spectra_logging import lakehouse
 from spectra_logging.session import NotebookSession
@@ -200,32 +200,6 @@ def catalog_of(count: int) -> EndpointCatalog:
         for n in range(count)
     }
     return load_catalog({"openapi": "3.0.3", "paths": paths})
-
-
-@contextlib.contextmanager
-def spark_session(warehouse: Path) -> Iterator[Any]:
-    """A session with Delta Lake, its metastore and tables in a folder of its own."""
-    from delta import configure_spark_with_delta_pip
-    from pyspark.sql import SparkSession
-
-    builder = (
-        SparkSession.builder.master("local[2]")
-        .config("spark.sql.extensions", "io.delta.sql.DeltaSparkSessionExtension")
-        .config(
-            "spark.sql.catalog.spark_catalog", "org.apache.spark.sql.delta.catalog.DeltaCatalog"
-        )
-        .config("spark.sql.warehouse.dir", str(warehouse))
-        # What notebooks set at most: eight tables of a few rows need no 200 partitions.
-        .config("spark.sql.shuffle.partitions", "2")
-        .config("spark.ui.enabled", "false")
-        .config("spark.ui.showConsoleProgress", "false")
-    )
-    session = configure_spark_with_delta_pip(builder).getOrCreate()
-    session.sparkContext.setLogLevel("ERROR")
-    try:
-        yield session
-    finally:
-        session.stop()
 
 
 def forget_tables(spark: Any | None) -> None:

@@ -25,12 +25,13 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 from deltalake import write_deltalake
+from sparks import spark_session
 
 from spectra_logging import lakehouse as lakehouses
 from spectra_logging.lakehouse import open_lakehouse
@@ -291,33 +292,6 @@ def bare_aggregate(lakehouse: Lakehouse, place: Path, *, unique: bool) -> None:
     if unique:
         parts.append("count(DISTINCT id)")
     lakehouse.query(f"SELECT count(*), {', '.join(parts)} FROM t", {"t": str(place)})
-
-
-@contextlib.contextmanager
-def spark_session(folder: Path) -> Iterator[Any]:
-    """A session with Delta Lake on two cores."""
-    from delta import configure_spark_with_delta_pip
-    from pyspark.sql import SparkSession
-
-    builder = (
-        SparkSession.builder.master("local[2]")
-        .config("spark.driver.memory", "4g")
-        .config("spark.sql.extensions", "io.delta.sql.DeltaSparkSessionExtension")
-        .config(
-            "spark.sql.catalog.spark_catalog", "org.apache.spark.sql.delta.catalog.DeltaCatalog"
-        )
-        .config("spark.sql.warehouse.dir", str(folder))
-        .config("spark.sql.shuffle.partitions", "2")
-        .config("spark.sql.session.timeZone", "UTC")
-        .config("spark.ui.enabled", "false")
-        .config("spark.ui.showConsoleProgress", "false")
-    )
-    session = configure_spark_with_delta_pip(builder).getOrCreate()
-    session.sparkContext.setLogLevel("ERROR")
-    try:
-        yield session
-    finally:
-        session.stop()
 
 
 def jobs_of(spark: Any | None) -> int:
