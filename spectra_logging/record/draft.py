@@ -76,6 +76,9 @@ class RowDraft:
 
     def _fits_column(self, name: str, value: Any) -> bool:
         column_type = self._rules.types[name]
+        if column_type == "string" and value.__class__ is str:  # most of an activity's fields
+            self.row[name] = clean(value)
+            return True
         is_text = column_type in ("string", "array<string>")
         try:
             self.row[name] = to_column(column_type, clean(value) if is_text else value)
@@ -120,6 +123,8 @@ class RowDraft:
 
 def clean(value: Any) -> Any:
     """A value made of JSON's own types, and without secrets."""
+    if value.__class__ is str and value.isascii():
+        return redact_text(value)
     return redact_value(to_jsonable(value))
 
 
