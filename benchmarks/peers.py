@@ -216,6 +216,9 @@ class Delta(Peer):
 
     def settle(self) -> None:
         self._handler.flush(LONGEST_SETTLE_SECONDS)
+        # Which waits for the upkeep, too; the next record begins anew.
+        self._handler.close()
+        self._handler.start()
 
     def delivered(self) -> int:
         return self._handler.stats().written

@@ -27,7 +27,8 @@ class _Link(NamedTuple):
     type_name: str
     text: str
     frames: tuple[CodeType | int, ...]
-    """Code and line of one frame after the other, in one object: a record may have a hundred."""
+    """Code and last instruction of one frame after the other, in one object: a record may have a
+    hundred. The line is worked out when it is shown."""
     frames_left_out: int
     """Of the outermost; a recursion has a thousand."""
     introduction: str
@@ -89,6 +90,9 @@ class FrozenError(NamedTuple):
     @property
     def size(self) -> int:
         """About how many characters it holds."""
+        if len(self.links) == 1:
+            link = self.links[0]
+            return len(link.text) + 32 * len(link.frames)
         chain = sum(len(link.text) + 32 * len(link.frames) for link in self.links)
         return chain + len(self.rendered or "")
 
@@ -143,7 +147,7 @@ def _frames_of(position: TracebackType | None) -> tuple[tuple[CodeType | int, ..
     keep = frames.append
     while position is not None:
         keep(position.tb_frame.f_code)
-        keep(position.tb_lineno)
+        keep(position.tb_lasti)
         position = position.tb_next
     left_out = max(0, len(frames) // 2 - KEPT_FRAMES)
     return tuple(frames[2 * left_out :] if left_out else frames), left_out
@@ -152,8 +156,16 @@ def _frames_of(position: TracebackType | None) -> tuple[tuple[CodeType | int, ..
 def _summary(frames: tuple[CodeType | int, ...]) -> list[str]:
     pairs = zip(frames[::2], frames[1::2], strict=True)
     places = [
-        (code.co_filename, line, code.co_name, None)
-        for code, line in pairs
-        if isinstance(code, CodeType) and isinstance(line, int)
+        (code.co_filename, _line_of(code, at), code.co_name, None)
+        for code, at in pairs
+        if isinstance(code, CodeType) and isinstance(at, int)
     ]
     return traceback.StackSummary.from_list(places).format()
+
+
+def _line_of(code: CodeType, instruction: int) -> int:
+    """The line of the instruction at that offset; the function's first where it has none."""
+    for begin, end, line in code.co_lines():
+        if begin <= instruction < end and line is not None:
+            return line
+    return code.co_firstlineno

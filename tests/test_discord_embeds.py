@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from spectra_logging.activity import ACTIVITY_LOGGER
 from spectra_logging.discord.message import Appearance, build_message
-from spectra_logging.discord.notice import NOTICE, Notice, freeze, key_of
+from spectra_logging.discord.notice import NOTICE, Notice, bound_fields, freeze, key_of
 from spectra_logging.discord.text import fenced, plain
 from spectra_logging.record import RowEncoder
 from spectra_logging.redaction import register_secret
@@ -36,7 +36,8 @@ def record(
 
 
 def notice(made: logging.LogRecord, count: int = 1, *, is_repeat: bool = False) -> Notice:
-    frozen = freeze(made, key_of(made), _encoder)
+    bound = bound_fields()
+    frozen = freeze(made, key_of(made, bound), _encoder, bound)
     frozen.count, frozen.is_repeat = count, is_repeat
     return frozen
 

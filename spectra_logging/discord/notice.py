@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextvars
 import logging
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from structlog.contextvars import get_contextvars
@@ -18,7 +20,7 @@ from spectra_logging.record.rules import NO_FIELDS
 from spectra_logging.tables import EVENT_LOG, TableSpec
 from spectra_logging.values import safe_text
 
-__all__ = ["NOTICE", "Key", "Notice", "execution_id_of", "freeze", "key_of"]
+__all__ = ["NOTICE", "Key", "Notice", "bound_fields", "execution_id_of", "freeze", "key_of"]
 
 NOTICE = TableSpec(
     name="discord.notice",
@@ -33,6 +35,7 @@ _FIXED_COST_BYTES = 500
 # What differs from one telling of the same to the next: addresses of objects, and UUIDs.
 _VARYING = re.compile(r"0x[0-9a-fA-F]{6,16}|[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _copy_context = contextvars.copy_context
+_NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
 class Key(NamedTuple):
@@ -98,11 +101,21 @@ class Notice:
         return self.count + (sum(notice.count for notice in self.along) if self.along else 0)
 
 
-def key_of(record: logging.LogRecord) -> Key:
-    """What the record has in common with its equals; cheap enough for each of a storm."""
+def bound_fields() -> Mapping[str, Any]:
+    """What is bound with ``structlog.contextvars`` where this is called."""
+    return get_contextvars() if len(_copy_context()) else _NOTHING
+
+
+def key_of(record: logging.LogRecord, bound: Mapping[str, Any]) -> Key:
+    """What the record has in common with its equals; cheap enough for each of a storm.
+
+    Args:
+        record: The record.
+        bound: What was bound when it was logged.
+    """
     fields = record.__dict__
     message, args = record.msg, record.args
-    execution_id = execution_id_of(record)
+    execution_id = execution_id_of(record, bound)
     exc_info: Any = record.exc_info
     if isinstance(message, dict):
         exc_info = exc_info or message.get("exc_info") or message.get("exception")
@@ -120,14 +133,14 @@ def key_of(record: logging.LogRecord) -> Key:
     )
 
 
-def execution_id_of(record: logging.LogRecord) -> str | None:
+def execution_id_of(record: logging.LogRecord, bound: Mapping[str, Any]) -> str | None:
     """The session that a record was logged in; ``None`` outside of one."""
     execution_id = record.__dict__.get("execution_id")
     if execution_id is None and isinstance(record.msg, dict):
         # structlog's event dict, on its way to a formatter.
         execution_id = record.msg.get("execution_id")
-    if execution_id is None and len(_copy_context()):
-        execution_id = get_contextvars().get("execution_id")
+    if execution_id is None:
+        execution_id = bound.get("execution_id")
     return None if execution_id is None else safe_text(execution_id)
 
 
@@ -153,13 +166,21 @@ def _comparable(text: str) -> str:
     return _VARYING.sub("*", text) if "0x" in text or text.count("-") > 3 else text
 
 
-def freeze(record: logging.LogRecord, key: Key, encoder: RowEncoder) -> Notice:
-    """The notice of one record; what the caller changes from now on changes nothing in it."""
+def freeze(
+    record: logging.LogRecord, key: Key, encoder: RowEncoder, bound: Mapping[str, Any]
+) -> Notice:
+    """The notice of one record; what the caller changes from now on changes nothing in it.
+
+    Args:
+        record: The record.
+        key: Its key.
+        encoder: What makes rows of :data:`NOTICE`.
+        bound: What was bound when it was logged.
+    """
     error = None
     exc_info = exc_info_triple(record.exc_info) if record.exc_info else None
-    bound: dict[str, Any] = {}
-    if len(_copy_context()) and "_name" not in record.__dict__:
-        bound = get_contextvars()
+    if "_name" in record.__dict__:
+        bound = _NOTHING  # structlog's event dict has it already
     if exc_info is not None or bound:
         # The encoder is fast with what is nothing special. Rendering the traceback takes ten times
         # as long as all the rest: the sender does it. What is bound goes as extras.

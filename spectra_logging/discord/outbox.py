@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from spectra_logging.discord.guard import Guard
 from spectra_logging.discord.ledger import Ledger, OutboxFigures
 from spectra_logging.discord.limits import EMBEDS_MAX
-from spectra_logging.discord.notice import NOTICE, Key, Notice, freeze, key_of
+from spectra_logging.discord.notice import NOTICE, Key, Notice, bound_fields, freeze, key_of
 from spectra_logging.record import RowEncoder
 
 __all__ = ["Outbox"]
@@ -85,11 +85,12 @@ class Outbox:
             self._guard.put_off(lambda: self._add_later(record))
             return
         try:
-            key = key_of(record)
+            bound = bound_fields()
+            key = key_of(record, bound)
             with self._guard:
                 if self._is_settled_at_once(key, record):
                     return
-            notice = freeze(record, key, self._encoder)
+            notice = freeze(record, key, self._encoder, bound)
         except BaseException:
             self.count_dropped("internal_error")
             raise

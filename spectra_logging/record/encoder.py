@@ -133,7 +133,7 @@ class RowEncoder:
             # As an int, since %d takes twice as long for a float.
             rest = site.template % (int(record.created * 1e6 + 0.5), event, context)
             if len(_copy_context()):
-                if not get_contextvars().keys() <= set(site.names):
+                if not get_contextvars().keys() <= site.names_set:
                     return None
                 if self._has_trace_ids and (ids := current_trace_ids()) is not None:
                     rest += f',"trace_id":"{ids[0]}","span_id":"{ids[1]}"'.encode()

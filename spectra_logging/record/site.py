@@ -43,6 +43,7 @@ class Site:
     Attributes:
         columns: Their share of the row, to follow the rest of the JSON object.
         names: The extras' names.
+        names_set: The same as a set.
         field_count: How many attributes they have; -1 where nothing more can be presumed.
         harmless_under: The registered secrets, none of which is in what the site fills in.
         start: The line's start: their share of the row.
@@ -55,6 +56,7 @@ class Site:
 
     columns: bytes = b""
     names: tuple[str, ...] = ()
+    names_set: frozenset[str] = frozenset()
     field_count: int = -1
     harmless_under: Registered | None = None
     start: LineStart = NO_START
@@ -93,6 +95,7 @@ def learn_site(rules: FieldRules, fields: Mapping[str, Any], names: tuple[str, .
     return Site(
         columns=columns,
         names=names,
+        names_set=frozenset(names),
         field_count=len(fields),
         harmless_under=registered,
         start=LineStart(start),

@@ -119,7 +119,7 @@ def disconnect(execution_id: str) -> None:
 
 
 def _open(execution_id: str, notebook_logger: logging.Logger, variables: VariableLibrary) -> None:
-    from spectra_logging.discord.notice import execution_id_of
+    from spectra_logging.discord.notice import bound_fields, execution_id_of
     from spectra_logging.handlers.discord import DiscordHandler
 
     handler = DiscordHandler(
@@ -132,7 +132,7 @@ def _open(execution_id: str, notebook_logger: logging.Logger, variables: Variabl
         handler.close()
         return
     # Sessions at the same time share the activity log's logger.
-    handler.addFilter(lambda record: execution_id_of(record) == execution_id)
+    handler.addFilter(lambda record: execution_id_of(record, bound_fields()) == execution_id)
     own = _Own(handler, notebook_logger, variables)
     with _lock:
         _own[execution_id] = own
