@@ -68,7 +68,7 @@ def use_structlog(*processors: structlog.typing.Processor) -> Any:
         logger_factory=structlog.stdlib.LoggerFactory(),
         wrapper_class=structlog.stdlib.BoundLogger,
     )
-    return structlog.get_logger("shop.orders")
+    return structlog.get_logger("shop.by_structlog")
 
 
 RENDERERS = pytest.mark.parametrize(
@@ -135,7 +135,7 @@ def test_fields_arrive_from_a_configuration_of_ones_own(
     structlog.contextvars.bind_contextvars(run=7)
     log.bind(execution_id="nb_1").info("sold %d", 3, entity="book", price={"eur": 1.5})
     (row,) = rows()
-    assert (row["event"], row["level"], row["logger"]) == ("sold 3", "INFO", "shop.orders")
+    assert (row["event"], row["level"], row["logger"]) == ("sold 3", "INFO", "shop.by_structlog")
     assert row["execution_id"] == "nb_1"
     assert row["function"] == "test_fields_arrive_from_a_configuration_of_ones_own"
     assert row["context"] == {"run": 7, "entity": "book", "price": {"eur": 1.5}}
