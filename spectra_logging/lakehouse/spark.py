@@ -25,7 +25,7 @@ from spectra_logging.lakehouse.base import (
 )
 from spectra_logging.lakehouse.deltalake import EmbeddedLakehouse
 from spectra_logging.lakehouse.schemas import missing_columns
-from spectra_logging.lakehouse.spark_errors import OvertakenError, translated
+from spectra_logging.lakehouse.spark_errors import OccupiedError, OvertakenError, translated
 from spectra_logging.lakehouse.spark_handover import handed_over, shares_files
 from spectra_logging.lakehouse.spark_log import LogReader, LogReaders
 from spectra_logging.lakehouse.spark_proof import keeps_transactions
@@ -46,6 +46,9 @@ __all__ = ["SparkLakehouse"]
 
 ATTEMPTS = 10
 """How often a change is planned anew when another process's commit came first."""
+
+OCCUPIED_PAUSE_SECONDS = 0.5
+"""Another process that makes the same table needs a second or two for its first log entry."""
 
 VACUUM_EVERY_SECONDS = 3600.0
 RECENT_COMMITS = 20
@@ -195,6 +198,8 @@ class SparkLakehouse(Lakehouse):
         for _ in range(ATTEMPTS - 1):
             try:
                 return change()
+            except OccupiedError:
+                time.sleep(OCCUPIED_PAUSE_SECONDS)
             except OvertakenError:
                 continue
         return change()

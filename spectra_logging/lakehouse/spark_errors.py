@@ -18,15 +18,20 @@ from spectra_logging.errors import (
     TableUnreadableError,
 )
 
-__all__ = ["OvertakenError", "translated"]
+__all__ = ["OccupiedError", "OvertakenError", "translated"]
 
 
 class OvertakenError(TableUnavailableError):
     """Another commit came first; the change may be planned anew."""
 
 
+class OccupiedError(OvertakenError):
+    """The folder of a table to be made holds something: another process may be making it."""
+
+
 # Words in an error's condition, class or text that tell its kind, in the order to look for them.
 _WORDS: dict[type[LakehouseError], str] = {
+    OccupiedError: "DELTA_CREATE_TABLE_WITH_NON_EMPTY_LOCATION",
     OvertakenError: """
         DELTA_CONCURRENT DELTA_METADATA_CHANGED DELTA_PROTOCOL_CHANGED Concurrent\\w+Exception
         MetadataChangedException ProtocolChangedException FileAlreadyExistsException
