@@ -72,7 +72,8 @@ def drain(journals: str, table: str, rows: int) -> dict[str, float]:
     from spectra_logging.drain import drain_journals
     from spectra_logging.lakehouse import open_lakehouse
 
-    open_lakehouse("deltalake")  # what "auto" comes to here, loaded now and not with the first batch
+    # What "auto" comes to here; it would be loaded with the first batch.
+    open_lakehouse("deltalake")
     before = resident_bytes()
     start, start_cpu = time.perf_counter(), time.process_time()
     report = drain_journals(table, journal_directory=journals)
