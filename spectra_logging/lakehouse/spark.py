@@ -25,7 +25,12 @@ from spectra_logging.lakehouse.base import (
 )
 from spectra_logging.lakehouse.deltalake import EmbeddedLakehouse
 from spectra_logging.lakehouse.schemas import missing_columns
-from spectra_logging.lakehouse.spark_errors import OccupiedError, OvertakenError, translated
+from spectra_logging.lakehouse.spark_errors import (
+    OccupiedError,
+    OvertakenError,
+    PatchyLogError,
+    translated,
+)
 from spectra_logging.lakehouse.spark_handover import handed_over, shares_files
 from spectra_logging.lakehouse.spark_log import LogReader, LogReaders
 from spectra_logging.lakehouse.spark_proof import keeps_transactions
@@ -200,7 +205,7 @@ class SparkLakehouse(Lakehouse):
                 return change()
             except OccupiedError:
                 time.sleep(OCCUPIED_PAUSE_SECONDS)
-            except OvertakenError:
+            except (OvertakenError, PatchyLogError):
                 continue
         return change()
 

@@ -18,7 +18,7 @@ from spectra_logging.errors import (
     TableUnreadableError,
 )
 
-__all__ = ["OccupiedError", "OvertakenError", "translated"]
+__all__ = ["OccupiedError", "OvertakenError", "PatchyLogError", "translated"]
 
 
 class OvertakenError(TableUnavailableError):
@@ -27,6 +27,14 @@ class OvertakenError(TableUnavailableError):
 
 class OccupiedError(OvertakenError):
     """The folder of a table to be made holds something: another process may be making it."""
+
+
+class PatchyLogError(TableUnreadableError):
+    """Entries were missing from a listing of the log.
+
+    They are missing; or others committed while it was listed, which a folder's listing may show in
+    part, the later without the earlier. Then the next listing has them.
+    """
 
 
 # Words in an error's condition, class or text that tell its kind, in the order to look for them.
@@ -55,9 +63,10 @@ _WORDS: dict[type[LakehouseError], str] = {
         schema\\smismatch DELTA_FAILED_TO_MERGE_FIELDS Failed\\sto\\smerge\\sfields
         DELTA_MERGE_INCOMPATIBLE INCOMPATIBLE_DATA_FOR_TABLE
     """,
+    PatchyLogError: "DELTA_VERSIONS_NOT_CONTIGUOUS",
     TableUnreadableError: """
         DELTA_UNSUPPORTED_FEATURES DELTA_INVALID_PROTOCOL_VERSION InvalidProtocolVersion
-        DELTA_STATE_RECOVER DELTA_LOG_FILE_NOT_FOUND DELTA_VERSIONS_NOT_CONTIGUOUS
+        DELTA_STATE_RECOVER DELTA_LOG_FILE_NOT_FOUND
         DELTA_TRUNCATED_TRANSACTION_LOG FAILED_READ_FILE CANNOT_READ_FILE
     """,
 }
