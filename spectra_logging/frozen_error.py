@@ -90,11 +90,10 @@ class FrozenError(NamedTuple):
     @property
     def size(self) -> int:
         """About how many characters it holds."""
-        if len(self.links) == 1:
-            link = self.links[0]
-            return len(link.text) + 32 * len(link.frames)
-        chain = sum(len(link.text) + 32 * len(link.frames) for link in self.links)
-        return chain + len(self.rendered or "")
+        size = len(self.rendered or "")
+        for link in self.links:
+            size += len(link.text) + 32 * len(link.frames)
+        return size
 
     def render(self) -> str:
         """The traceback as Python prints it."""
