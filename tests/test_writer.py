@@ -266,7 +266,7 @@ def test_a_finaliser_on_the_handler_s_own_thread_never_waits_for_room(
         logger,
         table,
         when_full=when_full,
-        block_timeout_seconds=600,
+        block_timeout_seconds=30,
         journal_max_bytes=1 << 20,
         flush_interval_seconds=0.001,
     )
