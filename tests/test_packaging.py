@@ -28,7 +28,6 @@ def test_the_base_install_is_small() -> None:
         "arro3-core",
         "arro3-io",
         "deltalake",
-        "filelock",
         "msgspec",
         "platformdirs",
         "requests",

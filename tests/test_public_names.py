@@ -7,6 +7,7 @@ import json
 import pkgutil
 import subprocess
 import sys
+from pathlib import Path
 from types import ModuleType
 
 import pytest
@@ -30,6 +31,34 @@ def test_importing_the_package_loads_no_engine_and_no_http_client(module: str) -
         [sys.executable, "-c", code], check=True, capture_output=True, text=True
     ).stdout
     assert HEAVY.isdisjoint(name.partition(".")[0] for name in json.loads(loaded))
+
+
+LOGGING_UNDER_AUDIT = """
+import json, logging, sys
+
+hooks = []
+sys.addaudithook(lambda event, _: hooks.append(event) if event == "sys.addaudithook" else None)
+
+from spectra_logging import DeltaHandler, DiscordHandler, NotebookSession
+
+handler = DeltaHandler(sys.argv[1])
+logging.getLogger().addHandler(handler)
+logging.getLogger().addHandler(DiscordHandler())
+logging.getLogger("shop").warning("order %d placed", 1)
+assert handler.flush(60), handler.stats()
+print(json.dumps(hooks))
+"""
+
+
+def test_logging_to_a_table_adds_no_audit_hook(tmp_path: Path) -> None:
+    """An audit hook runs for each `sys._getframe`, so for every log call: nothing loaded has one."""
+    hooks = subprocess.run(
+        [sys.executable, "-c", LOGGING_UNDER_AUDIT, str(tmp_path / "events")],
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout
+    assert json.loads(hooks) == []
 
 
 def test_all_lists_exactly_the_public_names() -> None:
