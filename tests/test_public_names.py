@@ -51,7 +51,7 @@ print(json.dumps(hooks))
 
 
 def test_logging_to_a_table_adds_no_audit_hook(tmp_path: Path) -> None:
-    """An audit hook runs for each `sys._getframe`, so for every log call: nothing loaded has one."""
+    """An audit hook runs for each `sys._getframe`, so for every log call; nothing loads one."""
     hooks = subprocess.run(
         [sys.executable, "-c", LOGGING_UNDER_AUDIT, str(tmp_path / "events")],
         check=True,
