@@ -33,7 +33,6 @@ import polars as pl
 from deltalake import write_deltalake
 from sparks import spark_session
 
-from spectra_logging import lakehouse as lakehouses
 from spectra_logging.lakehouse import open_lakehouse
 from spectra_logging.lakehouse.base import Lakehouse, QueryResult
 from spectra_logging.session import NotebookSession
@@ -66,6 +65,8 @@ CHECKS: tuple[kinds.Check, ...] = (
     kinds.Freshness(column="ordered", maximum_age_hours=24 * 365 * 100),
 )
 UNIQUE = kinds.Unique(column="id")
+
+WARM_UP_ROUNDS = 2
 
 
 class Counted(Lakehouse):
@@ -302,21 +303,20 @@ def jobs_of(spark: Any | None) -> int:
     return int(spark.sparkContext._jsc.sc().dagScheduler().numTotalJobs())
 
 
-def timed(work: Callable[[], object], rounds: int) -> list[float]:
-    """Seconds of each round, after one that warms up."""
-    work()
-    taken = []
-    for _ in range(rounds):
-        began = time.perf_counter()
-        work()
-        taken.append(time.perf_counter() - began)
-    return taken
+def medians(ways: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, float]:
+    """Median seconds of each way. They take turns, since a JVM gets faster the more it has run."""
+    taken: dict[str, list[float]] = {name: [] for name in ways}
+    for number in range(-WARM_UP_ROUNDS, rounds):
+        for name, work in ways.items():
+            began = time.perf_counter()
+            work()
+            if number >= 0:
+                taken[name].append(time.perf_counter() - began)
+    return {name: statistics.median(seconds) for name, seconds in taken.items()}
 
 
-def of_ours(
-    engine: Lakehouse, suite: Suite, root: Path, rounds: int, spark: Any | None
-) -> dict[str, Any]:
-    """Our own figures; every check has to pass."""
+def of_ours(engine: Lakehouse, suite: Suite, root: Path, spark: Any | None) -> dict[str, Any]:
+    """What our own way asks of an engine; every check has to pass."""
     counted = Counted(engine)
     before = jobs_of(spark)
     report = run(suite, counted, root=root)
@@ -326,17 +326,14 @@ def of_ours(
     found = {"statements": len(counted.asked), "scans": counted.scans()}
     if spark is not None:
         found["jobs"] = jobs
-    taken = timed(lambda: run(suite, engine, root=root), rounds)
-    return {"seconds": statistics.median(taken), "checks": sum(report.counts.values()), **found}
+    return {"checks": sum(report.counts.values()), **found}
 
 
-def of_usual(spark: Any, suite: Suite, root: Path, rounds: int) -> dict[str, Any]:
+def of_usual(spark: Any, suite: Suite, root: Path) -> dict[str, Any]:
     usual = Usual(spark)
     before = jobs_of(spark)
     usual.validate(root, suite)
-    found = {"statements": usual.statements, "jobs": jobs_of(spark) - before}
-    taken = timed(lambda: Usual(spark).validate(root, suite), rounds)
-    return {"seconds": statistics.median(taken), **found}
+    return {"statements": usual.statements, "jobs": jobs_of(spark) - before}
 
 
 def measure(
@@ -347,14 +344,17 @@ def measure(
     others: Mapping[str, Callable[[], object]],
 ) -> dict[str, dict[str, Any]]:
     """The figures of each way for one suite."""
-    found = {"embedded": of_ours(open_lakehouse("deltalake"), suite, root, rounds, None)}
+    embedded = open_lakehouse("deltalake")
+    found = {"embedded": of_ours(embedded, suite, root, None)}
+    ways: dict[str, Callable[[], object]] = {"embedded": lambda: run(suite, embedded, root=root)}
     if spark is not None:
-        if "spark" in lakehouses.ENGINES:
-            found["spark"] = of_ours(open_lakehouse("spark"), suite, root, rounds, spark)
-        found["usual"] = of_usual(spark, suite, root, rounds)
-    for name, work in others.items():
-        found[name] = {"seconds": statistics.median(timed(work, rounds))}
-    return found
+        on_spark = open_lakehouse("spark")
+        found["spark"] = of_ours(on_spark, suite, root, spark)
+        found["usual"] = of_usual(spark, suite, root)
+        ways["spark"] = lambda: run(suite, on_spark, root=root)
+        ways["usual"] = lambda: Usual(spark).validate(root, suite)
+    seconds = medians({**ways, **others}, rounds)
+    return {name: {"seconds": seconds[name], **found.get(name, {})} for name in seconds}
 
 
 def show(title: str, found: Mapping[str, Mapping[str, Any]]) -> None:
@@ -388,7 +388,7 @@ def large(
     others: dict[str, Callable[[], object]] = {
         "bare embedded": lambda: bare_aggregate(open_lakehouse("deltalake"), place, unique=unique)
     }
-    if spark is not None and "spark" in lakehouses.ENGINES:
+    if spark is not None:
         others["bare spark"] = lambda: bare_aggregate(open_lakehouse("spark"), place, unique=unique)
     if with_pandera:
         others["pandera"] = lambda: pandera_large(place, unique=unique)

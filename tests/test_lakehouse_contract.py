@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from functools import partial
 from pathlib import Path
 
 import polars as pl
@@ -19,6 +20,7 @@ from spectra_logging.errors import (
 )
 from spectra_logging.lakehouse import open_lakehouse
 from spectra_logging.lakehouse.base import Commit, Lakehouse, TableChange, UpkeepReport
+from spectra_logging.parallel import call_all
 from spectra_logging.tables import ACTIVITY_LOG, EVENT_LOG, TableSpec
 from tests.lakehouses import (
     EVERY_TYPE,
@@ -492,6 +494,21 @@ class TestQuery:
             {"Mine": table, "log.other": other},
         )
         assert found.to_dicts() == [{"mine": "a", "yours": "b"}]
+
+    def test_queries_side_by_side_see_their_own_tables(
+        self, lakehouse: Lakehouse, tmp_path: Path
+    ) -> None:
+        """As many queries as may run at once, each of another table by the same name."""
+        count = lakehouse.queries_at_once
+        places = [str(tmp_path / f"table {number}") for number in range(count)]
+        for number, place in enumerate(places):
+            lakehouse.write(place, [{"n": number, "text": None}], spec=SMALL)
+
+        def seen(place: str) -> list[list[int]]:
+            return [numbers(lakehouse, place) for _ in range(5)]
+
+        found = call_all([partial(seen, place) for place in places])
+        assert found == [[[number]] * 5 for number in range(count)]
 
     def test_bounds_in_the_log_hide_no_row(self, lakehouse: Lakehouse, table: str) -> None:
         """A predicate on the exact microsecond finds its row, before and after compaction."""

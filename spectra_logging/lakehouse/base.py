@@ -107,12 +107,16 @@ class Lakehouse(abc.ABC):
     """Delta tables through one engine.
 
     Tables are named by absolute path or URI. Methods may be called from any thread, one at a time
-    per instance. All raise :class:`~spectra_logging.errors.LakehouseError` or a subclass of it;
-    of these only ``TableUnavailableError`` is worth a retry. An instance must not cross a fork.
+    per instance, but for :attr:`queries_at_once`. All raise
+    :class:`~spectra_logging.errors.LakehouseError` or a subclass of it; of these only
+    ``TableUnavailableError`` is worth a retry. An instance must not cross a fork.
     """
 
     engine: str
     """The engine's name: ``deltalake`` or ``spark``."""
+
+    queries_at_once: int = 1
+    """How many threads may be in :meth:`query` at once, where that is worth while."""
 
     reason: str = "it was opened by its name"
     """In words, why it is this engine."""

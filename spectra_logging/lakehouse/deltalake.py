@@ -104,6 +104,12 @@ class EmbeddedLakehouse(Lakehouse):
         """The table's newest version."""
         return self._tables.current(table).version()
 
+    def size_bytes(self, table: str) -> int:
+        """What the data files of the table's newest version take up."""
+        delta = self._tables.current(table)
+        with translated(table):
+            return sum(delta.get_add_actions().column("size_bytes").to_pylist())
+
     def ensure(self, table: str, spec: TableSpec) -> TableChange:
         """Create the table with the spec's properties and comments, or add what it lacks."""
         return self._until_committed(lambda: self._converge(table, spec))

@@ -40,6 +40,9 @@ class Dialect(Protocol):
     def at_greatest(self, expression: str, order: str) -> str:
         """An aggregate: the expression's value in the row where another is the greatest."""
 
+    def array_of(self, expression: str) -> str:
+        """An aggregate: the expression's values, in any order."""
+
     def utc_midnight(self, expression: str) -> str:
         """A date as the timestamp at which it begins in UTC, whatever the session's time zone."""
 
@@ -76,6 +79,9 @@ class _DataFusion:
     def at_greatest(self, expression: str, order: str) -> str:
         return f"first_value({expression} ORDER BY {order} DESC NULLS LAST)"
 
+    def array_of(self, expression: str) -> str:
+        return f"array_agg({expression})"
+
     def utc_midnight(self, expression: str) -> str:
         return f"arrow_cast({expression}, 'Timestamp(Microsecond, Some(\"UTC\"))')"
 
@@ -107,6 +113,9 @@ class _Spark:
 
     def at_greatest(self, expression: str, order: str) -> str:
         return f"max_by({expression}, {order})"
+
+    def array_of(self, expression: str) -> str:
+        return f"collect_list({expression})"
 
     def utc_midnight(self, expression: str) -> str:
         return f"CAST(concat(CAST({expression} AS STRING), 'T00:00:00Z') AS TIMESTAMP)"

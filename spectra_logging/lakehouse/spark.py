@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from arro3.core import Table
 
-from spectra_logging.errors import ConfigurationError, TableNotFoundError
+from spectra_logging.errors import ConfigurationError, LakehouseError, TableNotFoundError
 from spectra_logging.lakehouse.arrow import arrow_schema, as_table, conform, read_rows
 from spectra_logging.lakehouse.base import (
     AT_LEAST_ONCE,
@@ -35,7 +35,7 @@ from spectra_logging.lakehouse.spark_handover import handed_over, shares_files
 from spectra_logging.lakehouse.spark_log import LogReader, LogReaders
 from spectra_logging.lakehouse.spark_proof import keeps_transactions
 from spectra_logging.lakehouse.spark_rows import result_of
-from spectra_logging.lakehouse.spark_session import Session, SparkSessions
+from spectra_logging.lakehouse.spark_session import QUERIES_AT_ONCE, Session, SparkSessions
 from spectra_logging.lakehouse.spark_tables import (
     is_spark_frame,
     read_table,
@@ -57,6 +57,7 @@ OCCUPIED_PAUSE_SECONDS = 0.5
 
 VACUUM_EVERY_SECONDS = 3600.0
 RECENT_COMMITS = 20
+SMALL_TABLE_BYTES = 16 << 20
 
 _T = TypeVar("_T")
 
@@ -75,6 +76,7 @@ class SparkLakehouse(Lakehouse):
     """
 
     engine = "spark"
+    queries_at_once = QUERIES_AT_ONCE
 
     def __init__(
         self, session: Session | None = None, storage_options: Mapping[str, str] | None = None
@@ -147,10 +149,13 @@ class SparkLakehouse(Lakehouse):
         self, sql: str, tables: Mapping[str, str], *, versions: Mapping[str, int] | None = None
     ) -> QueryResult:
         """Run one statement of Spark's SQL, in which "name" is a column and not a text."""
-        with self._sessions.alone(), self._sessions.working("query") as session:
+        with self._sessions.querying() as session:
             for name, table in tables.items():
                 with translated(table):
                     frame = read_table(session, table, (versions or {}).get(name))
+                    if self._is_small(table):
+                        # Then nothing is shuffled, and the query is one job in place of several.
+                        frame = frame.coalesce(1)
                     frame.createOrReplaceTempView(name if name.isidentifier() else quoted(name))
             with translated(", ".join(tables.values()) or "the query", reading_rows=True):
                 return result_of(session.sql(sql))
@@ -190,6 +195,14 @@ class SparkLakehouse(Lakehouse):
         return UpkeepReport(compacted_files=metrics["numFilesRemoved"])
 
     # -- inside ------------------------------------------------------------------------------
+
+    def _is_small(self, table: str) -> bool:
+        """Whether a table is known to be read in one task as soon as in several."""
+        try:
+            embedded = self._logs.embedded(table)
+            return embedded is not None and embedded.size_bytes(table) <= SMALL_TABLE_BYTES
+        except LakehouseError:
+            return False
 
     def _log(self, table: str) -> LogReader:
         return self._logs.of(table)

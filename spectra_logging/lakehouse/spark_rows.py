@@ -16,18 +16,19 @@ def result_of(frame: Any) -> QueryResult:
     """Run a data frame's plan and give its rows; timestamps are aware datetimes in UTC."""
     names = tuple(frame.columns)
     moments = [field.dataType.typeName() == "timestamp" for field in frame.schema.fields]
-    # A result may have two columns of one name, and dots in names, which expressions would take
-    # apart. Python's Spark gives timestamps without a zone, in that of the machine.
-    renamed = frame.toDF(*(f"c{index}" for index in range(len(names))))
-    expressions = [
-        f"unix_micros(c{index})" if moment else f"c{index}" for index, moment in enumerate(moments)
-    ]
+    if any(moments):
+        # Python's Spark gives timestamps without a zone, in that of the machine. The columns get
+        # names of ours, as a result may have two of one name, and dots in names, which expressions
+        # would take apart.
+        frame = frame.toDF(*(f"c{index}" for index in range(len(names)))).selectExpr(
+            *(f"unix_micros(c{index})" if m else f"c{index}" for index, m in enumerate(moments))
+        )
     rows = tuple(
         tuple(
             _moment(value) if moment else _plain(value)
             for value, moment in zip(row, moments, strict=True)
         )
-        for row in renamed.selectExpr(*expressions).collect()
+        for row in frame.collect()
     )
     return QueryResult(columns=names, rows=rows)
 

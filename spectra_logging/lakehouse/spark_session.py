@@ -12,7 +12,7 @@ import threading
 import uuid
 import weakref
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any, TypeAlias, TypeVar
 
 from spectra_logging.errors import EngineUnavailableError
@@ -20,6 +20,7 @@ from spectra_logging.fabric import started_spark
 
 __all__ = [
     "JOB_GROUP",
+    "QUERIES_AT_ONCE",
     "Session",
     "SessionReference",
     "SparkSessions",
@@ -35,6 +36,9 @@ _T = TypeVar("_T")
 
 JOB_GROUP = "spectra-logging"
 """Group of our jobs in the Spark UI; on Connect, their tag."""
+
+QUERIES_AT_ONCE = 4
+"""A query over little data waits for Spark's driver more than it keeps it busy."""
 
 _OWN_SETTINGS = {
     # Delta puts a table's state together in as many tasks as this to look a transaction up: 50 by
@@ -142,7 +146,25 @@ class _Beside:
         self.session = _beside(users)
         self.session.conf.set("spark.databricks.delta.commitInfo.userMetadata", self.mark)
         self.known: dict[Callable[[Session], Any], Any] = {}
-        self.lock = threading.Lock()
+        self._free = [self.session]
+        self._places = threading.Semaphore(QUERIES_AT_ONCE)
+
+    @contextmanager
+    def for_a_query(self, users: Session) -> Iterator[Session]:
+        """A session that no other query has meanwhile; the first of them is the one that writes.
+
+        Args:
+            users: The user's session.
+        """
+        with self._places:
+            try:
+                session = self._free.pop()
+            except IndexError:
+                session = _beside(users)
+            try:
+                yield session
+            finally:
+                self._free.append(session)
 
 
 _all_beside: list[_Beside] = []
@@ -200,12 +222,6 @@ class SparkSessions:
         return self._beside().mark
 
     @contextmanager
-    def alone(self) -> Iterator[None]:
-        """Keep other threads' queries out of our session: the names of their tables are its."""
-        with self._beside().lock:
-            yield
-
-    @contextmanager
     def working(self, what: str) -> Iterator[Session]:
         """Our session, with a name for the jobs that this thread runs in it.
 
@@ -216,7 +232,17 @@ class SparkSessions:
             EngineUnavailableError: As :meth:`users`.
         """
         session = self._beside().session
-        with _tagged(session) if is_connect(session) else _described(session, what):
+        with _named(session, what):
+            yield session
+
+    @contextmanager
+    def querying(self) -> Iterator[Session]:
+        """A session of our own as :meth:`working` gives it, whose temporary views are this query's.
+
+        Raises:
+            EngineUnavailableError: As :meth:`users`.
+        """
+        with self._beside().for_a_query(self.users()) as session, _named(session, "query"):
             yield session
 
     def _beside(self) -> _Beside:
@@ -228,6 +254,10 @@ class SparkSessions:
             _all_beside[:] = [beside for beside in _all_beside if beside.users() is not None]
             _all_beside.append(_Beside(users))
             return _all_beside[-1]
+
+
+def _named(session: Session, what: str) -> AbstractContextManager[None]:
+    return _tagged(session) if is_connect(session) else _described(session, what)
 
 
 @contextmanager

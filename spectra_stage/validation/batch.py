@@ -132,11 +132,7 @@ class Batch:
         """Whether the statement may be to blame, and not the table."""
         if isinstance(error, (TableForbiddenError, TableUnreadableError)):
             return False
-        try:
-            self.tables.lakehouse.version(self.tables.open(self.table).place)
-        except LakehouseError:
-            return False
-        return True
+        return self.tables.is_in_reach(self.table)
 
 
 def _is_subquery(expression: str) -> bool:

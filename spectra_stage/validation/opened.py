@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
@@ -34,7 +35,7 @@ class OpenTable:
 
 
 class OpenTables:
-    """The tables of a run by their dotted names.
+    """The tables of a run by their dotted names. Safe for several threads, a table each.
 
     Args:
         lakehouse: The engine.
@@ -51,6 +52,7 @@ class OpenTables:
         self._opened: dict[str, OpenTable | LakehouseError] = {}
         self._sql_names: dict[str, str] = {}
         self._others: dict[str, set[str]] = {}
+        self._lock = threading.RLock()
 
     def open(self, table: str) -> OpenTable:
         """The table, at the version that it had when it was first asked for.
@@ -58,15 +60,25 @@ class OpenTables:
         Raises:
             LakehouseError: It can't be opened; the same each time.
         """
-        if table not in self._opened:
-            try:
-                self._opened[table] = self._open(table)
-            except LakehouseError as error:
-                self._opened[table] = error
+        with self._lock:
+            if table not in self._opened:
+                try:
+                    self._opened[table] = self._open(table)
+                except LakehouseError as error:
+                    self._opened[table] = error
         found = self._opened[table]
         if isinstance(found, LakehouseError):
             raise found
         return found
+
+    def is_in_reach(self, table: str) -> bool:
+        """Whether a table that was opened can still be."""
+        with self._lock:
+            try:
+                self.lakehouse.version(self.open(table).place)
+            except LakehouseError:
+                return False
+        return True
 
     def sources(self, table: str) -> tuple[dict[str, str], dict[str, int]]:
         """The places and versions of a table, ``t``, and of all others that its checks name."""
@@ -109,6 +121,7 @@ class OpenTables:
         except LakehouseError as error:
             raise ImpossibleError(f"{table} can't be read: {error}", table=table) from error
         self._others.setdefault(of, set()).add(table)
-        # Names that no statement of a user's has by accident.
-        sql_name = self._sql_names.setdefault(table, f"spectra_other_{len(self._sql_names)}")
+        with self._lock:
+            # Names that no statement of a user's has by accident.
+            sql_name = self._sql_names.setdefault(table, f"spectra_other_{len(self._sql_names)}")
         return replace(view, sql_name=sql_name)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import datetime as dt
+import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from spectra_logging.lakehouse.base import Lakehouse
+from spectra_logging.parallel import call_all
 from spectra_stage.validation.opened import OpenTables
-from spectra_stage.validation.results import Report
+from spectra_stage.validation.results import Report, TableResult
 from spectra_stage.validation.suite import Suite, place_of
 from spectra_stage.validation.table_run import TableRun
 
@@ -45,15 +47,15 @@ def run(
     """Make every check of a suite.
 
     Each table is looked at in the one version that it has when it is first opened, and all its
-    checks are one statement. Nothing that a table holds, or that an engine can't do, raises: it is
-    a finding.
+    checks are one statement. On Spark several tables are looked at side by side. Nothing that a
+    table holds, or that an engine can't do, raises: it is a finding.
 
     Args:
         suite: The suite.
         lakehouse: The engine.
         root: The folder or URI that relative paths are below; by default the default lakehouse.
         places: Paths or URIs of tables, by dotted name, that are somewhere else.
-        on_progress: Called as each table begins.
+        on_progress: Called as each table begins, by one thread at a time.
     """
     started_at = dt.datetime.now(dt.timezone.utc)
     began = time.perf_counter()
@@ -64,22 +66,32 @@ def run(
         return place_of(table, path, root=root, places=places)
 
     tables = OpenTables(lakehouse, place, started_at)
-    results = []
-    for number, table in enumerate(suite.tables, start=1):
-        if on_progress is not None:
-            on_progress(
-                Progress(
-                    table=table.table,
-                    checks=len(table.checks),
-                    number=number,
-                    tables=len(suite.tables),
-                )
-            )
-        results.append(TableRun(table, tables, told).result())
+    results: dict[int, TableResult] = {}
+    waiting = iter(enumerate(suite.tables, start=1))
+    lock = threading.Lock()
+
+    def check_tables() -> None:
+        while True:
+            with lock:
+                number, table = next(waiting, (0, None))
+                if table is None:
+                    return
+                if on_progress is not None:
+                    on_progress(
+                        Progress(
+                            table=table.table,
+                            checks=len(table.checks),
+                            number=number,
+                            tables=len(suite.tables),
+                        )
+                    )
+            results[number] = TableRun(table, tables, told).result()
+
+    call_all([check_tables] * min(lakehouse.queries_at_once, len(suite.tables)))
     return Report(
         suite=suite.name,
         engine=lakehouse.engine,
         started_at=started_at,
         duration_seconds=time.perf_counter() - began,
-        tables=tuple(results),
+        tables=tuple(results[number] for number in sorted(results)),
     )

@@ -135,13 +135,12 @@ class TableRun:
     ) -> Finding:
         if isinstance(scalars, LakehouseError):
             # What needs no engine is told all the same.
-            if plan.scalars or plan.statements or self._batch.rows is None:
+            if plan.scalars or self._batch.rows is None:
                 raise scalars
             scalars = {}
-        statements = {name: self._batch.query(sql) for name, sql in plan.statements.items()}
         rows = self._batch.rows
         assert rows is not None
-        return check.judge(view, Answers(rows=rows, scalars=scalars, statements=statements))
+        return check.judge(view, Answers(rows=rows, scalars=scalars))
 
     def _guarded(self, number: int, check: Check, step: Callable[[], Plan | Finding]) -> Any:
         """What a step of a check gives, or the result that it could not be made."""

@@ -36,11 +36,9 @@ class Plan:
     Args:
         scalars: By name, expressions that give one value: aggregates over the table's rows, which
             are all computed in one scan, or subqueries in brackets.
-        statements: By name, whole statements that give rows.
     """
 
     scalars: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
-    statements: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,12 +48,10 @@ class Answers:
     Args:
         rows: The table's rows.
         scalars: The values, by the plan's names.
-        statements: The rows of each statement, by the plan's names.
     """
 
     rows: int
     scalars: Mapping[str, Any]
-    statements: Mapping[str, tuple[tuple[Any, ...], ...]]
 
 
 @dataclass(frozen=True, kw_only=True)
