@@ -20,15 +20,19 @@ class Guard:
     def __init__(self) -> None:
         self._lock = threading.RLock()
         self._depth = 0
+        self._owner: int | None = None
         self._put_off: deque[Callable[[], None]] = deque()
 
     def __enter__(self) -> None:
         self._lock.acquire()
         self._depth += 1
+        self._owner = threading.get_ident()
 
     def __exit__(self, *_: object) -> None:
         self._depth -= 1
         outermost = not self._depth
+        if outermost:
+            self._owner = None
         self._lock.release()
         while outermost and self._put_off:
             try:
@@ -38,12 +42,8 @@ class Guard:
             call()
 
     def is_busy_here(self) -> bool:
-        """Whether this thread is in the midst of a guarded block.
-
-        Threads that are not wait until nobody is.
-        """
-        with self._lock:
-            return self._depth > 0
+        """Whether this thread is in the midst of a guarded block; others may be in one."""
+        return self._owner == threading.get_ident()
 
     def put_off(self, call: Callable[[], None]) -> None:
         """Call a function behind the guarded block that this thread is in the midst of."""

@@ -87,9 +87,10 @@ class Outbox:
         try:
             bound = bound_fields()
             key = key_of(record, bound)
-            with self._guard:
-                if self._is_settled_at_once(key, record):
-                    return
+            if self._may_be_settled_at_once(key):
+                with self._guard:
+                    if self._is_settled_at_once(key, record):
+                        return
             notice = freeze(record, key, self._encoder, bound)
         except BaseException:
             self.count_dropped("internal_error")
@@ -112,6 +113,15 @@ class Outbox:
             self.add(record)
         except Exception:  # noqa: BLE001, S110 - it is counted, and this log call is not its own
             pass
+
+    def _may_be_settled_at_once(self, key: Key) -> bool:
+        """A look without the guard, which is for saving a record's freezing, and so may err."""
+        return (
+            key in self._waiting
+            or key.is_run
+            or self._closed_for is not None
+            or len(self._waiting) + len(self._in_flight) >= self._max_records
+        )
 
     def _is_settled_at_once(self, key: Key, record: logging.LogRecord) -> bool:
         """Whether the record needs no notice of its own; it is counted then."""
@@ -155,8 +165,9 @@ class Outbox:
     def _due_at(self, notice: Notice) -> float:
         now = time.monotonic()
         sent_at = self._sent_at.get(notice.key)
-        if sent_at is None and any(other.key == notice.key for other in self._in_flight):
-            sent_at = now
+        if sent_at is None and self._in_flight:
+            # Most often there is none, and this is on the caller's thread.
+            sent_at = now if any(other.key == notice.key for other in self._in_flight) else None
         if sent_at is not None and now < sent_at + self._storm_window_seconds:
             notice.is_repeat = True
             return sent_at + self._storm_window_seconds
