@@ -10,6 +10,7 @@ import pytest
 
 from spectra_logging.drain import drain_journals
 from tests.programs import run_program, start_program
+from tests.sparks import kind_of_spark
 from tests.tables import column
 from tests.test_crash import STOPS_AT_A_STEP
 
@@ -88,4 +89,30 @@ def test_records_wait_for_the_next_session_or_engine(tmp_path: Path, what_comes:
         assert column(table) == ["first"]
         assert "1 records are not yet in" in done.stderr
         drain_journals(str(table), engine="deltalake")
+    assert column(table) == ["first", "second"]
+
+
+ENDS_WITHOUT_A_FLUSH = (
+    WITH_SPARK
+    + """
+handler = DeltaHandler(
+    table, engine="spark", flush_interval_seconds=3600, shutdown_timeout_seconds=20
+)
+logger.addHandler(handler)
+logger.info("first")
+assert handler.flush(150), handler.stats()
+logger.info("second")
+"""
+)
+
+
+def test_what_is_logged_last_is_committed_at_exit_or_kept(tmp_path: Path) -> None:
+    """At exit Connect's client may hear no answer any more: the record is told of, and kept."""
+    table = tmp_path / "events"
+    done = run_program(ENDS_WITHOUT_A_FLUSH, table, timeout_seconds=300)
+    assert done.returncode == 0, done.stderr
+    if kind_of_spark() == "classic":
+        assert column(table) == ["first", "second"]
+    assert column(table) == ["first", "second"] or "1 records are not yet in" in done.stderr
+    drain_journals(str(table), engine="deltalake")
     assert column(table) == ["first", "second"]
