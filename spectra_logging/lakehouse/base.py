@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from spectra_logging.errors import ConfigurationError
 from spectra_logging.lakehouse.choice import EngineChoice
 from spectra_logging.lakehouse.dialect import DATAFUSION, SPARK, Dialect
 from spectra_logging.lakehouse.schemas import missing_columns
@@ -27,6 +28,7 @@ __all__ = [
     "TableChange",
     "Transaction",
     "UpkeepReport",
+    "check_mode",
 ]
 
 
@@ -101,6 +103,16 @@ class UpkeepReport:
     compacted_files: int = 0
     checkpointed: bool = False
     vacuumed_files: int = 0
+
+
+def check_mode(mode: str) -> None:
+    """Refuse what is no mode of :meth:`Lakehouse.write`.
+
+    Raises:
+        ConfigurationError: It is neither ``overwrite`` nor ``append``.
+    """
+    if mode not in {"overwrite", "append"}:
+        raise ConfigurationError(f"mode={mode!r} may be overwrite or append")
 
 
 class Lakehouse(abc.ABC):

@@ -20,7 +20,6 @@ from deltalake import Transaction as DeltaTransaction
 from deltalake.exceptions import CommitFailedError
 
 from spectra_logging.errors import (
-    ConfigurationError,
     LakehouseError,
     TableNotFoundError,
     TableUnavailableError,
@@ -42,6 +41,7 @@ from spectra_logging.lakehouse.base import (
     TableChange,
     Transaction,
     UpkeepReport,
+    check_mode,
 )
 from spectra_logging.lakehouse.compaction import compact
 from spectra_logging.lakehouse.delta_schema import columns_of, delta_field
@@ -155,8 +155,7 @@ class EmbeddedLakehouse(Lakehouse):
         mode: str = "overwrite",
     ) -> int:
         """Write a whole data set; overwriting without a spec also replaces the columns."""
-        if mode not in {"overwrite", "append"}:
-            raise ConfigurationError(f"mode={mode!r} may be overwrite or append")
+        check_mode(mode)
         with translated(table):
             rows = as_table(table, data, spec)
         return self._until_committed(lambda: self._write_once(table, rows, spec, mode))

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from arro3.core import Table
 
-from spectra_logging.errors import ConfigurationError, LakehouseError, TableNotFoundError
+from spectra_logging.errors import LakehouseError, TableNotFoundError
 from spectra_logging.lakehouse.arrow import arrow_schema, as_table, conform, read_rows
 from spectra_logging.lakehouse.base import (
     AT_LEAST_ONCE,
@@ -22,6 +22,7 @@ from spectra_logging.lakehouse.base import (
     TableChange,
     Transaction,
     UpkeepReport,
+    check_mode,
 )
 from spectra_logging.lakehouse.deltalake import EmbeddedLakehouse
 from spectra_logging.lakehouse.schemas import missing_columns
@@ -135,8 +136,7 @@ class SparkLakehouse(Lakehouse):
 
         The data may also be a data frame of Spark's, which is then not brought here.
         """
-        if mode not in {"overwrite", "append"}:
-            raise ConfigurationError(f"mode={mode!r} may be overwrite or append")
+        check_mode(mode)
         if is_spark_frame(data):
             return self._until_committed(lambda: self._write_frame(table, data, spec, mode))
         if embedded := self._instead(table):

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import logging
-import re
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from contextlib import ExitStack
 from functools import partial
 from types import TracebackType
@@ -13,26 +11,22 @@ from typing import Any
 
 import structlog
 
-from spectra_logging.errors import ConfigurationError, SpectraError, StageFailedError
+from spectra_logging.errors import SpectraError, StageFailedError
 from spectra_logging.fabric import PipelineRun, RuntimeContext
 from spectra_logging.handlers.options import check_seconds
 from spectra_logging.lakehouse.spark_session import remember_session
 from spectra_logging.paths import resolve_table
 from spectra_logging.redaction import redact_text
-from spectra_logging.session import alerts, endings, routing
+from spectra_logging.session import alerts, endings, recording
 from spectra_logging.session.delta import DeltaTables
 from spectra_logging.session.log import notebook_logger
+from spectra_logging.session.parameters import check_parameters, required_variables
 from spectra_logging.session.result import SessionResult
 from spectra_logging.session.run import SessionRun
 from spectra_logging.values import safe_text
 from spectra_logging.variables import VariableLibrary
 
 __all__ = ["NotebookSession"]
-
-_REQUIRED_VARIABLES = ("SOURCE_SYSTEM", "SOURCE_NAME", "STAGE", "NOTEBOOK_NAME")
-_IN_WORDS: dict[type, str] = {int: "a whole number", str: "text", bool: "True or False"}
-_logger = logging.getLogger("spectra_logging.session")
-_STAGE = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 
 
 class NotebookSession:
@@ -138,14 +132,8 @@ class NotebookSession:
             "preview": preview,
             "test": test,
         }
-        _check_parameters(params)
-        required = self.variables.require(*_REQUIRED_VARIABLES)
-        if not _STAGE.fullmatch(required["STAGE"]):
-            raise ConfigurationError(
-                f"variable STAGE is {required['STAGE']!r}; it names the table "
-                "Tables/log/<stage>log, so it may hold letters, digits and underscores, a letter "
-                "first"
-            )
+        check_parameters(params)
+        required = required_variables(self.variables)
         self._end("load_context() was called again")
         self.params = params
         remember_session(spark)
@@ -180,8 +168,8 @@ class NotebookSession:
             run.execution_id, f"spectra.{identity['notebook_name']}", self.variables
         )
         if problem is not None:
-            _warn(f"Discord is not told of this run: {problem}")
-        _connect(run)
+            recording.warn(f"Discord is not told of this run: {problem}")
+        recording.connect(run)
         return self
 
     def initialize(self) -> Any:
@@ -200,7 +188,7 @@ class NotebookSession:
         structlog.contextvars.bind_contextvars(execution_id=run.execution_id)
         self._cleanup.callback(_unbind, run.execution_id)
         run.log = run.log.bind(execution_id=run.execution_id)
-        _connect(run)
+        recording.connect(run)
         run.log.info(
             "session started",
             source_system=self.ctx["source_system"],
@@ -246,7 +234,7 @@ class NotebookSession:
         run = self._run
         if run is None or run.ended:
             return _warn_outside_run("record")
-        return self._log_and_wait(run, run.log_record)
+        return recording.log_and_wait(run, run.log_record, self._record_timeout_seconds)
 
     def finalise(self) -> None:
         """Step 7: write what is left and close what the session opened. Never raises.
@@ -299,7 +287,7 @@ class NotebookSession:
             _warn_outside_run("log_activity")
             return
         try:
-            _connect(run)
+            recording.connect(run)
             run.log_activity(
                 entity_name=entity_name,
                 target_table=target_table,
@@ -310,10 +298,7 @@ class NotebookSession:
                 additional_metadata=additional_metadata,
             )
         except Exception as error:  # noqa: BLE001 - activity logging never fails the stage
-            _warn(
-                f"log_activity() lost a row: {type(error).__name__}: "
-                f"{redact_text(safe_text(error))}"
-            )
+            recording.warn(f"log_activity() lost a row: {recording.words_of(error)}")
 
     def add_capability(self, name: str, **metadata: Any) -> None:
         """Note what the run has established; ``metadata`` lands in the record's ``metadata``."""
@@ -375,48 +360,14 @@ class NotebookSession:
             return
         run.ended = True
         if not run.recorded or (_is_failure(exception) and not run.recorded_failure):
-            self._log_and_wait(run, partial(run.log_ending, reason, exception))
+            log_row = partial(run.log_ending, reason, exception)
+            recording.log_and_wait(run, log_row, self._record_timeout_seconds)
         try:
             endings.close(run)
             run.log.info("session finished", status=run.result.get("status"))
             self._cleanup.close()
         except Exception as error:  # noqa: BLE001 - finalising never fails the stage
-            _warn(f"finalise(): {type(error).__name__}: {redact_text(safe_text(error))}")
-
-    def _log_and_wait(self, run: SessionRun, log_row: Callable[[], None]) -> bool:
-        """Log a row and wait for the table; never raises. Returns whether it is there."""
-        try:
-            unconnected = routing.connect(run.execution_id, run.table)
-            alerts.reconnect(run.execution_id)
-            watch = routing.Watch(run.execution_id)
-            log_row()
-            problem = unconnected or watch.wait(self._record_timeout_seconds)
-            _tell_of_killed_runs(run, watch)
-        except Exception as error:  # noqa: BLE001 - recording never fails the stage
-            problem = f"{type(error).__name__}: {redact_text(safe_text(error))}"
-        if problem is not None:
-            _warn(f"the session's record is not in its table: {problem}")
-        return problem is None
-
-
-def _connect(run: SessionRun) -> None:
-    problem = routing.connect(run.execution_id, run.table)
-    alerts.reconnect(run.execution_id)
-    if problem is not None and problem != run.told_problem:
-        run.told_problem = problem
-        _warn(f"the activity log is not written: {problem}")
-
-
-def _tell_of_killed_runs(run: SessionRun, watch: routing.Watch) -> None:
-    """Say which runs had ended without a word: nobody else is there any more to say so."""
-    killed = [name for name in watch.unrecorded_runs() if not endings.is_open(name)]
-    if killed:
-        run.log.error(
-            "an earlier run was killed before it recorded how it went; the rows that it had logged "
-            "are in the table now",
-            execution_id=run.execution_id,
-            killed_runs=killed,
-        )
+            recording.warn(f"finalise(): {recording.words_of(error)}")
 
 
 def _unbind(execution_id: str) -> None:
@@ -425,14 +376,8 @@ def _unbind(execution_id: str) -> None:
         structlog.contextvars.unbind_contextvars("execution_id")
 
 
-def _warn(message: str) -> None:
-    # A dictConfig in the notebook has disabled the loggers it does not name.
-    _logger.disabled = False
-    _logger.warning(message)
-
-
 def _warn_outside_run(method: str) -> bool:
-    _warn(
+    recording.warn(
         f"NotebookSession.{method}() was called before load_context() or after finalise(); "
         "nothing was logged"
     )
@@ -443,12 +388,3 @@ def _is_failure(exception: BaseException | None) -> bool:
     if isinstance(exception, SystemExit):
         return exception.code not in (None, 0)
     return exception is not None
-
-
-def _check_parameters(params: dict[str, Any]) -> None:
-    for name, value in params.items():
-        expected = {"project": int, "mode": str}.get(name, bool)
-        if not isinstance(value, expected) or (expected is int and isinstance(value, bool)):
-            raise ConfigurationError(
-                f"load_context({name}={value!r}): expected {_IN_WORDS[expected]}"
-            )

@@ -1,0 +1,72 @@
+"""What a session logs, brought to its table: a problem is told, and never raised."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+from spectra_logging.redaction import redact_text
+from spectra_logging.session import alerts, endings, routing
+from spectra_logging.session.run import SessionRun
+from spectra_logging.values import safe_text
+
+__all__ = ["connect", "log_and_wait", "warn", "words_of"]
+
+_logger = logging.getLogger("spectra_logging.session")
+
+
+def connect(run: SessionRun) -> None:
+    """See that handlers write the run's rows; what is in the way is warned of once."""
+    problem = routing.connect(run.execution_id, run.table)
+    alerts.reconnect(run.execution_id)
+    if problem is not None and problem != run.told_problem:
+        run.told_problem = problem
+        warn(f"the activity log is not written: {problem}")
+
+
+def log_and_wait(run: SessionRun, log_row: Callable[[], None], timeout_seconds: float) -> bool:
+    """Log a row and wait until it is in the table.
+
+    Args:
+        run: The run.
+        log_row: Logs the row.
+        timeout_seconds: The longest wait.
+
+    Returns:
+        Whether it is there. If not, a warning says where it is.
+    """
+    try:
+        unconnected = routing.connect(run.execution_id, run.table)
+        alerts.reconnect(run.execution_id)
+        watch = routing.Watch(run.execution_id)
+        log_row()
+        problem = unconnected or watch.wait(timeout_seconds)
+        _tell_of_killed_runs(run, watch)
+    except Exception as error:  # noqa: BLE001 - recording never fails the stage
+        problem = words_of(error)
+    if problem is not None:
+        warn(f"the session's record is not in its table: {problem}")
+    return problem is None
+
+
+def warn(message: str) -> None:
+    """Warn the notebook, also after a ``dictConfig`` there, which disables loggers it omits."""
+    _logger.disabled = False
+    _logger.warning(message)
+
+
+def words_of(error: BaseException) -> str:
+    """An error's class and words, without secrets."""
+    return f"{type(error).__name__}: {redact_text(safe_text(error))}"
+
+
+def _tell_of_killed_runs(run: SessionRun, watch: routing.Watch) -> None:
+    """Say which runs had ended without a word: nobody else is there any more to say so."""
+    killed = [name for name in watch.unrecorded_runs() if not endings.is_open(name)]
+    if killed:
+        run.log.error(
+            "an earlier run was killed before it recorded how it went; the rows that it had logged "
+            "are in the table now",
+            execution_id=run.execution_id,
+            killed_runs=killed,
+        )
