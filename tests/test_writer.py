@@ -10,7 +10,7 @@ import os
 import signal
 import threading
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -97,6 +97,15 @@ def test_a_panic_of_the_engine_costs_no_record(
     assert column(table) == ["kept", "next"]
 
 
+@pytest.fixture
+def heeds_interrupts() -> Iterator[None]:
+    """As a program in the foreground: one that a script starts with ``&`` ignores SIGINT."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("heeds_interrupts")
 def test_a_keyboard_interrupt_on_the_worker_reaches_the_program(
     engine: Misbehaving, logger: logging.Logger, table: str
 ) -> None:
