@@ -500,7 +500,7 @@ class TestQuery:
     ) -> None:
         """As many queries as may run at once, each of another table by the same name."""
         count = lakehouse.queries_at_once
-        places = [str(tmp_path / f"table {number}") for number in range(count)]
+        places = [str(tmp_path / f"table{number}") for number in range(count)]
         for number, place in enumerate(places):
             lakehouse.write(place, [{"n": number, "text": None}], spec=SMALL)
 

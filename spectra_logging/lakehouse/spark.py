@@ -110,8 +110,13 @@ class SparkLakehouse(Lakehouse):
         return self._log(table).transaction_version(table, application_id)
 
     def ensure(self, table: str, spec: TableSpec) -> TableChange:
-        """Create the table with the spec's properties and comments, or add what it lacks."""
-        if embedded := self._instead(table):
+        """Create the table with the spec's properties and comments, or add what it lacks.
+
+        Where this process reaches the table, the embedded engine does it: on a file system Delta
+        keeps two makers apart only within one JVM, and one's log entry may end up beside the
+        checksum of the other's.
+        """
+        if embedded := self._logs.embedded(table):
             return embedded.ensure(table, spec)
         return self._until_committed(lambda: self._converge(table, spec))
 
