@@ -165,9 +165,9 @@ class Outbox:
     def _due_at(self, notice: Notice) -> float:
         now = time.monotonic()
         sent_at = self._sent_at.get(notice.key)
-        if sent_at is None and self._in_flight:
-            # Most often there is none, and this is on the caller's thread.
-            sent_at = now if any(other.key == notice.key for other in self._in_flight) else None
+        in_flight = self._in_flight  # most often none
+        if sent_at is None and in_flight and any(other.key == notice.key for other in in_flight):
+            sent_at = now
         if sent_at is not None and now < sent_at + self._storm_window_seconds:
             notice.is_repeat = True
             return sent_at + self._storm_window_seconds

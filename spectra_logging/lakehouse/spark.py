@@ -269,7 +269,7 @@ class SparkLakehouse(Lakehouse):
             if seen is not None and seen >= transaction.version:
                 return Commit(version=log.version(table), replayed=True)
         if missing_columns(table, log.schema(table), spec):
-            self._converge(table, spec)
+            self.ensure(table, spec)
         mark = f"spectra-logging {uuid.uuid4()}"
         options = {
             "txnAppId": transaction.application_id,
@@ -311,7 +311,7 @@ class SparkLakehouse(Lakehouse):
 
     def _write_once(self, table: str, data: Table, spec: TableSpec | None, mode: str) -> int:
         if spec is not None:
-            self._converge(table, spec)
+            self.ensure(table, spec)
         log = self._log(table)
         new_columns = spec is None and mode == "overwrite"
         if not new_columns and log.exists(table):

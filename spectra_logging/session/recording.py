@@ -17,8 +17,7 @@ _logger = logging.getLogger("spectra_logging.session")
 
 def connect(run: SessionRun) -> None:
     """See that handlers write the run's rows; what is in the way is warned of once."""
-    problem = routing.connect(run.execution_id, run.table)
-    alerts.reconnect(run.execution_id)
+    problem = _why_unconnected(run)
     if problem is not None and problem != run.told_problem:
         run.told_problem = problem
         warn(f"the activity log is not written: {problem}")
@@ -36,8 +35,7 @@ def log_and_wait(run: SessionRun, log_row: Callable[[], None], timeout_seconds: 
         Whether it is there. If not, a warning says where it is.
     """
     try:
-        unconnected = routing.connect(run.execution_id, run.table)
-        alerts.reconnect(run.execution_id)
+        unconnected = _why_unconnected(run)
         watch = routing.Watch(run.execution_id)
         log_row()
         problem = unconnected or watch.wait(timeout_seconds)
@@ -58,6 +56,13 @@ def warn(message: str) -> None:
 def words_of(error: BaseException) -> str:
     """An error's class and words, without secrets."""
     return f"{type(error).__name__}: {redact_text(safe_text(error))}"
+
+
+def _why_unconnected(run: SessionRun) -> str | None:
+    """Connect the run's handlers; what keeps its rows from being written, if anything does."""
+    problem = routing.connect(run.execution_id, run.table)
+    alerts.reconnect(run.execution_id)
+    return problem
 
 
 def _tell_of_killed_runs(run: SessionRun, watch: routing.Watch) -> None:
