@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import time
 from pathlib import Path
 from unittest.mock import patch
 
@@ -10,7 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spectra_logging.lakehouse import staging
-from spectra_logging.lakehouse.staging import slices_of, workshop, writer_properties
+from spectra_logging.lakehouse.staging import (
+    clear_workshops,
+    slices_of,
+    workshop,
+    writer_properties,
+)
 from spectra_logging.tables import ACTIVITY_LOG
 
 
@@ -62,3 +69,21 @@ def test_columns_that_hardly_repeat_have_no_dictionary() -> None:
         "end_time",
         "recorded_at",
     }
+
+
+def test_what_killed_processes_left_goes_after_a_day(tmp_path: Path) -> None:
+    names = "a" * 32, "b" * 32, "other"
+    left, young, stranger = (tmp_path / f"_spectra-{name}" for name in names)
+    for folder in (left, young, stranger):
+        folder.mkdir()
+    two_days_ago = time.time() - 2 * 86_400
+    os.utime(left, (two_days_ago, two_days_ago))
+    os.utime(stranger, (two_days_ago, two_days_ago))
+    clear_workshops(tmp_path)
+    assert sorted(tmp_path.iterdir()) == sorted([young, stranger])
+
+
+def test_a_workshop_that_its_owner_leaves_meanwhile_is_passed_over(tmp_path: Path) -> None:
+    """A name that leads nowhere is what is left of one between being listed and looked at."""
+    (tmp_path / f"_spectra-{'a' * 32}").symlink_to(tmp_path / "gone")
+    clear_workshops(tmp_path)

@@ -102,9 +102,16 @@ def workshop(table_folder: Path) -> Iterator[Path]:
 def clear_workshops(table_folder: Path) -> None:
     """Remove what killed processes left, once nobody can still be at it."""
     for folder in table_folder.glob(f"{_PREFIX}*"):
-        old = folder.stat().st_mtime < time.time() - ABANDONED_AFTER_SECONDS
-        if old and _NAME.fullmatch(folder.name):
+        if _NAME.fullmatch(folder.name) and _is_abandoned(folder):
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def _is_abandoned(folder: Path) -> bool:
+    try:
+        return folder.stat().st_mtime < time.time() - ABANDONED_AFTER_SECONDS
+    except FileNotFoundError:
+        # Its owner was at it, and has left since it was listed.
+        return False
 
 
 def slices_of(rows: bytes) -> list[bytes]:
