@@ -126,6 +126,12 @@ def test_segments_of_a_closed_appender_are_drained_and_removed(tmp_path: Path) -
     assert list(tmp_path.glob("*.owner")) == []
 
 
+def test_an_owner_that_ends_while_leavings_are_looked_for_is_passed_over(tmp_path: Path) -> None:
+    """A name that leads nowhere is what is left of its lock between being listed and looked at."""
+    (tmp_path / "1-aaaaaaaaaaaa.owner").symlink_to(tmp_path / "gone")
+    assert drain(tmp_path) == []
+
+
 def test_a_living_owner_s_segment_is_never_removed(tmp_path: Path) -> None:
     """Somebody else's drain leaves the live segment where the owner goes on appending."""
     appender = make_appender(tmp_path)

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -209,10 +209,14 @@ class Batches:
         self._remove_drained(self.state(), segments)
         owners = {name.owner for name in segments}
         for path in self._directory.glob("*.owner"):
-            # An owner makes its lock's file an instant before it holds the lock.
-            old = path.stat().st_mtime < time.time() - 3600
-            if old and path.stem not in owners and not self._is_alive(path.stem):
-                path.unlink(missing_ok=True)
+            if path.stem in owners:
+                continue
+            # An owner makes its lock's file an instant before it holds the lock, and removes it
+            # when it ends.
+            with suppress(FileNotFoundError):
+                old = path.stat().st_mtime < time.time() - 3600
+                if old and not self._is_alive(path.stem):
+                    path.unlink()
 
     def _remove_drained(self, state: JournalState, segments: Sequence[SegmentName]) -> None:
         for owner, names in _by_owner(segments).items():
