@@ -11,7 +11,8 @@ import msgspec
 
 from spectra_logging.activity import RECORD
 from spectra_logging.errors import RowsRejectedError, TableNotFoundError
-from spectra_logging.journal.batches import Batch, Batches, Reject
+from spectra_logging.journal.batches import Batch, Batches
+from spectra_logging.journal.content import Reject
 from spectra_logging.journal.folder import find_journals, read_identity
 from spectra_logging.lakehouse import open_lakehouse
 from spectra_logging.lakehouse.base import Commit, Lakehouse, Transaction

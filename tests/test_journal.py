@@ -19,7 +19,8 @@ from spectra_logging.journal import appender as appender_module
 from spectra_logging.journal import ledger as ledger_module
 from spectra_logging.journal import live as live_module
 from spectra_logging.journal.appender import Appender
-from spectra_logging.journal.batches import Batch, Batches, Reject
+from spectra_logging.journal.batches import Batch, Batches
+from spectra_logging.journal.content import Reject
 from spectra_logging.journal.framing import frame
 from spectra_logging.journal.segment import list_segments
 from spectra_logging.journal.state import StateFile
@@ -156,7 +157,7 @@ def test_reading_ahead_changes_neither_batches_nor_order(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Read while the batch before is committed, and records go on coming: each comes once."""
-    monkeypatch.setattr("spectra_logging.journal.batches.BATCH_BYTES", 2 * SEGMENT)
+    monkeypatch.setattr("spectra_logging.journal.content.BATCH_BYTES", 2 * SEGMENT)
     appender = make_appender(tmp_path, max_bytes=100 * SEGMENT)
     for n in range(40):
         appender.append(line(n, SEGMENT // 4))
@@ -182,7 +183,7 @@ def test_what_was_read_ahead_and_given_up_since_is_not_committed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It has been counted as dropped; what is left comes next, in order."""
-    monkeypatch.setattr("spectra_logging.journal.batches.BATCH_BYTES", SEGMENT // 2)
+    monkeypatch.setattr("spectra_logging.journal.content.BATCH_BYTES", SEGMENT // 2)
     appender = make_appender(tmp_path)
     for n in range(12):
         appender.append(line(n, SEGMENT // 4))
@@ -209,7 +210,7 @@ def test_what_was_read_ahead_of_a_batch_that_failed_is_read_anew(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The sealed batch comes again, and after it all that came after it."""
-    monkeypatch.setattr("spectra_logging.journal.batches.BATCH_BYTES", SEGMENT)
+    monkeypatch.setattr("spectra_logging.journal.content.BATCH_BYTES", SEGMENT)
     appender = make_appender(tmp_path)
     for n in range(10):
         appender.append(line(n, SEGMENT // 4))

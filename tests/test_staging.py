@@ -38,7 +38,7 @@ def test_slices_are_whole_lines_and_all_of_them(
     ):
         slices = slices_of(rows)
     assert b"".join(slices) == rows
-    assert all(part.endswith(b"\n") for part in slices[:-1])
+    assert all(bytes(part).endswith(b"\n") for part in slices[:-1])
     assert all(slices)
     assert len(slices) <= min(cores, staging.MOST_SLICES)
 

@@ -9,16 +9,21 @@ from __future__ import annotations
 
 import mmap
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+from spectra_logging.journal.locks import FileLock
 
 __all__ = [
     "SegmentName",
     "create_segment",
     "holds_bytes",
     "list_segments",
+    "owner_is_alive",
     "read_range",
     "segment_bytes_on_disk",
+    "segments_by_owner",
 ]
 
 EXTENSION = ".ndjson"
@@ -80,6 +85,26 @@ def list_segments(directory: Path) -> list[SegmentName]:
     except FileNotFoundError:
         return []
     return sorted(segment for name in names if (segment := SegmentName.parse(name)))
+
+
+def segments_by_owner(segments: Sequence[SegmentName]) -> dict[str, list[SegmentName]]:
+    """The segments of each owner, in their order."""
+    grouped: dict[str, list[SegmentName]] = {}
+    for name in segments:
+        grouped.setdefault(name.owner, []).append(name)
+    return grouped
+
+
+def owner_is_alive(directory: Path, owner: str) -> bool:
+    """Whether the process that appends under this token still runs."""
+    path = directory / f"{owner}.owner"
+    if not path.exists():
+        return False
+    lock = FileLock(path)
+    if not lock.acquire():
+        return True
+    lock.release()
+    return False
 
 
 def segment_bytes_on_disk(directory: Path) -> int:

@@ -114,19 +114,20 @@ def _is_abandoned(folder: Path) -> bool:
         return False
 
 
-def slices_of(rows: bytes) -> list[bytes]:
-    """Rows in parts of about one size, as many as can be written side by side."""
+def slices_of(rows: bytes) -> list[memoryview]:
+    """Rows in parts of about one size, as many as can be written side by side; none is copied."""
     count = min(usable_cores(), MOST_SLICES, len(rows) // SLICE_BYTES)
+    view = memoryview(rows)
     if count < 2:
-        return [rows] if rows else []
+        return [view] if rows else []
     cuts = [rows.find(b"\n", len(rows) * number // count) + 1 for number in range(1, count)]
     ends = sorted({cut or len(rows) for cut in cuts} | {len(rows)})
-    return [rows[start:end] for start, end in zip([0, *ends], ends, strict=False)]
+    return [view[start:end] for start, end in zip([0, *ends], ends, strict=False)]
 
 
 def stage(
     place: Path,
-    rows: Sequence[bytes],
+    rows: Sequence[memoryview],
     schema: Schema,
     spec: TableSpec,
     configuration: Mapping[str, str],
@@ -146,7 +147,7 @@ def stage(
         if name.startswith("delta.dataSkipping")
     }
 
-    def write(folder: Path, data: bytes) -> list[StagedFile]:
+    def write(folder: Path, data: memoryview) -> list[StagedFile]:
         write_deltalake(
             str(folder),
             # As a stream: while arro3 parses by itself it holds the GIL; delta-rs lets it go.

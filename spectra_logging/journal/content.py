@@ -1,0 +1,151 @@
+"""What a batch takes from a journal's segments: read, verified, and in one piece."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from spectra_logging.journal.framing import VerifiedRange, verify
+from spectra_logging.journal.segment import (
+    SegmentName,
+    list_segments,
+    owner_is_alive,
+    read_range,
+    segments_by_owner,
+)
+from spectra_logging.journal.state import BatchRange
+
+__all__ = ["Content", "Reject", "collect", "reread"]
+
+BATCH_BYTES = 8 << 20
+"""About what one commit writes; a batch ends with the segment that reaches it."""
+
+LEFT_BEHIND_BYTES = 1 << 20
+"""Up to how much of what processes left is looked into, for the runs that left it."""
+
+
+@dataclass(frozen=True)
+class Reject:
+    """Something that will never be a row, and why."""
+
+    data: bytes
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Content:
+    """What a batch takes.
+
+    Args:
+        ranges: Segment name → the part of it that the batch takes.
+        rows: Newline-delimited JSON.
+        row_count: Lines in ``rows``.
+        damaged: What the journal held in between that is no sound record.
+        more: Whether there may be more for another batch already.
+        left_behind: How many of the rows were left by processes that are gone.
+        left_behind_rows: Those rows, unless they are many.
+    """
+
+    ranges: Mapping[str, BatchRange]
+    rows: bytes
+    row_count: int
+    damaged: tuple[Reject, ...]
+    more: bool
+    left_behind: int
+    left_behind_rows: bytes
+
+
+@dataclass(frozen=True)
+class _Piece:
+    """A verified range of one segment."""
+
+    name: SegmentName
+    extent: BatchRange
+    found: VerifiedRange
+    owner_is_gone: bool
+
+
+def collect(directory: Path, offsets: Mapping[str, int]) -> Content | None:
+    """What a new batch takes now; ``None`` when there is nothing.
+
+    Args:
+        directory: The journal's folder.
+        offsets: Segment name → how many of its bytes other batches have taken before.
+    """
+    pieces: list[_Piece] = []
+    for owner, names in segments_by_owner(list_segments(directory)).items():
+        alive = owner_is_alive(directory, owner)
+        for name in names:
+            # Only an owner's newest segment is still appended to.
+            live = alive and name is names[-1]
+            piece = _read(directory, name, offsets.get(str(name), 0), None, alive=alive, live=live)
+            if piece is None:
+                continue
+            pieces.append(piece)
+            if _size(pieces) >= BATCH_BYTES:
+                return _joined(pieces, more=True)
+    return _joined(pieces, more=False) if pieces else None
+
+
+def reread(directory: Path, ranges: Mapping[str, BatchRange]) -> Content:
+    """What a batch took that was sealed before, as far as it is still there."""
+    pieces = []
+    for text, extent in ranges.items():
+        name = SegmentName.parse(text)
+        assert name is not None
+        alive = owner_is_alive(directory, name.owner)
+        piece = _read(directory, name, extent.start, extent.end, alive=alive, live=False)
+        if piece is not None:
+            pieces.append(piece)
+    # Nobody knows what has come since.
+    return _joined(pieces, more=True)
+
+
+def _read(
+    directory: Path, name: SegmentName, start: int, end: int | None, *, alive: bool, live: bool
+) -> _Piece | None:
+    """A segment's bytes from ``start``, verified; ``None`` when there are none."""
+    path = directory / str(name)
+    try:
+        if end is None and not live:
+            end = path.stat().st_size
+        data = read_range(path, start, end)
+    except FileNotFoundError:
+        return None
+    data = data[: data.rfind(b"\n") + 1] if live else data.rstrip(b"\0")
+    if not data:
+        return None
+    found = verify(data)
+    size, damaged = len(data), found.damaged
+    if live and found.torn:
+        # Being written this very moment: it belongs to the next batch.
+        size -= len(damaged[-1])
+        damaged = damaged[:-1]
+        found = VerifiedRange(found.rows, found.row_count, damaged)
+    if not found.row_count and not damaged:
+        return None
+    extent = BatchRange(start=start, end=start + size, rows=found.row_count, damaged=len(damaged))
+    return _Piece(name, extent, found, owner_is_gone=not alive)
+
+
+def _joined(pieces: Sequence[_Piece], *, more: bool) -> Content:
+    left = [piece for piece in pieces if piece.owner_is_gone]
+    few = _size(left) <= LEFT_BEHIND_BYTES
+    return Content(
+        ranges={str(piece.name): piece.extent for piece in pieces},
+        rows=b"".join(piece.found.rows for piece in pieces),
+        row_count=sum(piece.found.row_count for piece in pieces),
+        damaged=tuple(
+            Reject(data, f"damaged in journal segment {piece.name}")
+            for piece in pieces
+            for data in piece.found.damaged
+        ),
+        more=more,
+        left_behind=sum(piece.found.row_count for piece in left),
+        left_behind_rows=b"".join(piece.found.rows for piece in left) if few else b"",
+    )
+
+
+def _size(pieces: Sequence[_Piece]) -> int:
+    return sum(piece.extent.end - piece.extent.start for piece in pieces)
