@@ -21,22 +21,8 @@ _BECAUSE_OF = (
 )
 
 
-class _Link(NamedTuple):
-    """One exception of a chain."""
-
-    type_name: str
-    text: str
-    frames: tuple[CodeType | int, ...]
-    """Code and last instruction of one frame after the other, in one object: a record may have a
-    hundred. The line is worked out when it is shown."""
-    frames_left_out: int
-    """Of the outermost; a recursion has a thousand."""
-    introduction: str
-    """What stands before it, below the exception that it followed upon."""
-
-
 class FrozenError(NamedTuple):
-    """A chain of exceptions with their places, without frames, locals or source lines.
+    """An exception with its places and those it followed upon, without frames or source lines.
 
     :meth:`freeze` takes microseconds and keeps no frame alive; :meth:`render`, which reads source
     files, may be called later and on another thread.
@@ -44,65 +30,61 @@ class FrozenError(NamedTuple):
     Attributes:
         type_name: The exception's class.
         text: Its words.
-        links: The chain, the exception itself first; empty where ``rendered`` serves.
+        frames: Code and last instruction of one frame after the other, in one object: a record may
+            have a hundred. The line is worked out when it is shown.
+        frames_left_out: Of the outermost; a recursion has a thousand.
+        earlier: The exception that it followed upon.
+        introduction: What stands between the two.
         rendered: The text of a traceback that has more to it than a chain.
     """
 
     type_name: str
     text: str
-    links: tuple[_Link, ...]
-    rendered: str | None
+    frames: tuple[CodeType | int, ...] = ()
+    frames_left_out: int = 0
+    earlier: FrozenError | None = None
+    introduction: str = ""
+    rendered: str | None = None
 
     @classmethod
     def freeze(cls, exc_info: ExcInfo) -> FrozenError:
         """What a traceback is made of."""
         _, error, position = exc_info
-        if isinstance(error, SyntaxError) or _is_group(error):
+        if _is_more_than_a_chain(error):
             # Lines of source and groups of exceptions are part of these; they are rare.
             text = "".join(traceback.format_exception(*exc_info))
-            return cls(_name_of(error), safe_text(error), (), safe_text(text))
+            return cls(_name_of(error), safe_text(error), rendered=safe_text(text))
         if error.__cause__ is None and error.__context__ is None:
             # Most exceptions are no chain, and a log call's microseconds count.
-            name, words = _name_of(error), _words_of(error)
-            link = _Link(name, words, *_frames_of(position), "")
-            return cls(name, words, (link,), None)
-        links: list[_Link] = []
-        seen: set[int] = set()
-        current: BaseException | None = error
-        while current is not None and id(current) not in seen and len(links) < LONGEST_CHAIN:
-            seen.add(id(current))
-            cause = current.__cause__
-            earlier = cause
-            if cause is None and not current.__suppress_context__:
-                earlier = current.__context__
-            followed = earlier is not None and id(earlier) not in seen
-            links.append(
-                _Link(
-                    _name_of(current),
-                    _words_of(current),
-                    *_frames_of(position if current is error else current.__traceback__),
-                    _BECAUSE_OF[cause is None] if followed else "",
-                )
-            )
-            current = earlier
-        return cls(links[0].type_name, links[0].text, tuple(links), None)
+            return cls(_name_of(error), _words_of(error), *_frames_of(position))
+        frozen = None
+        for link, introduction in reversed(_chain_of(error)):
+            places = _frames_of(position if link is error else link.__traceback__)
+            frozen = cls(_name_of(link), _words_of(link), *places, frozen, introduction)
+        assert frozen is not None
+        return frozen
 
     @property
     def size(self) -> int:
         """About how many characters it holds."""
-        size = len(self.rendered or "")
-        for link in self.links:
-            size += len(link.text) + 32 * len(link.frames)
-        return size
+        size = len(self.text) + 32 * len(self.frames)
+        if self.rendered is not None:
+            size += len(self.rendered)
+        return size if self.earlier is None else size + self.earlier.size
 
     def render(self) -> str:
         """The traceback as Python prints it."""
         if self.rendered is not None:
             return self.rendered
-        return safe_text("".join(_render(link) for link in reversed(self.links)))
+        parts: list[str] = []
+        link: FrozenError | None = self
+        while link is not None:
+            parts.append(_render(link))
+            link = link.earlier
+        return safe_text("".join(reversed(parts)))
 
 
-def _render(link: _Link) -> str:
+def _render(link: FrozenError) -> str:
     parts = [link.introduction]
     if link.frames:
         parts.append("Traceback (most recent call last):\n")
@@ -111,6 +93,23 @@ def _render(link: _Link) -> str:
         parts += _summary(link.frames)
     words = f": {link.text}" if link.text else ""
     return "".join((*parts, link.type_name, words, "\n"))
+
+
+def _chain_of(error: BaseException) -> list[tuple[BaseException, str]]:
+    """An exception and those it followed upon, each once, with what introduces it."""
+    chain: list[tuple[BaseException, str]] = []
+    seen: set[int] = set()
+    current: BaseException | None = error
+    while current is not None and id(current) not in seen and len(chain) < LONGEST_CHAIN:
+        seen.add(id(current))
+        cause = current.__cause__
+        earlier = cause
+        if cause is None and not current.__suppress_context__:
+            earlier = current.__context__
+        followed = earlier is not None and id(earlier) not in seen
+        chain.append((current, _BECAUSE_OF[cause is None] if followed else ""))
+        current = earlier
+    return chain
 
 
 def _name_of(error: BaseException) -> str:
@@ -130,15 +129,16 @@ def _words_of(error: BaseException) -> str:
 
 
 if sys.version_info >= (3, 11):
+    _MORE_THAN_A_CHAIN = (SyntaxError, BaseExceptionGroup)  # noqa: F821 - ruff reads it as 3.10
 
-    def _is_group(error: BaseException) -> bool:
-        return isinstance(error, BaseExceptionGroup)  # noqa: F821 - ruff reads it as 3.10
+    def _is_more_than_a_chain(error: BaseException) -> bool:
+        return isinstance(error, _MORE_THAN_A_CHAIN)
 
 else:
 
-    def _is_group(error: BaseException) -> bool:
-        # The group of a backport.
-        return hasattr(error, "exceptions")
+    def _is_more_than_a_chain(error: BaseException) -> bool:
+        # The second is the group of a backport.
+        return isinstance(error, SyntaxError) or hasattr(error, "exceptions")
 
 
 def _frames_of(position: TracebackType | None) -> tuple[tuple[CodeType | int, ...], int]:
@@ -148,8 +148,9 @@ def _frames_of(position: TracebackType | None) -> tuple[tuple[CodeType | int, ..
         keep(position.tb_frame.f_code)
         keep(position.tb_lasti)
         position = position.tb_next
-    left_out = max(0, len(frames) // 2 - KEPT_FRAMES)
-    return tuple(frames[2 * left_out :] if left_out else frames), left_out
+    if len(frames) <= 2 * KEPT_FRAMES:
+        return tuple(frames), 0
+    return tuple(frames[-2 * KEPT_FRAMES :]), len(frames) // 2 - KEPT_FRAMES
 
 
 def _summary(frames: tuple[CodeType | int, ...]) -> list[str]:

@@ -184,16 +184,15 @@ def freeze(
     if exc_info is not None or bound:
         # The encoder is fast with what is nothing special. Rendering the traceback takes ten times
         # as long as all the rest: the sender does it. What is bound goes as extras.
-        bare = object.__new__(logging.LogRecord)
-        fields = bare.__dict__
-        fields.update(record.__dict__)
+        fields = record.__dict__.copy()
         if exc_info is not None:
             error = FrozenError.freeze(exc_info)
-            bare.exc_info = bare.exc_text = None
-        if NO_FIELDS.isdisjoint(bound):
+            fields["exc_info"] = fields["exc_text"] = None
+        if bound and NO_FIELDS.isdisjoint(bound):
             for name, value in bound.items():
                 fields.setdefault(name, value)
-        record = bare
+        record = object.__new__(logging.LogRecord)
+        record.__dict__ = fields
     row = encoder.encode_familiar(record) or encoder.encode(record)
     size = len(row) + _FIXED_COST_BYTES + (error.size if error else 0)
     return Notice(
