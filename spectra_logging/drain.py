@@ -10,15 +10,15 @@ from pathlib import Path
 import msgspec
 
 from spectra_logging.activity import RECORD
-from spectra_logging.errors import RowsRejectedError, TableNotFoundError
+from spectra_logging.ahead import Ahead
+from spectra_logging.errors import LakehouseError, RowsRejectedError, TableNotFoundError
 from spectra_logging.journal.batches import Batch, Batches
 from spectra_logging.journal.content import Reject
 from spectra_logging.journal.folder import find_journals, read_identity
 from spectra_logging.lakehouse import open_lakehouse
-from spectra_logging.lakehouse.base import Commit, Lakehouse, Transaction
+from spectra_logging.lakehouse.base import Commit, Lakehouse, Staged, Stager, Transaction
 from spectra_logging.lakehouse.choice import EngineChoice
 from spectra_logging.lakehouse.ndjson import split_unreadable
-from spectra_logging.parallel import call_all
 from spectra_logging.paths import resolve_table
 from spectra_logging.stats import CommitFigures
 from spectra_logging.tables import TableSpec, load_spec
@@ -126,12 +126,15 @@ class Drainer:
                 return DrainReport(busy=True)
             if self._lakehouse is None:
                 self._lakehouse = self._open_engine()
-            newest = self._newest_transaction(self._lakehouse)
-            while batch := self._batches.next_batch(after=newest):
-                report += self._commit(batch, self._lakehouse)
-                newest = self._newest_in_table = batch.number
-                if not batch.more:
-                    break  # That was all; what has come since is for the next time.
+            lakehouse = self._lakehouse
+            newest = self._newest_transaction(lakehouse)
+            with Ahead(self._batches, lambda: self._stager(lakehouse)).open() as ahead:
+                while batch := ahead.next_batch(after=newest):
+                    with ahead.staged() as staged:
+                        report += self._commit(batch, lakehouse, staged)
+                    newest = self._newest_in_table = batch.number
+                    if not batch.more:
+                        break  # That was all; what has come since is for the next time.
             self._batches.remove_leavings()
         return report
 
@@ -163,13 +166,20 @@ class Drainer:
             self._newest_in_table = version or 0
         return self._newest_in_table
 
-    def _commit(self, batch: Batch, lakehouse: Lakehouse) -> DrainReport:
+    def _stager(self, lakehouse: Lakehouse) -> Stager | None:
+        try:
+            self._ensure(lakehouse)
+            return lakehouse.stager(self.table, self._spec)
+        except LakehouseError:
+            return None  # The append meets it again, and tells of it.
+
+    def _commit(self, batch: Batch, lakehouse: Lakehouse, staged: Staged | None) -> DrainReport:
         transaction = Transaction(application_id=batch.application_id, version=batch.number)
         rows, rejected = batch.rows, list[Reject]()
         commit = None
         if rows:
             try:
-                commit = self._append_and_read_ahead(lakehouse, batch, transaction)
+                commit = self._append(lakehouse, rows, transaction, staged)
             except RowsRejectedError:
                 rows, unreadable = split_unreadable(rows, self._spec)
                 rejected = [Reject(line, reason) for line, reason in unreadable]
@@ -198,22 +208,6 @@ class Drainer:
         self._upkeep_due |= version // UPKEEP_EVERY_VERSIONS > last // UPKEEP_EVERY_VERSIONS
         self._version = version
 
-    def _append_and_read_ahead(
-        self, lakehouse: Lakehouse, batch: Batch, transaction: Transaction
-    ) -> Commit:
-        if not batch.more:
-            return self._append(lakehouse, batch.rows, transaction)
-        commits = list[Commit]()
-        # What is read stays on this thread: each thread has a heap of its own, and megabytes made
-        # on one and freed on another leave holes in both.
-        call_all(
-            [
-                lambda: self._batches.read_ahead(batch),
-                lambda: commits.append(self._append(lakehouse, batch.rows, transaction)),
-            ]
-        )
-        return commits[0]
-
     def _unrecorded_runs(self, left_behind: bytes) -> tuple[str, ...]:
         """The runs that left rows and among them no record of how they went."""
         if not any(column.name == "activity_id" for column in self._spec.columns):
@@ -227,16 +221,27 @@ class Drainer:
             events.setdefault(row.execution_id, set()).add(row.event)
         return tuple(run for run, said in events.items() if run and RECORD not in said)
 
-    def _append(self, lakehouse: Lakehouse, rows: bytes, transaction: Transaction) -> Commit:
-        if not self._ensured:
-            lakehouse.ensure(self.table, self._spec)
-            self._ensured = True
+    def _append(
+        self,
+        lakehouse: Lakehouse,
+        rows: bytes,
+        transaction: Transaction,
+        staged: Staged | None = None,
+    ) -> Commit:
+        self._ensure(lakehouse)
         try:
-            return lakehouse.append(self.table, rows, self._spec, transaction=transaction)
+            return lakehouse.append(
+                self.table, rows, self._spec, transaction=transaction, staged=staged
+            )
         except TableNotFoundError:
             # Somebody has removed the table since; the log goes on in a new one.
             lakehouse.ensure(self.table, self._spec)
             return lakehouse.append(self.table, rows, self._spec, transaction=transaction)
+
+    def _ensure(self, lakehouse: Lakehouse) -> None:
+        if not self._ensured:
+            lakehouse.ensure(self.table, self._spec)
+            self._ensured = True
 
 
 def drain_journals(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 from collections.abc import Callable, Sequence
@@ -9,44 +10,72 @@ from typing import Generic, TypeVar
 
 from spectra_logging.worker import worker_idents
 
-__all__ = ["call_all", "usable_cores"]
+__all__ = ["Task", "call_all", "usable_cores"]
 
 _T = TypeVar("_T")
 
 
-class _Call(Generic[_T]):
-    """A call, and what came of it."""
+class Task(Generic[_T]):
+    """A call on a thread of its own, which is a daemon, and what comes of it.
 
-    def __init__(self, function: Callable[[], _T], *, for_worker: bool) -> None:
+    The thread is a worker thread if the one that made the task is. Where Python starts no more
+    threads, as at the interpreter's exit, the call is made when its end is waited for.
+
+    Args:
+        function: What to call.
+        at_once: Whether to begin now. Else the call is made, too, when its end is waited for, on
+            the thread that waits.
+    """
+
+    def __init__(self, function: Callable[[], _T], *, at_once: bool = True) -> None:
         self._function = function
-        self._for_worker = for_worker
+        self._for_worker = threading.get_ident() in worker_idents
+        self._results: list[_T] = []
         self._error: BaseException | None = None
-        self._result: list[_T] = []
+        self._wait: Callable[[], None] = self._call
+        if at_once:
+            thread = threading.Thread(
+                target=self._call_beside, name="spectra-logging-helper", daemon=True
+            )
+            with contextlib.suppress(RuntimeError):
+                thread.start()
+                self._wait = thread.join
 
-    def __call__(self) -> None:
+    def _call_beside(self) -> None:
         ident = threading.get_ident()
-        adopts = self._for_worker and ident not in worker_idents
-        if adopts:
+        if self._for_worker:
             worker_idents.add(ident)
         try:
-            self._result = [self._function()]
+            self._call()
+        finally:
+            worker_idents.discard(ident)
+
+    def _call(self) -> None:
+        if self._results or self._error:
+            return
+        try:
+            self._results.append(self._function())
         except BaseException as error:  # noqa: BLE001 - raised to whoever asks for the result
             self._error = error
-        finally:
-            if adopts:
-                worker_idents.discard(ident)
+
+    def wait(self) -> None:
+        """Wait for the call's end."""
+        self._wait()
 
     def result(self) -> _T:
+        """What the call returned, once it has.
+
+        Raises:
+            BaseException: What the call raised.
+        """
+        self.wait()
         if self._error is not None:
             raise self._error
-        return self._result[0]
+        return self._results[0]
 
 
 def call_all(functions: Sequence[Callable[[], _T]]) -> list[_T]:
     """Call functions at the same time: the first on this thread, each other on one of its own.
-
-    The threads are daemons, end before this returns, and are worker threads if this one is. Where
-    Python starts no more threads, as at the interpreter's exit, the calls are made one by one.
 
     Returns:
         What each returned, in their order.
@@ -54,22 +83,10 @@ def call_all(functions: Sequence[Callable[[], _T]]) -> list[_T]:
     Raises:
         BaseException: What the first of those that failed raised, when all have ended.
     """
-    for_worker = threading.get_ident() in worker_idents
-    calls = [_Call(function, for_worker=for_worker) for function in functions]
-    here, threads = calls[:1], list[threading.Thread]()
-    for call in calls[1:]:
-        thread = threading.Thread(target=call, name="spectra-logging-helper", daemon=True)
-        try:
-            thread.start()
-        except RuntimeError:
-            here.append(call)
-        else:
-            threads.append(thread)
-    for call in here:
-        call()
-    for thread in threads:
-        thread.join()
-    return [call.result() for call in calls]
+    tasks = [Task(function, at_once=number > 0) for number, function in enumerate(functions)]
+    for task in tasks:
+        task.wait()
+    return [task.result() for task in tasks]
 
 
 def usable_cores() -> int:

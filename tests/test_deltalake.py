@@ -23,6 +23,7 @@ from spectra_logging.lakehouse import check_engine, is_loaded, open_lakehouse
 from spectra_logging.lakehouse.base import Commit, Transaction
 from spectra_logging.lakehouse.compaction import compact
 from spectra_logging.lakehouse.deltalake import EmbeddedLakehouse
+from spectra_logging.lakehouse.staging import StagedRows
 from spectra_logging.lakehouse.translation import translated
 from spectra_logging.tables import TableSpec
 from tests.lakehouses import lines, spec_of, transaction
@@ -52,9 +53,14 @@ class AmbiguousLakehouse(EmbeddedLakehouse):
     fails = True
 
     def _append_once(
-        self, table: str, rows: bytes, spec: TableSpec, transaction: Transaction
+        self,
+        table: str,
+        rows: bytes,
+        spec: TableSpec,
+        transaction: Transaction,
+        staged: StagedRows | None,
     ) -> Commit:
-        commit = super()._append_once(table, rows, spec, transaction)
+        commit = super()._append_once(table, rows, spec, transaction, staged)
         if self.fails:
             with self._changing(table):
                 raise OSError("connection reset")

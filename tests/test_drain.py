@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+from itertools import count
 from pathlib import Path
 
 import msgspec
@@ -15,7 +17,8 @@ from spectra_logging.journal.appender import Appender
 from spectra_logging.journal.batches import Batches
 from spectra_logging.journal.framing import frame
 from spectra_logging.lakehouse import open_lakehouse
-from spectra_logging.lakehouse.base import Lakehouse
+from spectra_logging.lakehouse.base import Lakehouse, Staged, Stager
+from spectra_logging.tables import TableSpec
 from tests.lakehouses import spec_of
 
 SMALL = spec_of(("n", "long", False), ("text", "string", True))
@@ -41,8 +44,15 @@ class Backlog:
 
     def append(self, count: int, size: int = 0) -> None:
         for n in range(self._next, self._next + count):
-            self._appender.append(frame(msgspec.json.encode({"n": n, "text": "x" * size})[:-1]))
+            self.append_line(msgspec.json.encode({"n": n, "text": "x" * size})[:-1])
         self._next += count
+
+    def append_line(self, payload: bytes) -> None:
+        self._appender.append(frame(payload))
+
+    def lying_about(self) -> list[str]:
+        """What is staged beside the table."""
+        return [path.name for path in Path(self.table).glob("_spectra-*")]
 
     def rows(self) -> list[int]:
         return [n for (n,) in self.lakehouse.query("SELECT n FROM t", {"t": self.table}).rows]
@@ -56,10 +66,11 @@ def backlog(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Backlog:
 
 
 def test_a_backlog_lands_in_several_commits_once_each(backlog: Backlog) -> None:
-    """Each batch is read while the one before it is committed, and none is left or doubled."""
+    """Each is read and staged while those before it are committed, and none is left or doubled."""
     backlog.append(1000, size=1000)
     report = backlog.drainer.drain()
     assert report.rows == 1000
+    assert backlog.lying_about() == []
     assert report.batches == DeltaTable(backlog.table).version() > 5
     assert sorted(backlog.rows()) == list(range(1000))
     assert not backlog.drainer.has_records()
@@ -82,6 +93,7 @@ def test_a_backlog_whose_commit_fails_goes_on_from_there(
     with pytest.raises(TableUnavailableError):
         backlog.drainer.drain()
     assert 0 < len(backlog.rows()) < 1000
+    assert backlog.lying_about() == []
     other = Drainer(backlog.directory, backlog.table, SMALL, lambda: open_lakehouse("deltalake"))
     other.drain()
     backlog.append(10)
@@ -92,7 +104,7 @@ def test_a_backlog_whose_commit_fails_goes_on_from_there(
 def test_a_failure_to_read_ahead_is_told_and_nothing_is_lost(
     backlog: Backlog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The batch was committed all the same; the next drain finds that out and goes on."""
+    """The batch before it stays sealed; the next drain commits it and goes on."""
     backlog.append(1000, size=1000)
 
     def fail(*_: object) -> None:
@@ -104,6 +116,45 @@ def test_a_failure_to_read_ahead_is_told_and_nothing_is_lost(
             backlog.drainer.drain()
     backlog.drainer.drain()
     assert sorted(backlog.rows()) == list(range(1000))
+
+
+def test_batches_are_staged_side_by_side(backlog: Backlog, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first batch's staging waits until the second's has begun."""
+    monkeypatch.setattr("spectra_logging.ahead.usable_cores", lambda: 2)
+    backlog.append(1000, size=1000)
+    open_stager, calls, another_has_begun = backlog.lakehouse.stager, count(), threading.Event()
+    waited: list[bool] = []
+
+    def patched(table: str, spec: TableSpec) -> Stager:
+        stager = open_stager(table, spec)
+        assert stager is not None
+
+        def stage(rows: bytes) -> Staged:
+            if next(calls):
+                another_has_begun.set()
+            else:
+                waited.append(another_has_begun.wait(30))
+            return stager(rows)
+
+        return stage
+
+    monkeypatch.setattr(backlog.lakehouse, "stager", patched)
+    backlog.drainer.drain()
+    assert waited == [True]
+    assert sorted(backlog.rows()) == list(range(1000))
+
+
+def test_a_batch_that_can_t_be_staged_is_told_of_as_ever(
+    backlog: Backlog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A row that does not fit is set aside; its batch's others, and all other batches, land."""
+    backlog.append(500, size=1000)
+    backlog.append_line(b'{"n":"seventy"')
+    backlog.append(500, size=1000)
+    report = backlog.drainer.drain()
+    assert (report.rows, report.quarantined) == (1000, 1)
+    assert sorted(backlog.rows()) == list(range(1000))
+    assert backlog.lying_about() == []
 
 
 def test_upkeep_falls_due_whoever_commits_the_version_that_ends_a_round(

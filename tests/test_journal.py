@@ -20,7 +20,7 @@ from spectra_logging.journal import ledger as ledger_module
 from spectra_logging.journal import live as live_module
 from spectra_logging.journal.appender import Appender
 from spectra_logging.journal.batches import Batch, Batches
-from spectra_logging.journal.content import Reject
+from spectra_logging.journal.content import Content, Reject
 from spectra_logging.journal.framing import frame
 from spectra_logging.journal.segment import list_segments
 from spectra_logging.journal.state import StateFile
@@ -156,7 +156,7 @@ def test_many_segments_drain_in_order(tmp_path: Path) -> None:
 def test_reading_ahead_changes_neither_batches_nor_order(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Read while the batch before is committed, and records go on coming: each comes once."""
+    """Two are read ahead of the one that is committed, and records go on coming: each once."""
     monkeypatch.setattr("spectra_logging.journal.content.BATCH_BYTES", 2 * SEGMENT)
     appender = make_appender(tmp_path, max_bytes=100 * SEGMENT)
     for n in range(40):
@@ -164,9 +164,13 @@ def test_reading_ahead_changes_neither_batches_nor_order(
     batches = Batches(tmp_path)
     got: list[list[int]] = []
     more: list[bool] = []
+    ahead: list[Content] = []
     with batches.draining():
-        while batch := batches.next_batch():
-            batches.read_ahead(batch)
+        while batch := batches.next_batch(ahead=ahead[0] if ahead else None):
+            assert not ahead or batch.rows is ahead[0].rows
+            ahead = ahead[1:]
+            while len(ahead) < 2 and (content := batches.read_ahead([batch, *ahead])):
+                ahead.append(content)
             if len(got) < 10:
                 appender.append(line(40 + len(got)))
             got.append(numbers(batch.rows))
@@ -192,12 +196,14 @@ def test_what_was_read_ahead_and_given_up_since_is_not_committed(
     with batches.draining():
         first = batches.next_batch()
         assert first is not None
-        batches.read_ahead(first)
+        ahead = batches.read_ahead([first])
         for n in range(12, 20):
             appender.append(line(n, SEGMENT // 4))
         batches.note_committed(first, [])
         got += numbers(first.rows)
-        while batch := batches.next_batch():
+        while batch := batches.next_batch(ahead=ahead):
+            assert ahead is not None
+            assert batch.rows is not ahead.rows
             got += numbers(batch.rows)
             batches.note_committed(batch, [])
     assert got == sorted(set(got))
@@ -206,7 +212,7 @@ def test_what_was_read_ahead_and_given_up_since_is_not_committed(
     assert balanced(appender)
 
 
-def test_what_was_read_ahead_of_a_batch_that_failed_is_read_anew(
+def test_what_was_read_ahead_of_a_batch_that_failed_waits_for_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The sealed batch comes again, and after it all that came after it."""
@@ -218,8 +224,8 @@ def test_what_was_read_ahead_of_a_batch_that_failed_is_read_anew(
     with batches.draining():
         first = batches.next_batch()
         assert first is not None
-        batches.read_ahead(first)
-        again = batches.next_batch()
+        ahead = batches.read_ahead([first])
+        again = batches.next_batch(ahead=ahead)
         assert again is not None
         assert (again.number, again.rows, again.recovered) == (first.number, first.rows, True)
         batches.note_committed(again, [])

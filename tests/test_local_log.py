@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -19,9 +20,10 @@ import pytest
 from deltalake import DeltaTable, write_deltalake
 
 from spectra_logging.errors import RowsRejectedError
-from spectra_logging.lakehouse import local_append, staging
+from spectra_logging.lakehouse import local_append
 from spectra_logging.lakehouse.deltalake import EmbeddedLakehouse
 from spectra_logging.lakehouse.local_log import LocalLog
+from spectra_logging.tables import TableSpec
 from tests.lakehouses import EVERY_TYPE, JSON_ROW, lines, race, spec_of, transaction
 from tests.tables import read_rows
 
@@ -86,6 +88,10 @@ def test_an_entry_says_what_delta_s_protocol_wants(engine: EmbeddedLakehouse, ta
     assert DeltaTable(table).history()[0]["operation"] == "WRITE"
 
 
+def refuse(*_: object, **__: object) -> None:
+    raise AssertionError("it did")
+
+
 def test_an_append_neither_opens_nor_refreshes_the_table(
     engine: EmbeddedLakehouse, table: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -93,9 +99,6 @@ def test_an_append_neither_opens_nor_refreshes_the_table(
     engine.ensure(table, SMALL)
     append(engine, table, 1)
     write_deltalake(table, pl.DataFrame({"n": [99], "text": ["another writer's"]}), mode="append")
-
-    def refuse(*_: object, **__: object) -> None:
-        raise AssertionError("it did")
 
     monkeypatch.setattr("spectra_logging.lakehouse.opened.DeltaTable", refuse)
     monkeypatch.setattr(DeltaTable, "update_incremental", refuse)
@@ -106,44 +109,81 @@ def test_an_append_neither_opens_nor_refreshes_the_table(
     assert numbers(table) == [1, 2, 3, 99]
 
 
-def test_what_a_batch_s_files_say_holds_for_their_rows(
-    engine: EmbeddedLakehouse, table: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A batch in several files: each has its own rows, counts and bounds."""
-    monkeypatch.setattr(staging, "SLICE_BYTES", 1000)
-    monkeypatch.setattr(staging, "usable_cores", lambda: 3)
+def test_what_a_batch_s_file_says_holds_for_its_rows(engine: EmbeddedLakehouse, table: str) -> None:
+    """Its counts and bounds are those of the rows."""
     engine.ensure(table, EVERY_TYPE)
     rows = lines(*({**JSON_ROW, "big": n, "text": f"{n:04}", "flag": None} for n in range(1000)))
     engine.append(table, rows, EVERY_TYPE, transaction=transaction(1))
-    added = [action["add"] for action in entries(table)[1] if "add" in action]
-    assert len(added) == 3
-    first = 0
-    for add in added:
-        data = pl.read_parquet(Path(table, add["path"]))
-        told = json.loads(add["stats"])
-        assert told["numRecords"] == data.height > 300
-        assert told["minValues"]["big"] == data["big"].min() == first
-        assert told["maxValues"]["big"] == data["big"].max() == first + data.height - 1
-        assert told["minValues"]["text"] == f"{first:04}"
-        assert told["minValues"]["moment"] == "2023-11-14T22:13:20.123Z"
-        assert told["nullCount"]["flag"] == data.height
-        first += data.height
-    assert first == 1000
-    assert pl.read_delta(table).sort("big")["big"].to_list() == list(range(1000))
+    (add,) = [action["add"] for action in entries(table)[1] if "add" in action]
+    data = pl.read_parquet(Path(table, add["path"]))
+    told = json.loads(add["stats"])
+    assert told["numRecords"] == data.height == 1000
+    assert (told["minValues"]["big"], told["maxValues"]["big"]) == (0, 999)
+    assert told["minValues"]["text"] == "0000"
+    assert told["minValues"]["moment"] == "2023-11-14T22:13:20.123Z"
+    assert told["nullCount"]["flag"] == 1000
+    assert data["big"].to_list() == list(range(1000))
 
 
-def test_a_bad_row_in_one_of_several_files_refuses_the_batch(
-    engine: EmbeddedLakehouse, table: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_bad_row_refuses_the_batch(engine: EmbeddedLakehouse, table: str) -> None:
     """Nothing is committed, and nothing is left lying about."""
-    monkeypatch.setattr(staging, "SLICE_BYTES", 100)
-    monkeypatch.setattr(staging, "usable_cores", lambda: 4)
     engine.ensure(table, SMALL)
     rows = lines(*({"n": n if n != 70 else "seventy"} for n in range(100)))
     with pytest.raises(RowsRejectedError, match="seventy"):
         engine.append(table, rows, SMALL, transaction=transaction(1))
     assert len(entries(table)) == 1
     assert hidden(table) == ["_delta_log"] == os.listdir(table)
+
+
+def test_rows_that_are_staged_are_committed_as_they_are(
+    engine: EmbeddedLakehouse, table: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And nothing is written again, or left."""
+    engine.ensure(table, SMALL)
+    stager = engine.stager(table, SMALL)
+    assert stager is not None
+    rows = lines({"n": 1})
+    ready = stager(rows)
+    monkeypatch.setattr("spectra_logging.lakehouse.local_append.stage", refuse)
+    engine.append(table, rows, SMALL, transaction=transaction(1), staged=ready)
+    assert numbers(table) == [1]
+    assert hidden(table) == ["_delta_log"]
+
+
+def test_staged_rows_of_a_transaction_that_is_committed_are_not_committed_again(
+    engine: EmbeddedLakehouse, table: str
+) -> None:
+    """A drain that begins anew stages its first batch before it asks for the transaction."""
+    engine.ensure(table, SMALL)
+    append(engine, table, 1)
+    stager = engine.stager(table, SMALL)
+    assert stager is not None
+    rows = lines({"n": 1})
+    ready = stager(rows)
+    mark = transaction(1)
+    assert engine.append(table, rows, SMALL, transaction=mark, staged=ready).replayed
+    assert numbers(table) == [1]
+
+
+WIDER = spec_of(("n", "long", False), ("text", "string", True), ("more", "long", True))
+
+
+@pytest.mark.parametrize(("is_removed", "new"), [(False, WIDER), (True, WIDER), (True, SMALL)])
+def test_rows_staged_for_another_table_are_written_anew(
+    engine: EmbeddedLakehouse, table: str, is_removed: bool, new: TableSpec
+) -> None:
+    """Somebody has added a column since, or removed the table and made another of its name."""
+    engine.ensure(table, SMALL)
+    stager = engine.stager(table, SMALL)
+    assert stager is not None
+    ready = stager(lines({"n": 1}))
+    if is_removed:
+        shutil.rmtree(table)
+    engine.ensure(table, new)
+    engine.append(table, lines({"n": 1}), SMALL, transaction=transaction(1), staged=ready)
+    ready.discard()
+    assert numbers(table) == [1]
+    assert hidden(table) == ["_delta_log"]
 
 
 def test_writers_of_all_kinds_race_and_nothing_is_lost_or_doubled(

@@ -1,60 +1,51 @@
-"""Rows cut into slices, and the folders where data files are made."""
+"""Rows as data files in a folder of their own, and what becomes of such folders."""
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from pathlib import Path
-from unittest.mock import patch
 
+import polars as pl
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from spectra_logging.lakehouse import staging
 from spectra_logging.lakehouse.staging import (
+    StagedRows,
     clear_workshops,
-    slices_of,
-    workshop,
+    stage,
     writer_properties,
 )
 from spectra_logging.tables import ACTIVITY_LOG
+from tests.lakehouses import lines, spec_of
+
+SMALL = spec_of(("n", "long", False), ("text", "string", True))
 
 
-@given(
-    lines=st.lists(st.integers(0, 40).map(lambda size: b"x" * size + b"\n"), max_size=60),
-    unended=st.booleans(),
-    cores=st.integers(1, 6),
-    slice_bytes=st.integers(1, 50),
-)
-def test_slices_are_whole_lines_and_all_of_them(
-    lines: list[bytes], unended: bool, cores: int, slice_bytes: int
-) -> None:
-    """No row is cut, lost or moved, and no slice is empty."""
-    rows = b"".join(lines) + b"y" * unended
-    with (
-        patch.object(staging, "usable_cores", lambda: cores),
-        patch.object(staging, "SLICE_BYTES", slice_bytes),
-    ):
-        slices = slices_of(rows)
-    assert b"".join(slices) == rows
-    assert all(bytes(part).endswith(b"\n") for part in slices[:-1])
-    assert all(slices)
-    assert len(slices) <= min(cores, staging.MOST_SLICES)
+def staged(folder: Path, rows: bytes) -> StagedRows:
+    return stage(folder, rows, SMALL, SMALL.columns, {})
 
 
-def test_a_small_batch_is_one_file() -> None:
-    """Whatever the cores: a table of tiny files is slow to read."""
-    assert len(slices_of(b"x\n" * 1000)) == 1
+def test_staged_rows_are_out_of_readers_sight_until_they_are_discarded(tmp_path: Path) -> None:
+    """The folder's name begins as readers of Delta tables pass over; nothing is left of it."""
+    ready = staged(tmp_path, lines({"n": 1, "text": "a"}, {"n": 2}))
+    assert [path.name[0] for path in tmp_path.iterdir()] == ["_"]
+    (file,) = ready.files
+    assert pl.read_parquet(file.path).rows() == [(1, "a"), (2, None)]
+    assert json.loads(json.loads(file.add)["add"]["stats"])["numRecords"] == 2
+    ready.discard()
+    ready.discard()
+    assert list(tmp_path.iterdir()) == []
 
 
-def test_a_workshop_goes_when_it_is_left(tmp_path: Path) -> None:
-    """Also by an error, with all that is in it; readers pass over its name."""
-    with pytest.raises(KeyError), workshop(tmp_path) as place:  # noqa: PT012
-        assert place.name.startswith("_")
-        (place / "0").mkdir()
-        (place / "0" / "part.parquet").touch()
-        raise KeyError
+def test_no_rows_are_no_file(tmp_path: Path) -> None:
+    assert staged(tmp_path, b"").files == ()
+
+
+def test_rows_that_can_t_be_staged_leave_nothing(tmp_path: Path) -> None:
+    """Also not the folder that was made for them."""
+    with pytest.raises(Exception, match="seventy"):
+        staged(tmp_path, lines({"n": "seventy"}))
     assert list(tmp_path.iterdir()) == []
 
 

@@ -15,7 +15,7 @@ leaves a consumed segment to remove.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -71,7 +71,6 @@ class Batches:
         self._directory = directory
         self._state_file = StateFile(directory)
         self._drain_lock = FileLock(directory / DRAIN_LOCK)
-        self._ahead: Content | None = None
         self._drained: list[SegmentName] = []
 
     @contextmanager
@@ -100,15 +99,16 @@ class Batches:
             for name in list_segments(self._directory)
         )
 
-    def next_batch(self, after: int = 0) -> Batch | None:
+    def next_batch(self, after: int = 0, ahead: Content | None = None) -> Batch | None:
         """The batch left sealed by an earlier drain, else a new one; ``None`` when all is drained.
 
         Args:
             after: A new batch gets a number beyond this one. It is what the table itself knows of
                 this journal, in case the journal's state has been lost.
+            ahead: What was read ahead for it. Read anew unless it still is what comes next; whether
+                so, its ``rows`` tell, which are the batch's own then.
         """
         state = self.state()
-        ahead, self._ahead = self._ahead, None
         if state.sealed is not None:
             content = reread(self._directory, state.sealed.ranges)
             return _batch(content, state.application_id, state.sealed.number, recovered=True)
@@ -126,19 +126,21 @@ class Batches:
             seal_lock.release()
         return _batch(ahead, state.application_id, number, recovered=False)
 
-    def read_ahead(self, batch: Batch) -> None:
-        """Read and verify what comes after a sealed batch, for the next call of :meth:`next_batch`.
+    def read_ahead(self, before: Iterable[Content]) -> Content | None:
+        """Read and verify what a later call of :meth:`next_batch` may take; ``None`` if nothing.
 
-        Segments that the batches before it have emptied are removed first. It may run on another
-        thread while the batch is committed, but must have ended before that is noted.
+        Segments that committed batches have emptied are removed first.
+
+        Args:
+            before: The sealed batch, and what has been read ahead of it so far.
         """
         state = self.state()
         drained, self._drained = self._drained, []
         self._remove_drained(state, drained)
-        if state.sealed is not None and state.sealed.number == batch.number:
-            offsets = _offsets(state)
-            offsets.update((name, extent.end) for name, extent in state.sealed.ranges.items())
-            self._ahead = collect(self._directory, offsets)
+        offsets = _offsets(state)
+        for content in before:
+            offsets.update((name, extent.end) for name, extent in content.ranges.items())
+        return collect(self._directory, offsets)
 
     def note_committed(self, batch: Batch, rejected: Sequence[Reject]) -> None:
         """Book a batch as done.

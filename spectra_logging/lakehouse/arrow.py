@@ -34,7 +34,6 @@ UTC_MICROSECONDS = DataType.timestamp("us", tz="UTC")
 BATCH_ROWS = 2048
 # 0.8 is the last for Python 3.10.
 _SINCE_0_9 = tuple(map(int, version("arro3-io").split(".")[:2])) >= (0, 9)
-_NUL = re.compile(rb"\0")
 _ESCAPED_NUL = re.compile(rb"\\u0000")
 REASON_CHARACTERS = 300
 """arro3's errors quote the whole value, which may be megabytes."""
@@ -62,7 +61,7 @@ def _arrow_type(column_type: str) -> DataType:
     return _SCALARS[column_type]()
 
 
-def read_rows(rows: bytes | memoryview, schema: Schema) -> Table:
+def read_rows(rows: bytes, schema: Schema) -> Table:
     """Newline-delimited JSON as an Arrow table.
 
     Raises:
@@ -76,7 +75,7 @@ def read_rows(rows: bytes | memoryview, schema: Schema) -> Table:
         raise RowsRejectedError(_shortened(reason)) from error
 
 
-def stream_rows(rows: bytes | memoryview, schema: Schema) -> RecordBatchReader:
+def stream_rows(rows: bytes, schema: Schema) -> RecordBatchReader:
     """Newline-delimited JSON as a stream of Arrow batches, parsed as they are taken.
 
     Taking from it raises whatever the taker makes of a row that does not fit the schema.
@@ -87,11 +86,11 @@ def stream_rows(rows: bytes | memoryview, schema: Schema) -> RecordBatchReader:
     # arro3 ends the whole process, not just the call, when an error's text holds a NUL. So NULs
     # that could come to stand in one are looked for first: raw ones, which JSON does not allow,
     # and escaped ones, for which the same rows with another control character are read first.
-    if _NUL.search(rows):
+    if b"\0" in rows:
         raise RowsRejectedError("a row holds a raw NUL byte, which JSON does not allow")
     # By a regular expression, which is faster than ``in`` where there are many backslashes.
     if _ESCAPED_NUL.search(rows):
-        read_rows(bytes(rows).replace(b"\\u0000", b"\\u0001"), schema)
+        read_rows(rows.replace(b"\\u0000", b"\\u0001"), schema)
     return read_json(_source(rows), schema, batch_size=BATCH_ROWS)
 
 
@@ -211,7 +210,7 @@ def reader_of(schema: Schema, batches: Iterator[RecordBatch]) -> RecordBatchRead
     return RecordBatchReader.from_batches(schema, batches if _SINCE_0_9 else list(batches))
 
 
-def _source(rows: bytes | memoryview) -> bytes | memoryview | io.BytesIO:
+def _source(rows: bytes) -> bytes | io.BytesIO:
     # Through a file object it takes half as long again, but arro3 0.8 reads nothing else.
     return rows if _SINCE_0_9 else io.BytesIO(rows)
 

@@ -12,6 +12,8 @@ from spectra_logging.lakehouse.base import (
     Commit,
     Lakehouse,
     QueryResult,
+    Staged,
+    Stager,
     TableChange,
     Transaction,
     UpkeepReport,
@@ -94,12 +96,23 @@ class AutoLakehouse(Lakehouse):
         """Make the table fit the spec."""
         return self._through(table, lambda engine: engine.ensure(table, spec))
 
+    def stager(self, table: str, spec: TableSpec) -> Stager | None:
+        """What writes rows ahead of their append, if the table's engine can."""
+        return self._through(table, lambda engine: engine.stager(table, spec))
+
     def append(
-        self, table: str, rows: bytes, spec: TableSpec, *, transaction: Transaction
+        self,
+        table: str,
+        rows: bytes,
+        spec: TableSpec,
+        *,
+        transaction: Transaction,
+        staged: Staged | None = None,
     ) -> Commit:
         """Append rows as one commit, exactly once per transaction, whichever engine it was."""
         return self._through(
-            table, lambda engine: engine.append(table, rows, spec, transaction=transaction)
+            table,
+            lambda engine: engine.append(table, rows, spec, transaction=transaction, staged=staged),
         )
 
     def transaction_version(self, table: str, application_id: str) -> int | None:

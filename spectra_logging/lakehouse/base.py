@@ -8,9 +8,9 @@ business, and engine packages are imported nowhere outside this folder.
 from __future__ import annotations
 
 import abc
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 from spectra_logging.errors import ConfigurationError
 from spectra_logging.lakehouse.choice import EngineChoice
@@ -25,6 +25,8 @@ __all__ = [
     "Commit",
     "Lakehouse",
     "QueryResult",
+    "Staged",
+    "Stager",
     "TableChange",
     "Transaction",
     "UpkeepReport",
@@ -53,6 +55,17 @@ class Transaction:
 
     application_id: str
     version: int
+
+
+class Staged(Protocol):
+    """Rows that an engine has written and not committed."""
+
+    def discard(self) -> None:
+        """Remove what has not become part of a table; doing it twice changes nothing."""
+
+
+Stager: TypeAlias = Callable[[bytes], Staged]
+"""Writes rows that are to be appended; may be called on any thread, and on several at once."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -192,9 +205,24 @@ class Lakehouse(abc.ABC):
                 there though rows of the spec may lack it; nothing was changed.
         """
 
+    def stager(self, table: str, spec: TableSpec) -> Stager | None:  # noqa: ARG002
+        """What writes rows ahead of their :meth:`append`, if the engine can for that table.
+
+        Args:
+            table: The table's place; it must exist, with at least the spec's columns.
+            spec: The columns to read the rows as.
+        """
+        return None
+
     @abc.abstractmethod
     def append(
-        self, table: str, rows: bytes, spec: TableSpec, *, transaction: Transaction
+        self,
+        table: str,
+        rows: bytes,
+        spec: TableSpec,
+        *,
+        transaction: Transaction,
+        staged: Staged | None = None,
     ) -> Commit:
         """Append rows as one commit, exactly once per transaction.
 
@@ -207,6 +235,8 @@ class Lakehouse(abc.ABC):
                 microseconds since 1970 in UTC for timestamps. Keys without a column are ignored.
             spec: The columns to read the rows as.
             transaction: The journal's id and this batch's number.
+            staged: What :meth:`stager` made of these rows, if they are staged; to be discarded
+                by the caller afterwards, whatever comes of the append.
 
         Raises:
             RowsRejectedError: Some row can't be read as the spec's columns; nothing was written.

@@ -38,6 +38,8 @@ from spectra_logging.lakehouse.base import (
     Commit,
     Lakehouse,
     QueryResult,
+    Staged,
+    Stager,
     TableChange,
     Transaction,
     UpkeepReport,
@@ -48,7 +50,12 @@ from spectra_logging.lakehouse.delta_schema import columns_of, delta_field
 from spectra_logging.lakehouse.local_append import append_rows
 from spectra_logging.lakehouse.opened import OpenTables, local_folder
 from spectra_logging.lakehouse.schemas import missing_columns
-from spectra_logging.lakehouse.staging import clear_workshops, slices_of, writer_properties
+from spectra_logging.lakehouse.staging import (
+    StagedRows,
+    clear_workshops,
+    stage,
+    writer_properties,
+)
 from spectra_logging.lakehouse.storage import StorageAccess
 from spectra_logging.lakehouse.translation import translated
 from spectra_logging.tables import Column, TableSpec
@@ -114,13 +121,32 @@ class EmbeddedLakehouse(Lakehouse):
         """Create the table with the spec's properties and comments, or add what it lacks."""
         return self._until_committed(lambda: self._converge(table, spec))
 
+    def stager(self, table: str, spec: TableSpec) -> Stager | None:
+        """What writes data files ahead of their append, on a file system."""
+        log = self._tables.log(table)
+        if log is None or missing_columns(table, log.columns, spec):
+            return None
+        # Not the log itself: it is this thread's.
+        folder, columns, configuration = log.folder.parent, log.columns, log.configuration
+        return lambda rows: stage(folder, rows, spec, columns, configuration)
+
     def append(
-        self, table: str, rows: bytes, spec: TableSpec, *, transaction: Transaction
+        self,
+        table: str,
+        rows: bytes,
+        spec: TableSpec,
+        *,
+        transaction: Transaction,
+        staged: Staged | None = None,
     ) -> Commit:
         """Append rows as one commit, which carries the transaction, unless the table has it."""
+        # An attempt that fails may have moved the staged files: the next writes its own.
+        unused = [staged] if isinstance(staged, StagedRows) else []
         try:
             commit = self._until_committed(
-                lambda: self._append_once(table, rows, spec, transaction)
+                lambda: self._append_once(
+                    table, rows, spec, transaction, unused.pop() if unused else None
+                )
             )
         except LakehouseError:
             # delta-rs tells of a row that can't be read as of any other failure.
@@ -250,7 +276,12 @@ class EmbeddedLakehouse(Lakehouse):
             )
 
     def _append_once(
-        self, table: str, rows: bytes, spec: TableSpec, transaction: Transaction
+        self,
+        table: str,
+        rows: bytes,
+        spec: TableSpec,
+        transaction: Transaction,
+        staged: StagedRows | None,
     ) -> Commit:
         log = self._tables.log(table)
         if log and missing_columns(table, log.columns, spec):
@@ -259,7 +290,7 @@ class EmbeddedLakehouse(Lakehouse):
         if log is None:
             return self._append_by_delta_rs(table, rows, spec, transaction)
         with self._changing(table):
-            return append_rows(log, rows, spec, transaction)
+            return append_rows(log, rows, spec, transaction, staged)
 
     def _append_by_delta_rs(
         self, table: str, rows: bytes, spec: TableSpec, transaction: Transaction
@@ -337,5 +368,4 @@ class EmbeddedLakehouse(Lakehouse):
 
 def _check_rows(rows: bytes, spec: TableSpec) -> None:
     """Raise ``RowsRejectedError`` when rows can't be read as they are when they are written."""
-    for part in slices_of(rows):
-        read_rows(part, arrow_schema(spec.columns))
+    read_rows(rows, arrow_schema(spec.columns))

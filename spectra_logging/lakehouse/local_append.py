@@ -6,26 +6,33 @@ import os
 
 from deltalake.exceptions import CommitFailedError
 
-from spectra_logging.lakehouse.arrow import arrow_schema, in_order
 from spectra_logging.lakehouse.base import Commit, Transaction
 from spectra_logging.lakehouse.local_log import LocalLog
-from spectra_logging.lakehouse.staging import slices_of, stage, workshop
+from spectra_logging.lakehouse.staging import StagedRows, stage
 from spectra_logging.tables import TableSpec
 
 __all__ = ["append_rows"]
 
 
-def append_rows(log: LocalLog, rows: bytes, spec: TableSpec, transaction: Transaction) -> Commit:
+def append_rows(
+    log: LocalLog,
+    rows: bytes,
+    spec: TableSpec,
+    transaction: Transaction,
+    staged: StagedRows | None = None,
+) -> Commit:
     """Append rows as one commit, unless the table has the transaction.
 
-    A process killed on the way leaves a workshop; or, in the instant between the files' move and
-    the entry, files that no entry names. Upkeep removes both, and neither is part of the table.
+    A process killed on the way leaves a folder of staged rows; or, in the instant between the
+    files' move and the entry, files that no entry names. Upkeep removes both, and neither is part
+    of the table.
 
     Args:
         log: The log, at the table's newest version.
         rows: Newline-delimited JSON.
         spec: The rows' columns, all of which the table has.
         transaction: The transaction.
+        staged: These rows, if they are staged already; written anew where they don't fit.
 
     Raises:
         CommitFailedError: Another commit came first after which this one has to be planned anew.
@@ -33,11 +40,10 @@ def append_rows(log: LocalLog, rows: bytes, spec: TableSpec, transaction: Transa
     if log.has(transaction):
         return Commit(version=log.version, replayed=True)
     folder = log.folder.parent
-    # Nulls are as the spec has them: columns that were added later may hold some in the table.
-    # Columns that only the table has are null where a file lacks them.
-    schema = in_order(arrow_schema(spec.columns), [column.name for column in log.columns])
-    with workshop(folder) as place:
-        files = stage(place, slices_of(rows), schema, spec, log.configuration)
+    # The table may have got a column since, or may be another one.
+    if staged is None or staged.columns != log.columns or not staged.place.exists():
+        staged = stage(folder, rows, spec, log.columns, log.configuration)
+    try:
         moved = False
         while True:
             # Right before the attempt, since writing the files took a while.
@@ -46,8 +52,10 @@ def append_rows(log: LocalLog, rows: bytes, spec: TableSpec, transaction: Transa
             if log.has(transaction):
                 return Commit(version=log.version, replayed=True)
             if not moved:
-                for file in files:
+                for file in staged.files:
                     os.rename(file.path, folder / file.path.name)
                 moved = True
-            if log.append([file.add for file in files], transaction, place):
+            if log.append([file.add for file in staged.files], transaction, staged.place):
                 return Commit(version=log.version)
+    finally:
+        staged.discard()

@@ -19,6 +19,7 @@ from spectra_logging.lakehouse.base import (
     Commit,
     Lakehouse,
     QueryResult,
+    Staged,
     TableChange,
     Transaction,
     UpkeepReport,
@@ -121,7 +122,13 @@ class SparkLakehouse(Lakehouse):
         return self._until_committed(lambda: self._converge(table, spec))
 
     def append(
-        self, table: str, rows: bytes, spec: TableSpec, *, transaction: Transaction
+        self,
+        table: str,
+        rows: bytes,
+        spec: TableSpec,
+        *,
+        transaction: Transaction,
+        staged: Staged | None = None,  # noqa: ARG002 - this engine stages nothing
     ) -> Commit:
         """Append rows as one commit, which carries the transaction, unless the table has it."""
         if embedded := self._instead(table):

@@ -1,11 +1,11 @@
 """Data files made beside a table, and moved into it when they are whole.
 
-delta-rs writes Parquet and the statistics of its columns, but not without a commit. So each slice
-of the rows becomes a small table of its own, in a folder within the table's whose name hides it
-from readers, and its files and their ``add`` actions are taken from there as they are.
+delta-rs writes Parquet and the statistics of its columns, but not without a commit. So rows become
+a small table of their own, in a folder within the table's whose name hides it from readers, and
+its files and their ``add`` actions are taken from there as they are.
 
-The slices are parsed and written side by side: parsing JSON takes longer than all the rest of a
-commit, and one stream of it runs on one core.
+That may be done ahead of the commit: parsing JSON takes longer than all the rest of it, and one
+stream of it runs on one core.
 """
 
 from __future__ import annotations
@@ -14,28 +14,18 @@ import re
 import shutil
 import time
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from urllib.parse import unquote
 
 import msgspec
-from arro3.core import Schema
 from deltalake import ColumnProperties, PostCommitHookProperties, WriterProperties, write_deltalake
 
-from spectra_logging.lakehouse.arrow import stream_rows
-from spectra_logging.parallel import call_all, usable_cores
-from spectra_logging.tables import TableSpec
+from spectra_logging.lakehouse.arrow import arrow_schema, in_order, stream_rows
+from spectra_logging.tables import Column, TableSpec
 
-__all__ = ["StagedFile", "clear_workshops", "slices_of", "stage", "workshop", "writer_properties"]
-
-SLICE_BYTES = 2 << 20
-"""Fewer are not worth a file of their own."""
-
-MOST_SLICES = 4
-"""The program that logs needs cores too."""
+__all__ = ["StagedFile", "StagedRows", "clear_workshops", "stage", "writer_properties"]
 
 ABANDONED_AFTER_SECONDS = 86_400.0
 
@@ -68,6 +58,25 @@ class StagedFile:
     add: bytes
 
 
+@dataclass(frozen=True)
+class StagedRows:
+    """Rows as data files that are no part of their table yet.
+
+    Args:
+        place: The folder that they are in.
+        files: The files; few rows are one.
+        columns: The table's columns when they were made.
+    """
+
+    place: Path
+    files: tuple[StagedFile, ...]
+    columns: tuple[Column, ...]
+
+    def discard(self) -> None:
+        """Remove what was not moved into the table."""
+        shutil.rmtree(self.place, ignore_errors=True)
+
+
 def writer_properties(spec: TableSpec | None = None) -> WriterProperties:
     """How Parquet is written.
 
@@ -88,17 +97,6 @@ def _hardly_repeating(spec: TableSpec) -> set[str]:
     return timestamps | set(spec.keys) | ({spec.json_column} if spec.json_column else set())
 
 
-@contextmanager
-def workshop(table_folder: Path) -> Iterator[Path]:
-    """A folder below a table's, hidden from readers, that goes when it is left."""
-    folder = table_folder / f"{_PREFIX}{uuid.uuid4().hex}"
-    folder.mkdir()
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
 def clear_workshops(table_folder: Path) -> None:
     """Remove what killed processes left, once nobody can still be at it."""
     for folder in table_folder.glob(f"{_PREFIX}*"):
@@ -114,59 +112,53 @@ def _is_abandoned(folder: Path) -> bool:
         return False
 
 
-def slices_of(rows: bytes) -> list[memoryview]:
-    """Rows in parts of about one size, as many as can be written side by side; none is copied."""
-    count = min(usable_cores(), MOST_SLICES, len(rows) // SLICE_BYTES)
-    view = memoryview(rows)
-    if count < 2:
-        return [view] if rows else []
-    cuts = [rows.find(b"\n", len(rows) * number // count) + 1 for number in range(1, count)]
-    ends = sorted({cut or len(rows) for cut in cuts} | {len(rows)})
-    return [view[start:end] for start, end in zip([0, *ends], ends, strict=False)]
-
-
 def stage(
-    place: Path,
-    rows: Sequence[memoryview],
-    schema: Schema,
+    table_folder: Path,
+    rows: bytes,
     spec: TableSpec,
+    columns: tuple[Column, ...],
     configuration: Mapping[str, str],
-) -> list[StagedFile]:
-    """Write slices of rows as Parquet, each into a folder of its own.
+) -> StagedRows:
+    """Write rows as Parquet, into a folder below the table's that readers pass over.
 
     Args:
-        place: The folder to make those in.
-        rows: The slices, as newline-delimited JSON.
-        schema: The columns, in the table's order.
-        spec: Their spec.
-        configuration: The table's properties; those that say which statistics to keep are heeded.
+        table_folder: The table's folder.
+        rows: Newline-delimited JSON.
+        spec: The rows' columns, all of which the table has.
+        columns: The table's columns.
+        configuration: Its properties; those that say which statistics to keep are heeded.
     """
+    # Nulls are as the spec has them: columns that were added later may hold some in the table.
+    # Columns that only the table has are null where a file lacks them.
+    schema = in_order(arrow_schema(spec.columns), [column.name for column in columns])
     statistics = {
         name: value
         for name, value in configuration.items()
         if name.startswith("delta.dataSkipping")
     }
-
-    def write(folder: Path, data: memoryview) -> list[StagedFile]:
+    place = table_folder / f"{_PREFIX}{uuid.uuid4().hex}"
+    place.mkdir()
+    if not rows:
+        return StagedRows(place, (), columns)
+    try:
         write_deltalake(
-            str(folder),
+            str(place / "0"),
             # As a stream: while arro3 parses by itself it holds the GIL; delta-rs lets it go.
-            stream_rows(data, schema),
+            stream_rows(rows, schema),
             mode="error",
             configuration=statistics,
             writer_properties=writer_properties(spec),
             post_commithook_properties=_NO_HOOKS,
         )
-        entry = (folder / "_delta_log" / f"{0:020}.json").read_bytes()
-        lines = [line for line in entry.split(b"\n") if line]
-        actions = [msgspec.json.decode(line, type=_Action) for line in lines]
-        return [
-            StagedFile(folder / unquote(action.add.path), line)
-            for line, action in zip(lines, actions, strict=True)
-            if action.add
-        ]
+        return StagedRows(place, tuple(_files_of(place / "0")), columns)
+    except BaseException:
+        shutil.rmtree(place, ignore_errors=True)
+        raise
 
-    parts = call_all(
-        [partial(write, place / str(number), data) for number, data in enumerate(rows)]
-    )
-    return [file for part in parts for file in part]
+
+def _files_of(small_table: Path) -> Iterator[StagedFile]:
+    entry = (small_table / "_delta_log" / f"{0:020}.json").read_bytes()
+    for line in entry.split(b"\n"):
+        action = msgspec.json.decode(line, type=_Action) if line else _Action()
+        if action.add:
+            yield StagedFile(small_table / unquote(action.add.path), line)
