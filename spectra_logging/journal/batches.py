@@ -71,7 +71,6 @@ class Batches:
         self._directory = directory
         self._state_file = StateFile(directory)
         self._drain_lock = FileLock(directory / DRAIN_LOCK)
-        self._drained: list[SegmentName] = []
 
     @contextmanager
     def draining(self, timeout_seconds: float = 0.0) -> Iterator[bool]:
@@ -129,21 +128,16 @@ class Batches:
     def read_ahead(self, before: Iterable[Content]) -> Content | None:
         """Read and verify what a later call of :meth:`next_batch` may take; ``None`` if nothing.
 
-        Segments that committed batches have emptied are removed first.
-
         Args:
             before: The sealed batch, and what has been read ahead of it so far.
         """
-        state = self.state()
-        drained, self._drained = self._drained, []
-        self._remove_drained(state, drained)
-        offsets = _offsets(state)
+        offsets = _offsets(self.state())
         for content in before:
             offsets.update((name, extent.end) for name, extent in content.ranges.items())
         return collect(self._directory, offsets)
 
     def note_committed(self, batch: Batch, rejected: Sequence[Reject]) -> None:
-        """Book a batch as done.
+        """Book a batch as done and remove the segments of processes that are gone.
 
         Args:
             batch: What is in the table now.
@@ -165,15 +159,11 @@ class Batches:
         state.sealed = None
         state.committed_batch = batch.number
         self._state_file.save(state)
-        self._drained += [name for name in taken if name]
+        self._remove_drained(state, [name for name in taken if name])
 
     def remove_leavings(self) -> None:
-        """Remove what processes that are gone left behind and is drained.
-
-        A drain ends with it; before, while there are more batches, :meth:`read_ahead` removes.
-        """
+        """Remove what processes that are gone left behind and is drained."""
         segments = list_segments(self._directory)
-        self._drained.clear()
         self._remove_drained(self.state(), segments)
         owners = {name.owner for name in segments}
         for path in self._directory.glob("*.owner"):
