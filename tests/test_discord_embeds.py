@@ -13,6 +13,7 @@ from spectra_logging.activity import ACTIVITY_LOGGER
 from spectra_logging.discord.message import Appearance, build_message
 from spectra_logging.discord.notice import NOTICE, Notice, bound_fields, freeze, key_of
 from spectra_logging.discord.text import fenced, plain
+from spectra_logging.exc_info import exc_info_triple
 from spectra_logging.record import RowEncoder
 from spectra_logging.redaction import register_secret
 from spectra_logging.testing.discord_rules import form_errors, is_empty
@@ -36,8 +37,8 @@ def record(
 
 
 def notice(made: logging.LogRecord, count: int = 1, *, is_repeat: bool = False) -> Notice:
-    bound = bound_fields()
-    frozen = freeze(made, key_of(made, bound), _encoder, bound)
+    bound, exc_info = bound_fields(), exc_info_triple(made.exc_info)
+    frozen = freeze(made, key_of(made, bound, exc_info), _encoder, bound, exc_info)
     frozen.count, frozen.is_repeat = count, is_repeat
     return frozen
 

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from structlog.contextvars import get_contextvars
 
 from spectra_logging.activity import ACTIVITY_LOGGER, FAILED, RECORD
-from spectra_logging.exc_info import exc_info_triple
+from spectra_logging.exc_info import ExcInfo, exc_info_triple
 from spectra_logging.frozen_error import FrozenError
 from spectra_logging.record import RowEncoder
 from spectra_logging.record.rules import NO_FIELDS
@@ -106,19 +106,20 @@ def bound_fields() -> Mapping[str, Any]:
     return get_contextvars() if len(_copy_context()) else _NOTHING
 
 
-def key_of(record: logging.LogRecord, bound: Mapping[str, Any]) -> Key:
+def key_of(record: logging.LogRecord, bound: Mapping[str, Any], exc_info: ExcInfo | None) -> Key:
     """What the record has in common with its equals; cheap enough for each of a storm.
 
     Args:
         record: The record.
         bound: What was bound when it was logged.
+        exc_info: Its exception.
     """
     fields = record.__dict__
     message, args = record.msg, record.args
     execution_id = execution_id_of(record, bound)
-    exc_info: Any = record.exc_info
+    error = _described(exc_info) if exc_info else ""
     if isinstance(message, dict):
-        exc_info = exc_info or message.get("exc_info") or message.get("exception")
+        error = error or _error_of(message.get("exc_info") or message.get("exception"))
         message = message.get("event")
     if record.name == ACTIVITY_LOGGER and message == RECORD and "activity_id" in fields:
         status = safe_text(fields.get("status"))
@@ -127,7 +128,7 @@ def key_of(record: logging.LogRecord, bound: Mapping[str, Any]) -> Key:
         record.levelno,
         record.name,
         _comparable(_text_of(message, args)),
-        _comparable(_error_of(exc_info)) if exc_info else "",
+        _comparable(error) if error else "",
         execution_id,
         False,
     )
@@ -158,7 +159,11 @@ def _error_of(exc_info: Any) -> str:
     if isinstance(exc_info, str):
         return exc_info[-COMPARED_CHARACTERS:]
     triple = exc_info_triple(exc_info)
-    return f"{triple[0].__name__}: {safe_text(triple[1])}" if triple else ""
+    return _described(triple) if triple else ""
+
+
+def _described(exc_info: ExcInfo) -> str:
+    return f"{exc_info[0].__name__}: {safe_text(exc_info[1])}"
 
 
 def _comparable(text: str) -> str:
@@ -167,7 +172,11 @@ def _comparable(text: str) -> str:
 
 
 def freeze(
-    record: logging.LogRecord, key: Key, encoder: RowEncoder, bound: Mapping[str, Any]
+    record: logging.LogRecord,
+    key: Key,
+    encoder: RowEncoder,
+    bound: Mapping[str, Any],
+    exc_info: ExcInfo | None,
 ) -> Notice:
     """The notice of one record; what the caller changes from now on changes nothing in it.
 
@@ -176,9 +185,9 @@ def freeze(
         key: Its key.
         encoder: What makes rows of :data:`NOTICE`.
         bound: What was bound when it was logged.
+        exc_info: Its exception.
     """
     error = None
-    exc_info = exc_info_triple(record.exc_info) if record.exc_info else None
     if "_name" in record.__dict__:
         bound = _NOTHING  # structlog's event dict has it already
     if exc_info is not None or bound:

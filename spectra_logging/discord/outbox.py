@@ -11,6 +11,7 @@ from spectra_logging.discord.guard import Guard
 from spectra_logging.discord.ledger import Ledger, OutboxFigures
 from spectra_logging.discord.limits import EMBEDS_MAX
 from spectra_logging.discord.notice import NOTICE, Key, Notice, bound_fields, freeze, key_of
+from spectra_logging.exc_info import exc_info_triple
 from spectra_logging.record import RowEncoder
 
 __all__ = ["Outbox"]
@@ -86,12 +87,13 @@ class Outbox:
             return
         try:
             bound = bound_fields()
-            key = key_of(record, bound)
+            exc_info = exc_info_triple(record.exc_info) if record.exc_info else None
+            key = key_of(record, bound, exc_info)
             if self._may_be_settled_at_once(key):
                 with self._guard:
                     if self._is_settled_at_once(key, record):
                         return
-            notice = freeze(record, key, self._encoder, bound)
+            notice = freeze(record, key, self._encoder, bound, exc_info)
         except BaseException:
             self.count_dropped("internal_error")
             raise
