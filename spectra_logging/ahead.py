@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections import deque
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
@@ -41,8 +42,7 @@ class Ahead:
 
     def __init__(self, batches: Batches, open_stager: Callable[[], Stager | None]) -> None:
         self._batches = batches
-        self._open_stager = open_stager
-        self._stager: list[Stager | None] = []
+        self._stager = functools.cache(open_stager)
         self._ready: deque[_Ready] = deque()
 
     @contextlib.contextmanager
@@ -67,13 +67,12 @@ class Ahead:
     @contextlib.contextmanager
     def staged(self) -> Iterator[Staged | None]:
         """What is staged of the batch given last, if anything; those after it have been begun."""
-        if self._stager and self._stager[0] is not None:
-            most = min(usable_cores(), MOST_AT_ONCE)
-            while len(self._ready) <= most and self._ready[-1].content.more:
-                content = self._batches.read_ahead(ready.content for ready in self._ready)
-                if content is None:
-                    break
-                self._ready.append(_Ready(content, self._stage(content)))
+        most = min(usable_cores(), MOST_AT_ONCE)
+        while len(self._ready) <= most and self._ready[-1].content.more and self._stager():
+            content = self._batches.read_ahead(ready.content for ready in self._ready)
+            if content is None:
+                break
+            self._ready.append(_Ready(content, self._stage(content)))
         staged = _outcome(self._ready.popleft())
         try:
             yield staged
@@ -82,9 +81,7 @@ class Ahead:
                 staged.discard()
 
     def _stage(self, content: Content) -> Task[Staged | None] | None:
-        if not self._stager:
-            self._stager.append(self._open_stager())
-        stager, rows = self._stager[0], content.rows
+        stager, rows = self._stager(), content.rows
         return Task(lambda: stager(rows)) if stager and rows else None
 
     def _discard(self) -> None:

@@ -21,6 +21,7 @@ from deltalake import DeltaTable, write_deltalake
 
 from spectra_logging.errors import RowsRejectedError
 from spectra_logging.lakehouse import local_append
+from spectra_logging.lakehouse.base import Staged
 from spectra_logging.lakehouse.deltalake import EmbeddedLakehouse
 from spectra_logging.lakehouse.local_log import LocalLog
 from spectra_logging.tables import TableSpec
@@ -135,15 +136,19 @@ def test_a_bad_row_refuses_the_batch(engine: EmbeddedLakehouse, table: str) -> N
     assert hidden(table) == ["_delta_log"] == os.listdir(table)
 
 
+def stage_ahead(engine: EmbeddedLakehouse, table: str, rows: bytes) -> Staged:
+    stager = engine.stager(table, SMALL)
+    assert stager is not None
+    return stager(rows)
+
+
 def test_rows_that_are_staged_are_committed_as_they_are(
     engine: EmbeddedLakehouse, table: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """And nothing is written again, or left."""
     engine.ensure(table, SMALL)
-    stager = engine.stager(table, SMALL)
-    assert stager is not None
     rows = lines({"n": 1})
-    ready = stager(rows)
+    ready = stage_ahead(engine, table, rows)
     monkeypatch.setattr("spectra_logging.lakehouse.local_append.stage", refuse)
     engine.append(table, rows, SMALL, transaction=transaction(1), staged=ready)
     assert numbers(table) == [1]
@@ -156,10 +161,8 @@ def test_staged_rows_of_a_transaction_that_is_committed_are_not_committed_again(
     """A drain that begins anew stages its first batch before it asks for the transaction."""
     engine.ensure(table, SMALL)
     append(engine, table, 1)
-    stager = engine.stager(table, SMALL)
-    assert stager is not None
     rows = lines({"n": 1})
-    ready = stager(rows)
+    ready = stage_ahead(engine, table, rows)
     mark = transaction(1)
     assert engine.append(table, rows, SMALL, transaction=mark, staged=ready).replayed
     assert numbers(table) == [1]
@@ -174,9 +177,7 @@ def test_rows_staged_for_another_table_are_written_anew(
 ) -> None:
     """Somebody has added a column since, or removed the table and made another of its name."""
     engine.ensure(table, SMALL)
-    stager = engine.stager(table, SMALL)
-    assert stager is not None
-    ready = stager(lines({"n": 1}))
+    ready = stage_ahead(engine, table, lines({"n": 1}))
     if is_removed:
         shutil.rmtree(table)
     engine.ensure(table, new)
@@ -311,7 +312,7 @@ def test_a_kill_before_the_entry_leaves_no_row_and_no_litter_for_ever(
     assert done.returncode == -signal.SIGKILL
     assert numbers(table) == [1]
     left = [name for name in hidden(table) if name != "_delta_log"]
-    assert len(left) == 1, "the workshop"
+    assert len(left) == 1, "the staged rows"
     strays = {*map(str, Path(table).glob("*.parquet"))} - {*DeltaTable(table).file_uris()}
     assert len(strays) == (step == "link")
     assert append(engine, table, 2) is False

@@ -12,7 +12,7 @@ import pytest
 
 from spectra_logging.lakehouse.staging import (
     StagedRows,
-    clear_workshops,
+    clear_abandoned,
     stage,
     writer_properties,
 )
@@ -70,11 +70,11 @@ def test_what_killed_processes_left_goes_after_a_day(tmp_path: Path) -> None:
     two_days_ago = time.time() - 2 * 86_400
     os.utime(left, (two_days_ago, two_days_ago))
     os.utime(stranger, (two_days_ago, two_days_ago))
-    clear_workshops(tmp_path)
+    clear_abandoned(tmp_path)
     assert sorted(tmp_path.iterdir()) == sorted([young, stranger])
 
 
-def test_a_workshop_that_its_owner_leaves_meanwhile_is_passed_over(tmp_path: Path) -> None:
+def test_a_folder_that_its_owner_removes_meanwhile_is_passed_over(tmp_path: Path) -> None:
     """A name that leads nowhere is what is left of one between being listed and looked at."""
     (tmp_path / f"_spectra-{'a' * 32}").symlink_to(tmp_path / "gone")
-    clear_workshops(tmp_path)
+    clear_abandoned(tmp_path)

@@ -217,18 +217,7 @@ class Batches:
 
 
 def _batch(content: Content, application_id: str, number: int, *, recovered: bool) -> Batch:
-    return Batch(
-        application_id=application_id,
-        number=number,
-        recovered=recovered,
-        ranges=content.ranges,
-        rows=content.rows,
-        row_count=content.row_count,
-        damaged=content.damaged,
-        more=content.more,
-        left_behind=content.left_behind,
-        left_behind_rows=content.left_behind_rows,
-    )
+    return Batch(application_id=application_id, number=number, recovered=recovered, **vars(content))
 
 
 def _offsets(state: JournalState) -> dict[str, int]:

@@ -52,7 +52,7 @@ from spectra_logging.lakehouse.opened import OpenTables, local_folder
 from spectra_logging.lakehouse.schemas import missing_columns
 from spectra_logging.lakehouse.staging import (
     StagedRows,
-    clear_workshops,
+    clear_abandoned,
     stage,
     writer_properties,
 )
@@ -235,7 +235,7 @@ class EmbeddedLakehouse(Lakehouse):
         self._cleaned_up_at_seconds[table] = now
         delta.cleanup_metadata()
         if folder := local_folder(table):
-            clear_workshops(folder)
+            clear_abandoned(folder)
         # Without retention_hours: delta.deletedFileRetentionDuration, a week unless it says else.
         # In full: also files that killed processes left and no entry of the log ever named.
         vacuumed = delta.vacuum(dry_run=False, full=True, post_commithook_properties=_NO_HOOKS)

@@ -154,13 +154,13 @@ class LocalLog:
         newest = self.transaction_version(transaction.application_id)
         return newest is not None and newest >= transaction.version
 
-    def append(self, adds: Sequence[bytes], transaction: Transaction, workshop: Path) -> bool:
+    def append(self, adds: Sequence[bytes], transaction: Transaction, place: Path) -> bool:
         """Commit data files that are in place, as the next version.
 
         Args:
             adds: Their ``add`` actions, as lines of an entry.
             transaction: Committed with them.
-            workshop: A folder on the same file system, for the entry while it is written.
+            place: A folder on the same file system, for the entry while it is written.
 
         Returns:
             Whether it is committed. ``False`` when the log has to be looked at anew: by
@@ -177,7 +177,7 @@ class LocalLog:
             ),
         ]
         # A new file each time: its time is the commit's, by which time travel and clean-up go.
-        draft = workshop / f"{uuid.uuid4()}.json"
+        draft = place / f"{uuid.uuid4()}.json"
         draft.write_bytes(b"\n".join(actions) + b"\n")
         try:
             os.link(draft, _entry(self.folder, self.version + 1))

@@ -25,7 +25,7 @@ from deltalake import ColumnProperties, PostCommitHookProperties, WriterProperti
 from spectra_logging.lakehouse.arrow import arrow_schema, in_order, stream_rows
 from spectra_logging.tables import Column, TableSpec
 
-__all__ = ["StagedFile", "StagedRows", "clear_workshops", "stage", "writer_properties"]
+__all__ = ["StagedFile", "StagedRows", "clear_abandoned", "stage", "writer_properties"]
 
 ABANDONED_AFTER_SECONDS = 86_400.0
 
@@ -97,7 +97,7 @@ def _hardly_repeating(spec: TableSpec) -> set[str]:
     return timestamps | set(spec.keys) | ({spec.json_column} if spec.json_column else set())
 
 
-def clear_workshops(table_folder: Path) -> None:
+def clear_abandoned(table_folder: Path) -> None:
     """Remove what killed processes left, once nobody can still be at it."""
     for folder in table_folder.glob(f"{_PREFIX}*"):
         if _NAME.fullmatch(folder.name) and _is_abandoned(folder):
