@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import logging
-import sys
 from collections.abc import Mapping
 from datetime import datetime, timezone
 from typing import cast
 
 from structlog.typing import EventDict, WrappedLogger
 
+from spectra_logging.active import current_trace_ids
 from spectra_logging.exc_info import exc_info_triple
 from spectra_logging.redaction import redact_value
 
@@ -17,7 +17,6 @@ __all__ = [
     "add_record_origin",
     "add_trace_ids",
     "brief_activity",
-    "current_trace_ids",
     "fill_in_arguments",
     "redact",
     "resolve_exc_info",
@@ -125,21 +124,3 @@ def brief_activity(_logger: WrappedLogger, _method: str, event_dict: EventDict) 
         for name, value in event_dict.items()
         if name in _BRIEF or name.startswith("_") or name in _NO_FIELDS
     }
-
-
-def current_trace_ids() -> tuple[str, str] | None:
-    """The active span's trace id (32 hex digits) and span id (16).
-
-    Never imports OpenTelemetry: a process that hasn't loaded it has no active span.
-
-    Returns:
-        The two ids; ``None`` when OpenTelemetry is not loaded or no valid span is active.
-    """
-    opentelemetry_trace = sys.modules.get("opentelemetry.trace")
-    # Most often nothing is active, and to ask for all that may be takes a third of the time.
-    if opentelemetry_trace is None or not sys.modules["opentelemetry.context"].get_current():
-        return None
-    context = opentelemetry_trace.get_current_span().get_span_context()
-    if not context.is_valid:
-        return None
-    return f"{context.trace_id:032x}", f"{context.span_id:016x}"

@@ -11,15 +11,13 @@ from hypothesis import strategies as st
 
 from spectra_logging.activity import ACTIVITY_LOGGER
 from spectra_logging.discord.message import Appearance, build_message
-from spectra_logging.discord.notice import NOTICE, Notice, bound_fields, freeze, key_of
+from spectra_logging.discord.notice import Notice, bound_fields, freeze, key_of
 from spectra_logging.discord.text import fenced, plain
 from spectra_logging.exc_info import exc_info_triple
-from spectra_logging.record import RowEncoder
 from spectra_logging.redaction import register_secret
 from spectra_logging.testing.discord_rules import form_errors, is_empty
 
 SECRET = "s3cret-of-the-property-test"
-_encoder = RowEncoder(NOTICE)
 
 
 def record(
@@ -38,7 +36,7 @@ def record(
 
 def notice(made: logging.LogRecord, count: int = 1, *, is_repeat: bool = False) -> Notice:
     bound, exc_info = bound_fields(), exc_info_triple(made.exc_info)
-    frozen = freeze(made, key_of(made, bound, exc_info), _encoder, bound, exc_info)
+    frozen = freeze(made, key_of(made, bound, exc_info), bound, exc_info)
     frozen.count, frozen.is_repeat = count, is_repeat
     return frozen
 

@@ -9,10 +9,10 @@ import sys
 import pytest
 import structlog
 
+from spectra_logging.active import current_trace_ids
 from spectra_logging.processors import (
     add_record_origin,
     add_trace_ids,
-    current_trace_ids,
     fill_in_arguments,
     redact,
     resolve_exc_info,
@@ -107,7 +107,7 @@ def test_ids_of_the_active_span_are_added() -> None:
 def test_asking_for_trace_ids_never_imports_opentelemetry() -> None:
     """A process that doesn't trace doesn't pay for it."""
     code = (
-        "import sys; from spectra_logging.processors import current_trace_ids;"
+        "import sys; from spectra_logging.active import current_trace_ids;"
         "assert current_trace_ids() is None;"
         "assert not any(name.startswith('opentelemetry') for name in sys.modules)"
     )

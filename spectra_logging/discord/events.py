@@ -43,7 +43,7 @@ _SHOWN_LINES = 30
 
 def read_row(notice: Notice) -> dict[str, Any]:
     """What the record said: its own columns, and its other fields beside them."""
-    row = msgspec.json.decode(notice.row)
+    row = notice.row()
     del row["crc"]  # the journal's checksum of the line
     context = row.pop("context", None)
     return {**(msgspec.json.decode(context) if context else {}), **row}

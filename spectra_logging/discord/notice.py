@@ -10,32 +10,30 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
+import msgspec
 from structlog.contextvars import get_contextvars
 
+from spectra_logging.active import active_context, current_trace_ids
 from spectra_logging.activity import ACTIVITY_LOGGER, FAILED, RECORD
 from spectra_logging.exc_info import ExcInfo, exc_info_triple
 from spectra_logging.frozen_error import FrozenError
 from spectra_logging.record import RowEncoder
-from spectra_logging.record.rules import NO_FIELDS
-from spectra_logging.tables import EVENT_LOG, TableSpec
+from spectra_logging.record.rules import NO_FIELDS, names_of_extras
+from spectra_logging.tables import EVENT_LOG
 from spectra_logging.values import safe_text
 
-__all__ = ["NOTICE", "Key", "Notice", "bound_fields", "execution_id_of", "freeze", "key_of"]
-
-NOTICE = TableSpec(
-    name="discord.notice",
-    json_column="context",
-    columns=tuple(column for column in EVENT_LOG.columns if column.name != "execution_id"),
-)
-"""``log.events`` with the session among the other fields: its records stay familiar to the encoder
-so, which takes a third of the time for them."""
+__all__ = ["Key", "Notice", "bound_fields", "execution_id_of", "freeze", "key_of"]
 
 COMPARED_CHARACTERS = 500
 _FIXED_COST_BYTES = 500
+_ATTRIBUTES_COST_BYTES = 1500
+_IMMUTABLE = frozenset({int, float, bool, type(None)})
+"""Beside text."""
+
 # What differs from one telling of the same to the next: addresses of objects, and UUIDs.
 _VARYING = re.compile(r"0x[0-9a-fA-F]{6,16}|[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
-_copy_context = contextvars.copy_context
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
+_encoder = RowEncoder(EVENT_LOG)
 
 
 class Key(NamedTuple):
@@ -69,7 +67,8 @@ class Notice:
 
     Args:
         key: What makes them equal.
-        row: The first of them as a row of :data:`NOTICE`: a line of JSON, as a journal has it.
+        said: What the first of them said: the attributes of the record where none of them can
+            change any more, else its row as a line of JSON.
         error: Its exception.
         created_at: When it was logged, in seconds since 1970.
         size: About what the notice takes up, in bytes.
@@ -83,7 +82,7 @@ class Notice:
     """
 
     key: Key
-    row: bytes
+    said: dict[str, Any] | bytes
     error: FrozenError | None
     created_at: float
     size: int
@@ -100,10 +99,20 @@ class Notice:
         """Records it stands for, those taken along included."""
         return self.count + (sum(notice.count for notice in self.along) if self.along else 0)
 
+    def row(self) -> dict[str, Any]:
+        """What the first of them said, without secrets, as a row of ``log.events`` would."""
+        line = self.said
+        if not isinstance(line, bytes):
+            # What is bound where this is called is not what was bound where it was logged.
+            record = _record_of(line)
+            line = contextvars.Context().run(_encoder.encode, record, becomes_familiar=False)
+        row: dict[str, Any] = msgspec.json.decode(line)
+        return row
+
 
 def bound_fields() -> Mapping[str, Any]:
     """What is bound with ``structlog.contextvars`` where this is called."""
-    return get_contextvars() if len(_copy_context()) else _NOTHING
+    return get_contextvars() if len(active_context()) else _NOTHING
 
 
 def key_of(record: logging.LogRecord, bound: Mapping[str, Any], exc_info: ExcInfo | None) -> Key:
@@ -174,41 +183,76 @@ def _comparable(text: str) -> str:
 def freeze(
     record: logging.LogRecord,
     key: Key,
-    encoder: RowEncoder,
     bound: Mapping[str, Any],
     exc_info: ExcInfo | None,
 ) -> Notice:
     """The notice of one record; what the caller changes from now on changes nothing in it.
 
+    Rendering a traceback and encoding a row take longer than all the rest: the sender does them,
+    for records that hold nothing which may be another by then. Few hold anything else.
+
     Args:
         record: The record.
         key: Its key.
-        encoder: What makes rows of :data:`NOTICE`.
         bound: What was bound when it was logged.
         exc_info: Its exception.
     """
+    fields = record.__dict__.copy()
     error = None
-    if "_name" in record.__dict__:
-        bound = _NOTHING  # structlog's event dict has it already
-    if exc_info is not None or bound:
-        # The encoder is fast with what is nothing special. Rendering the traceback takes ten times
-        # as long as all the rest: the sender does it. What is bound goes as extras.
-        fields = record.__dict__.copy()
-        if exc_info is not None:
-            error = FrozenError.freeze(exc_info)
-            fields["exc_info"] = fields["exc_text"] = None
-        if bound and NO_FIELDS.isdisjoint(bound):
-            for name, value in bound.items():
-                fields.setdefault(name, value)
-        record = object.__new__(logging.LogRecord)
-        record.__dict__ = fields
-    row = encoder.encode_familiar(record) or encoder.encode(record)
-    size = len(row) + _FIXED_COST_BYTES + (error.size if error else 0)
+    if exc_info is not None:
+        error = FrozenError.freeze(exc_info)
+        fields["exc_info"] = fields["exc_text"] = None
+    said: dict[str, Any] | bytes = fields
+    is_whole = bound is _NOTHING or _take_bound(fields, bound)
+    size = _size_if_immutable(fields) if is_whole else None
+    if size is None:
+        said = _encoder.encode(_record_of(fields), becomes_familiar=False)
+        size = len(said)
     return Notice(
         key=key,
-        row=row,
+        said=said,
         error=error,
         created_at=record.created,
         last_at=record.created,
-        size=size,
+        size=_FIXED_COST_BYTES + size + (error.size if error else 0),
     )
+
+
+def _take_bound(fields: dict[str, Any], bound: Mapping[str, Any]) -> bool:
+    """Add what is bound to a record's attributes; ``False`` where that is the encoder's to do."""
+    if "_name" in fields or not NO_FIELDS.isdisjoint(bound):
+        return False
+    for name, value in bound.items():
+        fields.setdefault(name, value)
+    if (ids := current_trace_ids()) is not None:
+        for name, value in zip(("trace_id", "span_id"), ids, strict=True):
+            if fields.get(name) is None:
+                fields[name] = value
+    return True
+
+
+def _size_if_immutable(fields: Mapping[str, Any]) -> int | None:
+    """About how many bytes a record's attributes take up; ``None`` if one could yet change.
+
+    What logging itself sets are texts and numbers.
+    """
+    message, args = fields["msg"], fields["args"]
+    if message.__class__ is not str or not (args.__class__ is tuple or not args):
+        return None
+    values = [fields[name] for name in names_of_extras(fields)]
+    if args:
+        values += args
+    size = _ATTRIBUTES_COST_BYTES + len(message)
+    for value in values:
+        if value.__class__ is str:
+            size += len(value)
+        elif value.__class__ not in _IMMUTABLE:
+            return None
+    return size
+
+
+def _record_of(fields: dict[str, Any]) -> logging.LogRecord:
+    # Not by makeLogRecord(), which asks the program's own factory.
+    record = object.__new__(logging.LogRecord)
+    record.__dict__ = fields
+    return record

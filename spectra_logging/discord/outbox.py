@@ -10,9 +10,8 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from spectra_logging.discord.guard import Guard
 from spectra_logging.discord.ledger import Ledger, OutboxFigures
 from spectra_logging.discord.limits import EMBEDS_MAX
-from spectra_logging.discord.notice import NOTICE, Key, Notice, bound_fields, freeze, key_of
+from spectra_logging.discord.notice import Key, Notice, bound_fields, freeze, key_of
 from spectra_logging.exc_info import exc_info_triple
-from spectra_logging.record import RowEncoder
 
 __all__ = ["Outbox"]
 
@@ -51,7 +50,6 @@ class Outbox:
         self._max_records = max_records
         self._max_bytes = max_bytes
         self._on_new = on_new
-        self._encoder = RowEncoder(NOTICE)
         self.begin()
 
     def begin(self) -> None:
@@ -93,7 +91,7 @@ class Outbox:
                 with self._guard:
                     if self._is_settled_at_once(key, record):
                         return
-            notice = freeze(record, key, self._encoder, bound, exc_info)
+            notice = freeze(record, key, bound, exc_info)
         except BaseException:
             self.count_dropped("internal_error")
             raise

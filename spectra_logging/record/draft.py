@@ -8,8 +8,8 @@ from typing import Any
 
 from structlog.contextvars import get_contextvars
 
+from spectra_logging.active import current_trace_ids
 from spectra_logging.exc_info import exc_info_triple
-from spectra_logging.processors import current_trace_ids
 from spectra_logging.record.rules import SITE_COLUMNS, FieldKind, FieldRules
 from spectra_logging.redaction import REDACTED, redact_text, redact_value
 from spectra_logging.values import DoesNotFitError, safe_text, to_column, to_jsonable

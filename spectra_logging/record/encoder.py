@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import contextvars
 import logging
-import os
 import time
-from collections.abc import Callable, Sized
 from typing import Any
 
 import msgspec
 from structlog.contextvars import get_contextvars
 
+from spectra_logging.active import active_context, current_trace_ids
 from spectra_logging.journal.framing import frame
-from spectra_logging.processors import current_trace_ids
 from spectra_logging.record.draft import RowDraft, clean, describe
 from spectra_logging.record.event_dict import event_dict_of
-from spectra_logging.record.rules import KEPT, STANDARD_ATTRIBUTES, FieldRules
+from spectra_logging.record.rules import KEPT, FieldRules, names_of_extras
 from spectra_logging.record.site import (
     NOTHING_RAISED,
     UNKNOWN_SITE,
@@ -37,8 +34,6 @@ from spectra_logging.values import safe_text, to_jsonable
 
 __all__ = ["RowEncoder"]
 
-_STANDARD_COUNT = len(STANDARD_ATTRIBUTES)
-_LAST_STANDARD = STANDARD_ATTRIBUTES[-1]
 _UNKNOWN = {
     "name": "unknown",
     "levelname": "NOTSET",
@@ -54,11 +49,6 @@ _SCALARS = frozenset({int, bool, type(None)})
 """What can be encoded as it is, beside text and floats: NaN would become null, and so be lost."""
 
 _encode = msgspec.json.encode
-_copy_context: Callable[[], Sized] = contextvars.copy_context
-if "OTEL_PYTHON_CONTEXT" in os.environ:
-    # OpenTelemetry may keep its active span elsewhere.
-    def _copy_context() -> Sized:
-        return (None,)
 
 
 class RowEncoder:
@@ -132,7 +122,7 @@ class RowEncoder:
                 context = _encode(_encode(site.context_of(*values)).decode())
             # As an int, since %d takes twice as long for a float.
             rest = site.template % (int(record.created * 1e6 + 0.5), event, context)
-            if len(_copy_context()):
+            if len(active_context()):
                 if not get_contextvars().keys() <= site.names_set:
                     return None
                 if self._has_trace_ids and (ids := current_trace_ids()) is not None:
@@ -150,12 +140,10 @@ class RowEncoder:
         message = self._message(fields, draft)
         draft.row["event"] = redact_text(message) if may_hold_secret(message) else message
 
-        names = list(fields)
-        if names[_STANDARD_COUNT - 1] == _LAST_STANDARD:
-            names = names[_STANDARD_COUNT:]
+        names = names_of_extras(fields)
         for name in names:
             draft.place(name, fields[name])
-        if len(_copy_context()):
+        if len(active_context()):
             draft.place_context_variables()
         if fields["exc_info"] or fields["exc_text"] or fields["stack_info"]:
             draft.place_exception(fields["exc_info"], fields["exc_text"], fields["stack_info"])

@@ -4,12 +4,21 @@ from __future__ import annotations
 
 import enum
 import logging
+from collections.abc import Mapping
+from typing import Any
 
 from spectra_logging.errors import ConfigurationError
 from spectra_logging.redaction import is_secret_key
 from spectra_logging.tables import Column, TableSpec
 
-__all__ = ["KEPT", "NO_FIELDS", "SITE_COLUMNS", "STANDARD_ATTRIBUTES", "FieldKind", "FieldRules"]
+__all__ = [
+    "KEPT",
+    "NO_FIELDS",
+    "SITE_COLUMNS",
+    "FieldKind",
+    "FieldRules",
+    "names_of_extras",
+]
 
 KEPT = 4096
 """Names and call sites remembered; a program that makes them up as it goes must not grow us."""
@@ -40,8 +49,18 @@ _SET_BY_OTHERS = (
     "_from_structlog",
 )
 
+_STANDARD_COUNT = len(STANDARD_ATTRIBUTES)
+_LAST_STANDARD = STANDARD_ATTRIBUTES[-1]
+
 NO_FIELDS = frozenset((*STANDARD_ATTRIBUTES, *_SET_BY_OTHERS))
 """A record's attributes that are no fields of the caller's."""
+
+
+def names_of_extras(fields: Mapping[str, Any]) -> list[str]:
+    """The names of a record's attributes without its own; all, where these don't come first."""
+    names = list(fields)
+    in_order = len(names) >= _STANDARD_COUNT and names[_STANDARD_COUNT - 1] == _LAST_STANDARD
+    return names[_STANDARD_COUNT:] if in_order else names
 
 
 class FieldKind(enum.Enum):
