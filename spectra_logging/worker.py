@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import _thread
 import logging
+import math
 import os
 import queue
 import sys
@@ -87,6 +88,7 @@ class Worker:
         self._wakes: queue.SimpleQueue[None] = queue.SimpleQueue()
         # One a thread: a thread told to stop stays so, also when another has been started since.
         self._stopping = threading.Event()
+        self._next_round_at_seconds = math.inf  # unless the thread waits for it
 
     @property
     def alive(self) -> bool:
@@ -129,6 +131,19 @@ class Worker:
         if self._wakes.empty():
             self._wakes.put(None)
 
+    def wake_by(self, at_seconds: float) -> None:
+        """Have a round begun by that moment, starting the thread for it; early is no harm.
+
+        To wake a thread that waits takes as long as much of a log call. So it is left to wait where
+        it will not wait for longer anyway, or for a moment only.
+
+        Args:
+            at_seconds: The moment, on the monotonic clock.
+        """
+        waits_for_longer = self._next_round_at_seconds > at_seconds + POLL_SECONDS
+        if waits_for_longer and self.ensure_started():
+            self.wake()
+
     def stop(self, timeout_seconds: float) -> bool:
         """End the thread after the round it is in.
 
@@ -160,12 +175,15 @@ class Worker:
 
     def _wait(self, seconds: float) -> None:
         """Wait until woken, once for however many wakes there were since the last wait."""
+        self._next_round_at_seconds = time.monotonic() + seconds
         try:
             self._wakes.get(timeout=seconds)
             while True:
                 self._wakes.get_nowait()
         except queue.Empty:
             pass
+        finally:
+            self._next_round_at_seconds = math.inf
 
     def _run_round(self) -> float:
         try:

@@ -33,7 +33,7 @@ class Outbox:
         run_window_seconds: How long a session's records wait for the session's end.
         max_records: The most notices that wait.
         max_bytes: About what they may take up together.
-        on_new: Called when there is a notice more, holding no lock.
+        on_new: Called with each notice more, holding no lock.
     """
 
     def __init__(
@@ -43,7 +43,7 @@ class Outbox:
         run_window_seconds: float,
         max_records: int,
         max_bytes: int,
-        on_new: Callable[[], None],
+        on_new: Callable[[Notice], None],
     ) -> None:
         self._storm_window_seconds = storm_window_seconds
         self._run_window_seconds = run_window_seconds
@@ -106,7 +106,7 @@ class Outbox:
             if key.is_run:
                 self._take_along(notice)
             self._put(notice)
-        self._on_new()
+        self._on_new(notice)
 
     def _add_later(self, record: logging.LogRecord) -> None:
         try:

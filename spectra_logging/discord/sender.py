@@ -75,6 +75,7 @@ class Sender:
         self._rate_limit = RateLimit()
         self._failures = 0
         self._retry_at_seconds = 0.0
+        self._free_at_seconds = 0.0
         self._deadline: float | None = None
 
     def after_fork_in_child(self) -> None:
@@ -93,10 +94,9 @@ class Sender:
         if not self._channels and self._worker.stop(timeout_seconds):
             self._poster.close()
 
-    def wake(self) -> None:
-        """See to what has come; returns at once."""
-        if self._worker.ensure_started():
-            self._worker.wake()
+    def see_to(self, notice: Notice) -> None:
+        """Send what has come when it is due; returns at once."""
+        self._worker.wake_by(max(notice.due_at_seconds, self._free_at_seconds))
 
     def deliver(self, channel: Channel, timeout_seconds: float) -> bool:
         """Send all that a channel has now, without waiting for windows to end.
@@ -156,8 +156,11 @@ class Sender:
         return min((seconds for seconds in due if seconds is not None), default=IDLE_SECONDS)
 
     def _pause_seconds(self) -> float:
-        until_retry = self._retry_at_seconds - time.monotonic()
-        return max(self._rate_limit.seconds_until_free(), until_retry, 0.0)
+        now = time.monotonic()
+        until_retry = self._retry_at_seconds - now
+        pause_seconds = max(self._rate_limit.seconds_until_free(), until_retry, 0.0)
+        self._free_at_seconds = now + pause_seconds
+        return pause_seconds
 
     def _send(self, channel: Channel, notices: Sequence[Notice]) -> None:
         outbox = channel.outbox

@@ -8,6 +8,7 @@ from spectra_logging.activity import ACTIVITY_LOGGER, RECORD
 from spectra_logging.discord import limits
 from spectra_logging.discord.ledger import OutboxFigures
 from spectra_logging.discord.message import Appearance
+from spectra_logging.discord.notice import Notice
 from spectra_logging.discord.outbox import Outbox
 from spectra_logging.discord.sender import Channel, Sender, sender_for
 from spectra_logging.discord.webhook import find_webhook
@@ -106,7 +107,7 @@ class DiscordHandler(BackgroundHandler):
                 run_window_seconds=check_seconds("run_window_seconds", run_window_seconds),
                 max_records=_check_count("queue_max_records", queue_max_records, least=1),
                 max_bytes=_check_count("queue_max_bytes", queue_max_bytes, least=1 << 16),
-                on_new=self._wake,
+                on_new=self._see_to,
             ),
             appearance=appearance,
             request_timeout_seconds=check_seconds(
@@ -165,9 +166,9 @@ class DiscordHandler(BackgroundHandler):
             words = redact_text(f"{type(error).__name__}: {safe_text(error)}")
             tell(f"spectra_logging: a record was not taken for Discord: {words}")
 
-    def _wake(self) -> None:
+    def _see_to(self, notice: Notice) -> None:
         if self._sender is not None:
-            self._sender.wake()
+            self._sender.see_to(notice)
 
     def flush(self, timeout_seconds: float | None = None) -> bool:  # type: ignore[override]
         """Post all that waits now, without waiting for the end of a storm or a session.

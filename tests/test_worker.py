@@ -1,0 +1,74 @@
+"""A worker begins its rounds when it is asked to, and is not disturbed for nothing."""
+
+from __future__ import annotations
+
+import math
+import queue
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from spectra_logging.worker import Worker
+
+HOUR_SECONDS = 3600.0
+
+
+class Rounds:
+    """A worker that tells of its rounds, and waits an hour after each."""
+
+    def __init__(self) -> None:
+        self._begun: queue.SimpleQueue[int] = queue.SimpleQueue()
+        self.count = 0
+        self.worker = Worker("tests", self._round)
+
+    def _round(self) -> float:
+        self.count += 1
+        self._begun.put(self.count)
+        return HOUR_SECONDS
+
+    def wait_for_next(self) -> None:
+        """Until a round is over and the thread waits."""
+        self._begun.get(timeout=30)
+        deadline = time.monotonic() + 30
+        while math.isinf(self.worker._next_round_at_seconds):
+            assert time.monotonic() < deadline
+
+
+@pytest.fixture
+def rounds() -> Iterator[Rounds]:
+    made = Rounds()
+    yield made
+    assert made.worker.stop(30)
+
+
+def test_who_asks_for_a_round_starts_the_thread(rounds: Rounds) -> None:
+    rounds.worker.wake_by(time.monotonic() + 2 * HOUR_SECONDS)
+    rounds.wait_for_next()
+    assert rounds.worker.running
+
+
+def test_a_thread_that_waits_for_longer_is_woken(rounds: Rounds) -> None:
+    rounds.worker.ensure_started()
+    rounds.wait_for_next()
+    rounds.worker.wake_by(time.monotonic() + HOUR_SECONDS / 2)
+    rounds.wait_for_next()
+    assert rounds.count == 2
+
+
+def test_a_thread_that_looks_in_time_anyway_is_not_woken(rounds: Rounds) -> None:
+    rounds.worker.ensure_started()
+    rounds.wait_for_next()
+    for _ in range(1000):
+        rounds.worker.wake_by(time.monotonic() + 2 * HOUR_SECONDS)
+        assert rounds.worker._wakes.empty()
+    assert rounds.count == 1
+
+
+def test_a_thread_that_was_stopped_is_started_anew(rounds: Rounds) -> None:
+    rounds.worker.ensure_started()
+    rounds.wait_for_next()
+    assert rounds.worker.stop(30)
+    rounds.worker.wake_by(time.monotonic() + 2 * HOUR_SECONDS)
+    rounds.wait_for_next()
+    assert rounds.worker.running
