@@ -141,8 +141,12 @@ class Worker:
             at_seconds: The moment, on the monotonic clock.
         """
         waits_for_longer = self._next_round_at_seconds > at_seconds + POLL_SECONDS
-        if waits_for_longer and self.ensure_started():
+        if waits_for_longer and not self._is_woken() and self.ensure_started():
             self.wake()
+
+    def _is_woken(self) -> bool:
+        """Whether a thread that runs has still to hear of a wake."""
+        return self._thread is not None and not self._wakes.empty() and not self._stopping.is_set()
 
     def stop(self, timeout_seconds: float) -> bool:
         """End the thread after the round it is in.

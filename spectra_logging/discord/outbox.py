@@ -57,7 +57,7 @@ class Outbox:
         self._guard = Guard()
         self._ledger = Ledger()
         self._waiting: dict[Key, Notice] = {}
-        self._in_flight: list[Notice] = []
+        self._in_flight: dict[Key, Notice] = {}
         self._bytes = 0
         self._by_level: dict[int, dict[Key, Notice]] = {}
         """The same notices, for finding the least severe; no entry is empty."""
@@ -153,10 +153,9 @@ class Outbox:
             return True
         if key.is_run:
             # One run is one message, however often its end is recorded.
-            for notice in self._in_flight:
-                if notice.key == key:
-                    notice.count += 1
-                    return True
+            if (in_flight := self._in_flight.get(key)) is not None:
+                in_flight.count += 1
+                return True
             if key in self._sent_at:
                 self._ledger.delivered += 1
                 return True
@@ -164,10 +163,7 @@ class Outbox:
 
     def _due_at(self, notice: Notice) -> float:
         now = time.monotonic()
-        sent_at = self._sent_at.get(notice.key)
-        in_flight = self._in_flight  # most often none
-        if sent_at is None and in_flight and any(other.key == notice.key for other in in_flight):
-            sent_at = now
+        sent_at = now if notice.key in self._in_flight else self._sent_at.get(notice.key)
         if sent_at is not None and now < sent_at + self._storm_window_seconds:
             notice.is_repeat = True
             return sent_at + self._storm_window_seconds
@@ -252,18 +248,16 @@ class Outbox:
             taken = due[:EMBEDS_MAX]
             for notice in taken:
                 self._remove(notice)
-            self._in_flight += taken
-            self._bytes += sum(notice.size for notice in taken)
+                self._in_flight[notice.key] = notice
+                self._bytes += notice.size
         return taken
 
     def give_back(self, notices: Iterable[Notice]) -> None:
         """Let notices wait again; what has come of their kind since is counted on them."""
         with self._guard:
             for notice in notices:
-                if notice not in self._in_flight:
+                if not self._land(notice):
                     continue  # The outbox has been closed since.
-                self._in_flight.remove(notice)
-                self._bytes -= notice.size
                 since = self._waiting.get(notice.key)
                 if since is not None:
                     self._remove(since)
@@ -271,15 +265,21 @@ class Outbox:
                     notice.last_at = since.last_at
                 self._put(notice)
 
+    def _land(self, notice: Notice) -> bool:
+        """Whether a notice was in flight; it no longer is."""
+        if self._in_flight.get(notice.key) is not notice:
+            return False
+        del self._in_flight[notice.key]
+        self._bytes -= notice.size
+        return True
+
     def settle(self, notices: Collection[Notice], outcome: str) -> None:
         """Book notices as ``delivered``, ``unknown``, ``failed`` or, by another word, dropped."""
         now = time.monotonic()
         with self._guard:
             for notice in notices:
-                if notice not in self._in_flight:
+                if not self._land(notice):
                     continue
-                self._in_flight.remove(notice)
-                self._bytes -= notice.size
                 self._ledger.book(notice.total, outcome)
                 if not notice.key.is_run or outcome in {"delivered", "unknown"}:
                     self._sent_at[notice.key] = now
@@ -307,7 +307,9 @@ class Outbox:
         """Whether nothing of what there was at that number waits or is in flight."""
         with self._guard:
             return all(
-                notice.number > number for notice in (*self._waiting.values(), *self._in_flight)
+                notice.number > number
+                for notices in (self._waiting, self._in_flight)
+                for notice in notices.values()
             )
 
     def close(self, reason: str) -> int:
@@ -324,7 +326,7 @@ class Outbox:
             given_up = sum(notice.total for notice in self._waiting.values())
             if given_up:
                 self._ledger.drop(reason, given_up)
-            for notice in self._in_flight:
+            for notice in self._in_flight.values():
                 self._ledger.book(notice.total, "unknown")
                 given_up += notice.total
             self._waiting.clear()
