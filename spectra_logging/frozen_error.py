@@ -28,7 +28,7 @@ class FrozenError(NamedTuple):
     files, may be called later and on another thread.
 
     Attributes:
-        type_name: The exception's class.
+        kind: The exception's class.
         text: Its words.
         frames: Code and last instruction of one frame after the other, in one object: a record may
             have a hundred. The line is worked out when it is shown.
@@ -38,7 +38,7 @@ class FrozenError(NamedTuple):
         rendered: The text of a traceback that has more to it than a chain.
     """
 
-    type_name: str
+    kind: type[BaseException]
     text: str
     frames: tuple[CodeType | int, ...] = ()
     frames_left_out: int = 0
@@ -53,16 +53,22 @@ class FrozenError(NamedTuple):
         if _is_more_than_a_chain(error):
             # Lines of source and groups of exceptions are part of these; they are rare.
             text = "".join(traceback.format_exception(*exc_info))
-            return cls(_name_of(error), safe_text(error), rendered=safe_text(text))
+            return cls(type(error), safe_text(error), rendered=safe_text(text))
         if error.__cause__ is None and error.__context__ is None:
             # Most exceptions are no chain, and a log call's microseconds count.
-            return cls(_name_of(error), _words_of(error), *_frames_of(position))
+            return cls(type(error), _words_of(error), *_frames_of(position))
         frozen = None
         for link, introduction in reversed(_chain_of(error)):
             places = _frames_of(position if link is error else link.__traceback__)
-            frozen = cls(_name_of(link), _words_of(link), *places, frozen, introduction)
+            frozen = cls(type(link), _words_of(link), *places, frozen, introduction)
         assert frozen is not None
         return frozen
+
+    @property
+    def type_name(self) -> str:
+        """The class as tracebacks name it."""
+        module, name = self.kind.__module__, self.kind.__qualname__
+        return name if module in {"builtins", "__main__"} else f"{module}.{name}"
 
     @property
     def size(self) -> int:
@@ -110,14 +116,6 @@ def _chain_of(error: BaseException) -> list[tuple[BaseException, str]]:
         chain.append((current, _BECAUSE_OF[cause is None] if followed else ""))
         current = earlier
     return chain
-
-
-def _name_of(error: BaseException) -> str:
-    kind = type(error)
-    module = kind.__module__
-    return (
-        kind.__qualname__ if module in {"builtins", "__main__"} else f"{module}.{kind.__qualname__}"
-    )
 
 
 def _words_of(error: BaseException) -> str:

@@ -8,9 +8,8 @@ from spectra_logging.activity import ACTIVITY_LOGGER, RECORD
 from spectra_logging.discord import limits
 from spectra_logging.discord.ledger import OutboxFigures
 from spectra_logging.discord.message import Appearance
-from spectra_logging.discord.notice import Notice
 from spectra_logging.discord.outbox import Outbox
-from spectra_logging.discord.sender import Channel, Sender, sender_for
+from spectra_logging.discord.sender import Channel, sender_for
 from spectra_logging.discord.webhook import find_webhook
 from spectra_logging.errors import ConfigurationError
 from spectra_logging.handlers.background import BackgroundHandler, tell
@@ -100,21 +99,13 @@ class DiscordHandler(BackgroundHandler):
             mention_role_id=_check_snowflake("mention_role_id", mention_role_id),
         )
         check_seconds("shutdown_timeout_seconds", shutdown_timeout_seconds)
-        self._sender: Sender | None = None
-        self._channel = Channel(
-            outbox=Outbox(
-                storm_window_seconds=check_seconds("storm_window_seconds", storm_window_seconds),
-                run_window_seconds=check_seconds("run_window_seconds", run_window_seconds),
-                max_records=_check_count("queue_max_records", queue_max_records, least=1),
-                max_bytes=_check_count("queue_max_bytes", queue_max_bytes, least=1 << 16),
-                on_new=self._see_to,
-            ),
-            appearance=appearance,
-            request_timeout_seconds=check_seconds(
-                "request_timeout_seconds", request_timeout_seconds, more_than_zero=True
-            ),
+        storm_window_seconds = check_seconds("storm_window_seconds", storm_window_seconds)
+        run_window_seconds = check_seconds("run_window_seconds", run_window_seconds)
+        max_records = _check_count("queue_max_records", queue_max_records, least=1)
+        max_bytes = _check_count("queue_max_bytes", queue_max_bytes, least=1 << 16)
+        request_timeout_seconds = check_seconds(
+            "request_timeout_seconds", request_timeout_seconds, more_than_zero=True
         )
-        self._outbox = self._channel.outbox
         if isinstance(variable_library, str):
             variable_library = VariableLibrary(variable_library)
         webhook = find_webhook(
@@ -124,10 +115,22 @@ class DiscordHandler(BackgroundHandler):
             source_system=source_system,
             api_base_url=api_base_url,
         )
-        if webhook is None:
+        self._sender = sender_for(webhook) if webhook else None
+        self._channel = Channel(
+            outbox=Outbox(
+                storm_window_seconds=storm_window_seconds,
+                run_window_seconds=run_window_seconds,
+                max_records=max_records,
+                max_bytes=max_bytes,
+                on_new=self._sender.see_to if self._sender else lambda _: None,
+            ),
+            appearance=appearance,
+            request_timeout_seconds=request_timeout_seconds,
+        )
+        self._outbox = self._channel.outbox
+        if self._sender is None:
             self._outbox.close("off")
         else:
-            self._sender = sender_for(webhook)
             self._sender.attach(self._channel)
         self._webhook_id = webhook.id if webhook else None
         super().__init__(self._lowest_level(), shutdown_timeout_seconds)
@@ -165,10 +168,6 @@ class DiscordHandler(BackgroundHandler):
         except Exception as error:  # noqa: BLE001 - a log call must not raise
             words = redact_text(f"{type(error).__name__}: {safe_text(error)}")
             tell(f"spectra_logging: a record was not taken for Discord: {words}")
-
-    def _see_to(self, notice: Notice) -> None:
-        if self._sender is not None:
-            self._sender.see_to(notice)
 
     def flush(self, timeout_seconds: float | None = None) -> bool:  # type: ignore[override]
         """Post all that waits now, without waiting for the end of a storm or a session.

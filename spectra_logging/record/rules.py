@@ -59,8 +59,9 @@ NO_FIELDS = frozenset((*STANDARD_ATTRIBUTES, *_SET_BY_OTHERS))
 def names_of_extras(fields: Mapping[str, Any]) -> list[str]:
     """The names of a record's attributes without its own; all, where these don't come first."""
     names = list(fields)
-    in_order = len(names) >= _STANDARD_COUNT and names[_STANDARD_COUNT - 1] == _LAST_STANDARD
-    return names[_STANDARD_COUNT:] if in_order else names
+    if len(names) < _STANDARD_COUNT or names[_STANDARD_COUNT - 1] != _LAST_STANDARD:
+        return names
+    return names[_STANDARD_COUNT:]
 
 
 class FieldKind(enum.Enum):
