@@ -139,5 +139,7 @@ def test_the_program_s_own_record_factory_is_asked_for_nothing_more() -> None:
 def test_a_long_text_takes_up_room_wherever_it_stands() -> None:
     long = "x" * 10_000
     assert notice(record("sold")).size < len(long)
-    for made in (record(long), record("sold %s", long), record("sold", note=long)):
+    with_stack = record("sold")
+    with_stack.stack_info = long
+    for made in (record(long), record("sold %s", long), record("sold", note=long), with_stack):
         assert notice(made).size > len(long)

@@ -229,12 +229,13 @@ def _take_bound(fields: dict[str, Any], bound: Mapping[str, Any]) -> bool:
 def _size_if_immutable(fields: Mapping[str, Any]) -> int | None:
     """About how many bytes a record's attributes take up; ``None`` if one could yet change.
 
-    What logging itself sets are texts and numbers.
+    Where the call was made is texts and numbers, and short.
     """
     message, args = fields["msg"], fields["args"]
     if message.__class__ is not str or not (args.__class__ is tuple or not args):
         return None
-    values = [fields[name] for name in names_of_extras(fields)]
+    values = [fields["exc_text"], fields["stack_info"]]
+    values += [fields[name] for name in names_of_extras(fields)]
     if args:
         values += args
     size = _ATTRIBUTES_COST_BYTES + len(message)
