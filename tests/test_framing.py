@@ -27,7 +27,7 @@ def test_every_line_of_a_sound_segment_is_accepted(payloads: list[bytes]) -> Non
     lines = framed(payloads)
     found = verify(b"".join(lines))
     assert found.rows == b"".join(lines)
-    assert (found.row_count, found.damaged) == (len(lines), ())
+    assert found.damaged == ()
     assert all(isinstance(msgspec.json.decode(line), dict) for line in lines)
 
 
@@ -72,7 +72,6 @@ def test_a_flipped_byte_costs_the_line_it_hit_and_no_other(
     lost = (hit, hit + 1) if merged else (hit,)
     found = verify(bytes(whole))
     assert found.rows == b"".join(line for i, line in enumerate(lines) if i not in lost)
-    assert found.row_count == len(lines) - len([i for i in lost if i < len(lines)])
     assert found.damaged
 
 

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from spectra_logging.journal.framing import VerifiedRange, verify
+from spectra_logging.journal.framing import verify
+from spectra_logging.journal.gathered import Gathered
 from spectra_logging.journal.segment import (
     SegmentName,
     list_segments,
@@ -58,11 +59,16 @@ class Content:
 
 @dataclass(frozen=True)
 class _Piece:
-    """A verified range of one segment."""
+    """What a batch takes of one segment: a part of its bytes, and the rows that are in it."""
 
     name: SegmentName
-    extent: BatchRange
-    found: VerifiedRange
+    start: int
+    end: int
+    first_byte: int
+    """Of its rows, among those of the batch."""
+
+    end_byte: int
+    damaged: tuple[bytes, ...]
     owner_is_gone: bool
 
 
@@ -73,79 +79,101 @@ def collect(directory: Path, offsets: Mapping[str, int]) -> Content | None:
         directory: The journal's folder.
         offsets: Segment name → how many of its bytes other batches have taken before.
     """
+    gathered = Gathered()
     pieces: list[_Piece] = []
     for owner, names in segments_by_owner(list_segments(directory)).items():
         alive = owner_is_alive(directory, owner)
         for name in names:
             # Only an owner's newest segment is still appended to.
             live = alive and name is names[-1]
-            piece = _read(directory, name, offsets.get(str(name), 0), None, alive=alive, live=live)
+            start = offsets.get(str(name), 0)
+            piece = _take(gathered, directory, name, start, None, alive=alive, live=live)
             if piece is None:
                 continue
             pieces.append(piece)
             if _size(pieces) >= BATCH_BYTES:
-                return _joined(pieces, more=True)
-    return _joined(pieces, more=False) if pieces else None
+                return _content(gathered, pieces, more=True)
+    return _content(gathered, pieces, more=False) if pieces else None
 
 
 def reread(directory: Path, ranges: Mapping[str, BatchRange]) -> Content:
     """What a batch took that was sealed before, as far as it is still there."""
+    gathered = Gathered()
     pieces = []
     for text, extent in ranges.items():
         name = SegmentName.parse(text)
         assert name is not None
         alive = owner_is_alive(directory, name.owner)
-        piece = _read(directory, name, extent.start, extent.end, alive=alive, live=False)
+        start, end = extent.start, extent.end
+        piece = _take(gathered, directory, name, start, end, alive=alive, live=False)
         if piece is not None:
             pieces.append(piece)
     # Nobody knows what has come since.
-    return _joined(pieces, more=True)
+    return _content(gathered, pieces, more=True)
 
 
-def _read(
-    directory: Path, name: SegmentName, start: int, end: int | None, *, alive: bool, live: bool
+def _take(
+    gathered: Gathered,
+    directory: Path,
+    name: SegmentName,
+    start: int,
+    end: int | None,
+    *,
+    alive: bool,
+    live: bool,
 ) -> _Piece | None:
-    """A segment's bytes from ``start``, verified; ``None`` when there are none."""
-    path = directory / str(name)
+    """Gather a segment's rows from ``start``, verified; ``None`` when there is nothing."""
+    path, first_byte = directory / str(name), gathered.size
     try:
         if end is None and not live:
             end = path.stat().st_size
+        if end is not None and gathered.take_if_sound(path, start, end):
+            return _Piece(name, start, end, first_byte, gathered.size, (), not alive)
         data = read_range(path, start, end)
     except FileNotFoundError:
         return None
     data = data[: data.rfind(b"\n") + 1] if live else data.rstrip(b"\0")
-    if not data:
-        return None
     found = verify(data)
     size, damaged = len(data), found.damaged
     if live and found.torn:
         # Being written this very moment: it belongs to the next batch.
         size -= len(damaged[-1])
         damaged = damaged[:-1]
-        found = VerifiedRange(found.rows, found.row_count, damaged)
-    if not found.row_count and not damaged:
+    if not found.rows and not damaged:
         return None
-    extent = BatchRange(start=start, end=start + size, rows=found.row_count, damaged=len(damaged))
-    return _Piece(name, extent, found, owner_is_gone=not alive)
+    gathered.add(found.rows)
+    return _Piece(name, start, start + size, first_byte, gathered.size, damaged, not alive)
 
 
-def _joined(pieces: Sequence[_Piece], *, more: bool) -> Content:
+def _content(gathered: Gathered, pieces: Sequence[_Piece], *, more: bool) -> Content:
+    rows = gathered.rows()
+    ranges = {
+        str(piece.name): BatchRange(
+            start=piece.start,
+            end=piece.end,
+            rows=rows.count(b"\n", piece.first_byte, piece.end_byte),
+            damaged=len(piece.damaged),
+        )
+        for piece in pieces
+    }
     left = [piece for piece in pieces if piece.owner_is_gone]
     few = _size(left) <= LEFT_BEHIND_BYTES
     return Content(
-        ranges={str(piece.name): piece.extent for piece in pieces},
-        rows=b"".join(piece.found.rows for piece in pieces),
-        row_count=sum(piece.found.row_count for piece in pieces),
+        ranges=ranges,
+        rows=rows,
+        row_count=sum(extent.rows for extent in ranges.values()),
         damaged=tuple(
             Reject(data, f"damaged in journal segment {piece.name}")
             for piece in pieces
-            for data in piece.found.damaged
+            for data in piece.damaged
         ),
         more=more,
-        left_behind=sum(piece.found.row_count for piece in left),
-        left_behind_rows=b"".join(piece.found.rows for piece in left) if few else b"",
+        left_behind=sum(ranges[str(piece.name)].rows for piece in left),
+        left_behind_rows=b"".join(rows[piece.first_byte : piece.end_byte] for piece in left)
+        if few
+        else b"",
     )
 
 
 def _size(pieces: Sequence[_Piece]) -> int:
-    return sum(piece.extent.end - piece.extent.start for piece in pieces)
+    return sum(piece.end - piece.start for piece in pieces)

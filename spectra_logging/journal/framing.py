@@ -16,7 +16,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from zlib import crc32
 
-__all__ = ["NO_START", "SUFFIX_BYTES", "LineStart", "VerifiedRange", "frame", "verify"]
+__all__ = ["NO_START", "SUFFIX_BYTES", "LineStart", "VerifiedRange", "frame", "is_sound", "verify"]
 
 # A character of the checksum is one of "01234567pqrstuvw": bits 0, 1, 2 and 6 are free, so that
 # eight of them hold 32 bits. Of those bits and the payload's CRC, the line's CRC is the XOR of what
@@ -25,6 +25,7 @@ _SUFFIX = b',"crc":"00000000"}\n'
 _FREE_BITS = (0, 1, 2, 6)
 _LAST_CHARACTER = _SUFFIX.rindex(b"0")
 SUFFIX_BYTES = len(_SUFFIX)
+_NEWLINE = _SUFFIX[-1]
 
 
 def _suffix_tables() -> tuple[list[int], list[int], list[int]]:
@@ -103,16 +104,19 @@ class VerifiedRange:
 
     Args:
         rows: The sound lines, whole, in order.
-        row_count: How many they are.
         damaged: The pieces that are no sound line.
         torn: Whether the last piece is among the damaged, which in a segment that is still
             being appended to is a line half written rather than damage.
     """
 
     rows: bytes
-    row_count: int
     damaged: tuple[bytes, ...] = ()
     torn: bool = False
+
+
+def is_sound(data: bytes | memoryview) -> bool:
+    """Whether these are whole sound lines, one at least, and nothing else."""
+    return len(data) > 0 and data[-1] == _NEWLINE and crc32(data) == 0
 
 
 def verify(data: bytes) -> VerifiedRange:
@@ -121,15 +125,15 @@ def verify(data: bytes) -> VerifiedRange:
     Args:
         data: The bytes of a segment from a line's start; it may end in zeros.
     """
-    if crc32(data) == 0 and data.endswith(b"\n"):
-        return VerifiedRange(data, data.count(b"\n"))
+    if is_sound(data):
+        return VerifiedRange(data)
     sound: list[bytes] = []
     damaged: list[bytes] = []
     torn = False
     for line in _lines(data):
         torn = crc32(line) != 0
         (damaged if torn else sound).append(line)
-    return VerifiedRange(b"".join(sound), len(sound), tuple(damaged), torn)
+    return VerifiedRange(b"".join(sound), tuple(damaged), torn)
 
 
 def _lines(data: bytes) -> list[bytes]:
