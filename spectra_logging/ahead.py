@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import threading
 from collections import deque
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
@@ -31,7 +32,8 @@ class Ahead:
 
     Parsing JSON takes longer than all the rest of a commit, and one stream of it runs on one core.
     So as many batches are parsed and written side by side as there are cores, up to four, each
-    beside its table; committing one is then a matter of a millisecond. A backlog of one batch is
+    beside its table; committing one is then a matter of a millisecond. One more has been read, and
+    begins when one is written: all at once, the first would be late. A backlog of one batch is
     staged by nobody: whoever appends it writes it.
 
     Args:
@@ -44,6 +46,8 @@ class Ahead:
         self._batches = batches
         self._stager = functools.cache(open_stager)
         self._ready: deque[_Ready] = deque()
+        self._at_once = min(usable_cores(), MOST_AT_ONCE)
+        self._turns = threading.Semaphore(self._at_once)
 
     @contextlib.contextmanager
     def open(self) -> Iterator[Ahead]:
@@ -67,8 +71,7 @@ class Ahead:
     @contextlib.contextmanager
     def staged(self) -> Iterator[Staged | None]:
         """What is staged of the batch given last, if anything; those after it have been begun."""
-        most = min(usable_cores(), MOST_AT_ONCE)
-        while len(self._ready) <= most and self._ready[-1].content.more and self._stager():
+        while len(self._ready) <= self._at_once and self._ready[-1].content.more and self._stager():
             content = self._batches.read_ahead(ready.content for ready in self._ready)
             if content is None:
                 break
@@ -82,7 +85,11 @@ class Ahead:
 
     def _stage(self, content: Content) -> Task[Staged | None] | None:
         stager, rows = self._stager(), content.rows
-        return Task(lambda: stager(rows)) if stager and rows else None
+        return Task(lambda: self._in_turn(stager, rows)) if stager and rows else None
+
+    def _in_turn(self, stager: Stager, rows: bytes) -> Staged | None:
+        with self._turns:
+            return stager(rows)
 
     def _discard(self) -> None:
         while self._ready:
