@@ -86,7 +86,7 @@ class Outbox:
             key = key_of(record, bound, exc_info)
             if self._may_be_settled_at_once(key):
                 with self._guard:
-                    if self._is_settled_at_once(key, record):
+                    if self._is_settled_at_once(key, record) or self._is_refused(key):
                         return
             notice = freeze(record, key, bound, exc_info)
         except BaseException:
@@ -125,10 +125,16 @@ class Outbox:
         if self._closed_for is not None:
             self._ledger.drop(self._closed_for, 1)
         elif not self._fold(key, record):
-            if not self._stock.is_full() or self._stock.holds_less_severe(key.levelno):
-                return False
-            self._drop_full(1)
+            return False
         self._ledger.emitted += 1
+        return True
+
+    def _is_refused(self, key: Key) -> bool:
+        """Whether there is no room for a record of this level; it is counted then."""
+        if not self._stock.is_full() or self._stock.holds_less_severe(key.levelno):
+            return False
+        self._ledger.emitted += 1
+        self._drop_full(1)
         return True
 
     def count_dropped(self, reason: str) -> None:

@@ -34,10 +34,11 @@ class Stock:
 
     def has_room_for(self, notice: Notice) -> bool:
         """Whether it can be put without another going."""
-        if not self.is_full() and self._bytes + notice.size <= self._max_bytes:
+        count = len(self.waiting) + len(self.in_flight)
+        if count < self._max_records and self._bytes + notice.size <= self._max_bytes:
             return True
         # One notice larger than all the room there is: better than none.
-        return not self.waiting and not self.in_flight
+        return not count
 
     def holds_less_severe(self, levelno: int) -> bool:
         """Whether something that waits would have to go before a notice of that level."""
