@@ -226,7 +226,7 @@ def _take_bound(fields: dict[str, Any], bound: Mapping[str, Any]) -> bool:
     return True
 
 
-def _size_if_immutable(fields: Mapping[str, Any]) -> int | None:
+def _size_if_immutable(fields: dict[str, Any]) -> int | None:
     """About how many bytes a record's attributes take up; ``None`` if one could yet change.
 
     Where the call was made is texts and numbers, and short.
@@ -234,12 +234,9 @@ def _size_if_immutable(fields: Mapping[str, Any]) -> int | None:
     message, args = fields["msg"], fields["args"]
     if message.__class__ is not str or not (args.__class__ is tuple or not args):
         return None
-    values = [fields["exc_text"], fields["stack_info"]]
-    values += [fields[name] for name in names_of_extras(fields)]
-    if args:
-        values += args
+    extras = [fields[name] for name in names_of_extras(fields)]
     size = _ATTRIBUTES_COST_BYTES + len(message)
-    for value in values:
+    for value in (fields["exc_text"], fields["stack_info"], *extras, *(args or ())):
         if value.__class__ is str:
             size += len(value)
         elif value.__class__ not in _IMMUTABLE:

@@ -11,7 +11,6 @@ from spectra_logging.discord.guard import Guard
 from spectra_logging.discord.ledger import Ledger, OutboxFigures
 from spectra_logging.discord.limits import EMBEDS_MAX
 from spectra_logging.discord.notice import Key, Notice, bound_fields, freeze, key_of
-from spectra_logging.discord.stock import Stock
 from spectra_logging.exc_info import exc_info_triple
 
 __all__ = ["Outbox"]
@@ -57,7 +56,11 @@ class Outbox:
         """Be as new: also in a forked child, where what waits is the parent's to send."""
         self._guard = Guard()
         self._ledger = Ledger()
-        self._stock = Stock(self._max_records, self._max_bytes)
+        self._waiting: dict[Key, Notice] = {}
+        self._in_flight: dict[Key, Notice] = {}
+        self._bytes = 0
+        self._by_level: dict[int, dict[Key, Notice]] = {}
+        """The same notices, for finding the least severe; no entry is empty."""
         self._sent_at: OrderedDict[Key, float] = OrderedDict()
         self._last_number = 0
         self._hurried_number = 0
@@ -86,7 +89,7 @@ class Outbox:
             key = key_of(record, bound, exc_info)
             if self._may_be_settled_at_once(key):
                 with self._guard:
-                    if self._is_settled_at_once(key, record) or self._is_refused(key):
+                    if self._is_settled_at_once(key, record):
                         return
             notice = freeze(record, key, bound, exc_info)
         except BaseException:
@@ -102,7 +105,7 @@ class Outbox:
             notice.due_at_seconds = self._due_at(notice)
             if key.is_run:
                 self._take_along(notice)
-            self._stock.put(notice)
+            self._put(notice)
         self._on_new(notice)
 
     def _add_later(self, record: logging.LogRecord) -> None:
@@ -114,10 +117,10 @@ class Outbox:
     def _may_be_settled_at_once(self, key: Key) -> bool:
         """A look without the guard, which is for saving a record's freezing, and so may err."""
         return (
-            key in self._stock.waiting
+            key in self._waiting
             or key.is_run
             or self._closed_for is not None
-            or self._stock.is_full()
+            or len(self._waiting) + len(self._in_flight) >= self._max_records
         )
 
     def _is_settled_at_once(self, key: Key, record: logging.LogRecord) -> bool:
@@ -125,16 +128,11 @@ class Outbox:
         if self._closed_for is not None:
             self._ledger.drop(self._closed_for, 1)
         elif not self._fold(key, record):
-            return False
+            full = len(self._waiting) + len(self._in_flight) >= self._max_records
+            if not full or key.levelno > min(self._by_level, default=0):
+                return False
+            self._drop_full(1)
         self._ledger.emitted += 1
-        return True
-
-    def _is_refused(self, key: Key) -> bool:
-        """Whether there is no room for a record of this level; it is counted then."""
-        if not self._stock.is_full() or self._stock.holds_less_severe(key.levelno):
-            return False
-        self._ledger.emitted += 1
-        self._drop_full(1)
         return True
 
     def count_dropped(self, reason: str) -> None:
@@ -148,14 +146,14 @@ class Outbox:
 
     def _fold(self, key: Key, record: logging.LogRecord) -> bool:
         """Whether the record is one more of what waits, or of what needs no second telling."""
-        waiting = self._stock.waiting.get(key)
+        waiting = self._waiting.get(key)
         if waiting is not None:
             waiting.count += 1
             waiting.last_at = record.created
             return True
         if key.is_run:
             # One run is one message, however often its end is recorded.
-            if (in_flight := self._stock.in_flight.get(key)) is not None:
+            if (in_flight := self._in_flight.get(key)) is not None:
                 in_flight.count += 1
                 return True
             if key in self._sent_at:
@@ -165,8 +163,7 @@ class Outbox:
 
     def _due_at(self, notice: Notice) -> float:
         now = time.monotonic()
-        in_flight = notice.key in self._stock.in_flight
-        sent_at = now if in_flight else self._sent_at.get(notice.key)
+        sent_at = now if notice.key in self._in_flight else self._sent_at.get(notice.key)
         if sent_at is not None and now < sent_at + self._storm_window_seconds:
             notice.is_repeat = True
             return sent_at + self._storm_window_seconds
@@ -178,12 +175,12 @@ class Outbox:
         """Make what a session has logged before its end part of the notice of its end."""
         mine = [
             notice
-            for notice in self._stock.waiting.values()
+            for notice in self._waiting.values()
             if notice.key.execution_id == run.key.execution_id and not notice.key.is_run
         ]
         if run.key.failed:
             for notice in mine:
-                self._stock.remove(notice)
+                self._remove(notice)
             run.along = tuple(sorted(mine, key=lambda notice: notice.number))
             run.size += sum(notice.size for notice in mine)
         else:
@@ -191,16 +188,38 @@ class Outbox:
             for notice in mine:
                 notice.due_at_seconds = min(notice.due_at_seconds, run.due_at_seconds)
 
+    # -- room ------------------------------------------------------------------------------------
+
     def _make_room(self, notice: Notice) -> bool:
         """Whether there is room, made by dropping what is less severe, the newest first."""
-        while not self._stock.has_room_for(notice):
-            dropped = self._stock.pop_less_severe(notice.key.levelno)
-            if dropped is None:
+        while (
+            len(self._waiting) + len(self._in_flight) >= self._max_records
+            or self._bytes + notice.size > self._max_bytes
+        ):
+            least = min(self._by_level, default=notice.key.levelno)
+            if least >= notice.key.levelno:
+                if not self._waiting and not self._in_flight:
+                    return True  # One notice larger than all the room there is: better than none.
                 self._ledger.emitted += 1
                 self._drop_full(1)
                 return False
-            self._drop_full(dropped.total)
+            newest = next(reversed(self._by_level[least].values()))
+            self._remove(newest)
+            self._drop_full(newest.total)
         return True
+
+    def _put(self, notice: Notice) -> None:
+        self._waiting[notice.key] = notice
+        self._bytes += notice.size
+        self._by_level.setdefault(notice.key.levelno, {})[notice.key] = notice
+
+    def _remove(self, notice: Notice) -> None:
+        del self._waiting[notice.key]
+        self._bytes -= notice.size
+        same_level = self._by_level[notice.key.levelno]
+        del same_level[notice.key]
+        if not same_level:
+            del self._by_level[notice.key.levelno]
 
     def _drop_full(self, count: int) -> None:
         self._ledger.drop("queue_full", count)
@@ -211,9 +230,9 @@ class Outbox:
     def seconds_until_due(self) -> float | None:
         """How long until a notice is due; ``None`` while there is none."""
         with self._guard:
-            if not self._stock.waiting:
+            if not self._waiting:
                 return None
-            due = min(self._due(notice) for notice in self._stock.waiting.values())
+            due = min(self._due(notice) for notice in self._waiting.values())
         return max(0.0, due - time.monotonic())
 
     def _due(self, notice: Notice) -> float:
@@ -224,32 +243,42 @@ class Outbox:
         now = time.monotonic()
         with self._guard:
             self._forget_old(now)
-            due = [notice for notice in self._stock.waiting.values() if self._due(notice) <= now]
+            due = [notice for notice in self._waiting.values() if self._due(notice) <= now]
             due.sort(key=lambda notice: (-notice.key.levelno, notice.number))
             taken = due[:EMBEDS_MAX]
             for notice in taken:
-                self._stock.launch(notice)
+                self._remove(notice)
+                self._in_flight[notice.key] = notice
+                self._bytes += notice.size
         return taken
 
     def give_back(self, notices: Iterable[Notice]) -> None:
         """Let notices wait again; what has come of their kind since is counted on them."""
         with self._guard:
             for notice in notices:
-                if not self._stock.land(notice):
+                if not self._land(notice):
                     continue  # The outbox has been closed since.
-                since = self._stock.waiting.get(notice.key)
+                since = self._waiting.get(notice.key)
                 if since is not None:
-                    self._stock.remove(since)
+                    self._remove(since)
                     notice.count += since.total
                     notice.last_at = since.last_at
-                self._stock.put(notice)
+                self._put(notice)
+
+    def _land(self, notice: Notice) -> bool:
+        """Whether a notice was in flight; it no longer is."""
+        if self._in_flight.get(notice.key) is not notice:
+            return False
+        del self._in_flight[notice.key]
+        self._bytes -= notice.size
+        return True
 
     def settle(self, notices: Collection[Notice], outcome: str) -> None:
         """Book notices as ``delivered``, ``unknown``, ``failed`` or, by another word, dropped."""
         now = time.monotonic()
         with self._guard:
             for notice in notices:
-                if not self._stock.land(notice):
+                if not self._land(notice):
                     continue
                 self._ledger.book(notice.total, outcome)
                 if not notice.key.is_run or outcome in {"delivered", "unknown"}:
@@ -279,7 +308,7 @@ class Outbox:
         with self._guard:
             return all(
                 notice.number > number
-                for notices in (self._stock.waiting, self._stock.in_flight)
+                for notices in (self._waiting, self._in_flight)
                 for notice in notices.values()
             )
 
@@ -294,13 +323,16 @@ class Outbox:
         """
         with self._guard:
             self._closed_for = self._closed_for or reason
-            given_up = sum(notice.total for notice in self._stock.waiting.values())
+            given_up = sum(notice.total for notice in self._waiting.values())
             if given_up:
                 self._ledger.drop(reason, given_up)
-            for notice in self._stock.in_flight.values():
+            for notice in self._in_flight.values():
                 self._ledger.book(notice.total, "unknown")
                 given_up += notice.total
-            self._stock = Stock(self._max_records, self._max_bytes)
+            self._waiting.clear()
+            self._by_level.clear()
+            self._in_flight.clear()
+            self._bytes = 0
         return given_up
 
     def untold_drops(self) -> dict[str, int]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import enum
 import logging
-from collections.abc import Mapping
 from typing import Any
 
 from spectra_logging.errors import ConfigurationError
@@ -56,8 +55,10 @@ NO_FIELDS = frozenset((*STANDARD_ATTRIBUTES, *_SET_BY_OTHERS))
 """A record's attributes that are no fields of the caller's."""
 
 
-def names_of_extras(fields: Mapping[str, Any]) -> list[str]:
+def names_of_extras(fields: dict[str, Any]) -> list[str]:
     """The names of a record's attributes without its own; all, where these don't come first."""
+    if len(fields) == _STANDARD_COUNT and next(reversed(fields)) == _LAST_STANDARD:
+        return []
     names = list(fields)
     if len(names) < _STANDARD_COUNT or names[_STANDARD_COUNT - 1] != _LAST_STANDARD:
         return names
