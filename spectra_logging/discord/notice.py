@@ -234,9 +234,13 @@ def _size_if_immutable(fields: dict[str, Any]) -> int | None:
     message, args = fields["msg"], fields["args"]
     if message.__class__ is not str or not (args.__class__ is tuple or not args):
         return None
-    extras = [fields[name] for name in names_of_extras(fields)]
+    values = [fields[name] for name in names_of_extras(fields)]
+    if args:
+        values += args
+    if fields["exc_text"] or fields["stack_info"]:
+        values += (fields["exc_text"], fields["stack_info"])
     size = _ATTRIBUTES_COST_BYTES + len(message)
-    for value in (fields["exc_text"], fields["stack_info"], *extras, *(args or ())):
+    for value in values:
         if value.__class__ is str:
             size += len(value)
         elif value.__class__ not in _IMMUTABLE:
