@@ -10,6 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 from spectra_logging.worker import Worker
+from tests.programs import wait_until
 
 HOUR_SECONDS = 3600.0
 
@@ -30,9 +31,7 @@ class Rounds:
     def wait_for_next(self) -> None:
         """Until a round is over and the thread waits."""
         self._begun.get(timeout=30)
-        deadline = time.monotonic() + 30
-        while math.isinf(self.worker._next_round_at_seconds):
-            assert time.monotonic() < deadline
+        wait_until(lambda: math.isfinite(self.worker._next_round_at_seconds))
 
 
 @pytest.fixture

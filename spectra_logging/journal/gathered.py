@@ -34,6 +34,7 @@ class Gathered:
             return False
         with path.open("rb", buffering=0) as file:
             file.seek(start)
+            # Grown at once to what is to be read, and read into its place.
             self._buffer.seek(self.size + end - start - 1)
             self._buffer.write(b"\0")
             with self._buffer.getbuffer() as view, view[self.size :] as part:
