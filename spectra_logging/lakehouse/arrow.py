@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib.metadata import version
 from typing import Any
@@ -34,7 +33,6 @@ UTC_MICROSECONDS = DataType.timestamp("us", tz="UTC")
 BATCH_ROWS = 2048
 # 0.8 is the last for Python 3.10.
 _SINCE_0_9 = tuple(map(int, version("arro3-io").split(".")[:2])) >= (0, 9)
-_ESCAPED_NUL = re.compile(rb"\\u0000")
 REASON_CHARACTERS = 300
 """arro3's errors quote the whole value, which may be megabytes."""
 
@@ -88,8 +86,9 @@ def stream_rows(rows: bytes, schema: Schema) -> RecordBatchReader:
     # and escaped ones, for which the same rows with another control character are read first.
     if b"\0" in rows:
         raise RowsRejectedError("a row holds a raw NUL byte, which JSON does not allow")
-    # By a regular expression, which is faster than ``in`` where there are many backslashes.
-    if _ESCAPED_NUL.search(rows):
+    # From the end, which takes half the time of ``in`` or of a regular expression: CPython looks
+    # for the rare backslash then, not for the last of many zeros.
+    if rows.rfind(b"\\u0000") >= 0:
         read_rows(rows.replace(b"\\u0000", b"\\u0001"), schema)
     return read_json(_source(rows), schema, batch_size=BATCH_ROWS)
 
