@@ -9,7 +9,7 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spectra_logging.journal.framing import SUFFIX_BYTES, LineStart, frame, verify
+from spectra_logging.journal.framing import SUFFIX_BYTES, LineStart, count_lines, frame, verify
 
 payloads = st.lists(
     st.dictionaries(st.text(max_size=8), st.text(max_size=40), min_size=1), min_size=1, max_size=12
@@ -89,3 +89,11 @@ def test_a_truncated_segment_keeps_its_whole_lines(
     left_over = whole[len(found.rows) : cut]
     assert found.damaged == ((left_over,) if left_over else ())
     assert found.torn == bool(left_over)
+
+
+@given(st.integers(0, 300_000), st.integers(0, 300_000), st.integers(1, 70_000))
+def test_lines_are_counted_in_any_range(start: int, end: int, line_bytes: int) -> None:
+    """Also where the range is counted piece by piece, and where a line is longer than a piece."""
+    data = (b"x" * (line_bytes - 1) + b"\n") * (200_000 // line_bytes) + b"half a line"
+    assert count_lines(data, start, end) == data.count(b"\n", start, end)
+    assert count_lines(data) == data.count(b"\n")

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from spectra_logging.journal.framing import verify
+from spectra_logging.journal.framing import count_lines, verify
 from spectra_logging.journal.gathered import Gathered
 from spectra_logging.journal.segment import (
     SegmentName,
@@ -151,7 +151,7 @@ def _content(gathered: Gathered, pieces: Sequence[_Piece], *, more: bool) -> Con
         str(piece.name): BatchRange(
             start=piece.start,
             end=piece.end,
-            rows=rows.count(b"\n", piece.first_byte, piece.end_byte),
+            rows=count_lines(rows, piece.first_byte, piece.end_byte),
             damaged=len(piece.damaged),
         )
         for piece in pieces

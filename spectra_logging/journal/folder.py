@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 
 from spectra_logging.errors import ConfigurationError, SpectraWarning
+from spectra_logging.journal.framing import count_lines
 from spectra_logging.journal.segment import list_segments, read_range, segment_bytes_on_disk
 from spectra_logging.journal.state import StateFile
 from spectra_logging.paths import journal_folder_name, journals_root
@@ -139,7 +140,7 @@ def journal_figures(directory: Path) -> JournalFigures:
     for name in segments:
         offset = state.progress(str(name)).offset if state else 0
         try:
-            pending += read_range(directory / str(name), offset).count(b"\n")
+            pending += count_lines(read_range(directory / str(name), offset))
         except FileNotFoundError:
             continue
     return JournalFigures(

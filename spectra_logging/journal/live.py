@@ -8,6 +8,7 @@ import os
 import sys
 from pathlib import Path
 
+from spectra_logging.journal.framing import count_lines
 from spectra_logging.journal.segment import PIECE_BYTES, SegmentName, create_segment
 
 __all__ = ["LiveSegment"]
@@ -58,7 +59,7 @@ class LiveSegment:
             # Both or neither, should an exception come from a signal handler.
             self._counted_bytes, self._counted_rows = (
                 until,
-                self._counted_rows + piece.count(b"\n"),
+                self._counted_rows + count_lines(piece),
             )
         return self._counted_rows
 
