@@ -132,9 +132,9 @@ def is_sound(data: bytes | memoryview) -> bool:
 def count_lines(data: bytes, start: int = 0, end: int | None = None) -> int:
     """How many lines end in a range of some bytes; all of them by default.
 
-    By ``bytes.replace``, piece by piece: unlike ``bytes.count``, which looks at one byte after the
-    other and holds the GIL meanwhile, it is told of the next newline by ``memchr``. That takes a
-    third of the time.
+    By ``bytes.replace``, piece by piece: it finds the next newline by ``memchr``, where
+    ``bytes.count`` looks at one byte after the other. Both hold the GIL, this one for a third of
+    the time.
     """
     end = len(data) if end is None else end
     lines = 0
