@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -79,9 +80,10 @@ def collect(directory: Path, offsets: Mapping[str, int]) -> Content | None:
         directory: The journal's folder.
         offsets: Segment name → how many of its bytes other batches have taken before.
     """
-    gathered = Gathered()
+    segments = list_segments(directory)
+    gathered = Gathered(_expected_bytes(directory, segments, offsets))
     pieces: list[_Piece] = []
-    for owner, names in segments_by_owner(list_segments(directory)).items():
+    for owner, names in segments_by_owner(segments).items():
         alive = owner_is_alive(directory, owner)
         for name in names:
             # Only an owner's newest segment is still appended to.
@@ -98,7 +100,7 @@ def collect(directory: Path, offsets: Mapping[str, int]) -> Content | None:
 
 def reread(directory: Path, ranges: Mapping[str, BatchRange]) -> Content:
     """What a batch took that was sealed before, as far as it is still there."""
-    gathered = Gathered()
+    gathered = Gathered(sum(extent.end - extent.start for extent in ranges.values()))
     pieces = []
     for text, extent in ranges.items():
         name = SegmentName.parse(text)
@@ -110,6 +112,19 @@ def reread(directory: Path, ranges: Mapping[str, BatchRange]) -> Content:
             pieces.append(piece)
     # Nobody knows what has come since.
     return _content(gathered, pieces, more=True)
+
+
+def _expected_bytes(
+    directory: Path, segments: Sequence[SegmentName], offsets: Mapping[str, int]
+) -> int:
+    """What a new batch comes to if nothing is damaged and no segment is still appended to."""
+    expected = 0
+    for name in segments:
+        with suppress(FileNotFoundError):
+            expected += (directory / str(name)).stat().st_size - offsets.get(str(name), 0)
+        if expected >= BATCH_BYTES:
+            break
+    return expected
 
 
 def _take(

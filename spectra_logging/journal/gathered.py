@@ -16,11 +16,15 @@ class Gathered:
     Read apart and then joined, each page of them would be made twice, which takes as long as all
     the reading.
 
+    Args:
+        expected_bytes: About how many they will be.
+
     Attributes:
         size: How many bytes there are.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, expected_bytes: int) -> None:
+        self._expected_bytes = expected_bytes
         self._buffer = io.BytesIO()
         self.size = 0
 
@@ -32,17 +36,14 @@ class Gathered:
         """
         if start >= end:
             return False
+        end_byte = self.size + end - start
         with path.open("rb", buffering=0) as file:
             file.seek(start)
-            # Grown at once to what is to be read, and read into its place.
-            self._buffer.seek(self.size + end - start - 1)
-            self._buffer.write(b"\0")
-            with self._buffer.getbuffer() as view, view[self.size :] as part:
+            self._make_room(end_byte)
+            with self._buffer.getbuffer() as view, view[self.size : end_byte] as part:
                 sound = file.readinto(part) == len(part) and is_sound(part)
         if sound:
-            self.size += end - start
-        else:
-            self._buffer.truncate(self.size)
+            self.size = end_byte
         return sound
 
     def add(self, rows: bytes) -> None:
@@ -56,4 +57,16 @@ class Gathered:
 
     def rows(self) -> bytes:
         """All of them; nothing is copied."""
+        self._buffer.truncate(self.size)
         return self._buffer.getvalue()
+
+    def _make_room(self, end_byte: int) -> None:
+        if self._buffer.seek(0, io.SEEK_END) >= end_byte:
+            return
+        if self.size:
+            self._buffer.seek(end_byte - 1)
+            self._buffer.write(b"\0")
+        else:
+            # Of zeros that nobody has touched there is no page yet. It is made when it is read
+            # into, which lets the GIL go; growing holds it for as long as the reading takes.
+            self._buffer = io.BytesIO(bytes(max(end_byte, self._expected_bytes)))
