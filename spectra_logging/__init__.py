@@ -4,7 +4,6 @@ import typing as _typing
 
 from spectra_logging._version import __version__
 from spectra_logging.config import configure, logging_config
-from spectra_logging.drain import DrainReport, drain_journals
 from spectra_logging.handlers.delta import DeltaHandler
 from spectra_logging.redaction import RedactionFilter, register_secret
 from spectra_logging.session import NotebookSession
@@ -13,6 +12,7 @@ from spectra_logging.tables import ACTIVITY_LOG, EVENT_LOG, Column, TableSpec
 from spectra_logging.variables import VariableLibrary
 
 if _typing.TYPE_CHECKING:
+    from spectra_logging.drain import DrainReport, drain_journals
     from spectra_logging.handlers.discord import DiscordHandler
 
 __all__ = [
@@ -37,11 +37,15 @@ __all__ = [
 
 
 def __getattr__(name: str) -> _typing.Any:
-    # Most programs have no use for it.
+    # Most programs have no use for these.
     if name == "DiscordHandler":
         from spectra_logging.handlers.discord import DiscordHandler
 
         return DiscordHandler
+    if name in ("DrainReport", "drain_journals"):
+        from spectra_logging import drain
+
+        return getattr(drain, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

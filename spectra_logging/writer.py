@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 import re
 import time
+from typing import TYPE_CHECKING
 
-from spectra_logging.drain import Drainer, DrainReport
 from spectra_logging.errors import SpectraError
 from spectra_logging.journal.appender import Appender
 from spectra_logging.journal.ledger import Position
@@ -14,6 +14,9 @@ from spectra_logging.journal.state import StateFile
 from spectra_logging.lakehouse.choice import EngineChoice
 from spectra_logging.stats import CommitFigures
 from spectra_logging.worker import POLL_SECONDS, Signal, Worker, log_from_worker
+
+if TYPE_CHECKING:
+    from spectra_logging.drain import Drainer, DrainReport
 
 __all__ = ["Writer"]
 

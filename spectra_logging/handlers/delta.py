@@ -7,7 +7,6 @@ import os
 from collections.abc import Mapping
 
 from spectra_logging import lakehouse
-from spectra_logging.drain import Drainer
 from spectra_logging.errors import ConfigurationError
 from spectra_logging.handlers.background import BackgroundHandler, tell
 from spectra_logging.handlers.options import check_choice, check_level, check_seconds
@@ -109,6 +108,9 @@ class DeltaHandler(BackgroundHandler):
             block_timeout_seconds=block_timeout_seconds,
             on_segment=self.start,
         )
+        # With the first handler, so that the package's import takes less.
+        from spectra_logging.drain import Drainer
+
         self._writer = Writer(
             self._appender,
             Drainer(
