@@ -9,11 +9,13 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from spectra_logging.errors import ConfigurationError
-from spectra_logging.lakehouse.base import Lakehouse
 from spectra_logging.lakehouse.choice import check_choice_of_engine
+
+if TYPE_CHECKING:
+    from spectra_logging.lakehouse.base import Lakehouse
 
 __all__ = ["ENGINES", "check_engine", "is_loaded", "open_lakehouse"]
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import logging
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from spectra_logging.fabric import has_schemas
 from spectra_logging.lakehouse import open_lakehouse
-from spectra_logging.lakehouse.base import ArrowStream, Lakehouse
 from spectra_logging.lakehouse.spark_session import SessionReference
 from spectra_logging.paths import resolve_table
+
+if TYPE_CHECKING:
+    from spectra_logging.lakehouse.base import ArrowStream, Lakehouse
 
 __all__ = ["DeltaTables"]
 
