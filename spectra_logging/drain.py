@@ -98,6 +98,7 @@ class Drainer:
         self._ensured = False
         self._upkeep_due = False
         self._version: int | None = None
+        self._untold = DrainReport()
 
     @property
     def choice(self) -> EngineChoice | None:
@@ -116,11 +117,13 @@ class Drainer:
     def drain(self) -> DrainReport:
         """Commit all that the journal holds now.
 
+        Returns:
+            What it did, and what a call before it had done that then failed.
+
         Raises:
             LakehouseError: The table could not be written to. The batch stays sealed; the next
                 call, here or in another process, commits the very same one.
         """
-        report = DrainReport()
         with self._batches.draining() as acquired:
             if not acquired:
                 return DrainReport(busy=True)
@@ -131,11 +134,12 @@ class Drainer:
             with Ahead(self._batches, lambda: self._stager(lakehouse)).open() as ahead:
                 while batch := ahead.next_batch(after=newest):
                     with ahead.staged() as staged:
-                        report += self._commit(batch, lakehouse, staged)
+                        self._untold += self._commit(batch, lakehouse, staged)
                     newest = self._newest_in_table = batch.number
                     if not batch.more:
                         break  # That was all; what has come since is for the next time.
             self._batches.remove_leavings()
+        report, self._untold = self._untold, DrainReport()
         return report
 
     def upkeep(self) -> None:

@@ -101,6 +101,28 @@ def test_a_backlog_whose_commit_fails_goes_on_from_there(
     assert sorted(backlog.rows()) == list(range(1010))
 
 
+def test_what_was_done_before_a_failure_is_in_the_next_report(
+    backlog: Backlog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else nobody would hear of what those batches set aside, or of whom they came from."""
+    backlog.append_line(b'{"n":"no number"')
+    backlog.append(1000, size=1000)
+    append, commits = backlog.lakehouse.append, list[int]()
+
+    def fail_the_fourth(*arguments: object, **options: object) -> object:
+        commits.append(1)
+        if len(commits) == 4:
+            raise TableUnavailableError("the store is away")
+        return append(*arguments, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(backlog.lakehouse, "append", fail_the_fourth)
+    with pytest.raises(TableUnavailableError):
+        backlog.drainer.drain()
+    report = backlog.drainer.drain()
+    assert (report.rows, report.quarantined) == (1000, 1)
+    assert backlog.drainer.drain().rows == 0
+
+
 def test_a_failure_to_read_ahead_is_told_and_nothing_is_lost(
     backlog: Backlog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
