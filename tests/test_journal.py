@@ -525,6 +525,48 @@ def test_a_journal_whose_state_is_lost_goes_on_under_a_new_id(tmp_path: Path) ->
     assert len(list(tmp_path.glob("*.damaged-*"))) == 2
 
 
+def test_a_state_that_cannot_be_read_for_now_is_not_taken_for_lost(tmp_path: Path) -> None:
+    """A read may fail for want of descriptors; a new state would deliver every row again."""
+    appender = make_appender(tmp_path)
+    appender.append(line(0))
+    drain(tmp_path)
+    appender.append(line(1))
+    state, aside = tmp_path / "state.json", tmp_path / "aside"
+    state.rename(aside)
+    state.mkdir()  # which open() refuses
+    for ask in (Batches(tmp_path).state, Batches(tmp_path).next_batch):
+        with pytest.raises(OSError, match=r"state\.json"):
+            ask()
+    assert not list(tmp_path.glob("*.damaged-*"))
+    state.rmdir()
+    aside.rename(state)
+    assert drain(tmp_path) == [1]
+    assert appender.figures().written == 2
+
+
+def test_figures_outlast_a_state_that_cannot_be_read_for_now(tmp_path: Path) -> None:
+    """They are what they were; and nothing is given up, as it may be in a batch."""
+    appender = make_appender(tmp_path, max_bytes=2 * SEGMENT)
+    appender.append(line(0))
+    drain(tmp_path)
+    before = appender.figures()
+    position = appender.position()
+    assert appender.is_settled(position)
+    state = tmp_path / "state.json"
+    state.rename(tmp_path / "aside")
+    state.mkdir()
+    assert appender.figures() == before
+    assert appender.is_settled(position)
+    for n in range(1, 8):
+        appender.append(line(n, SEGMENT // 3))
+    dropped = appender.figures().dropped["journal_full"]
+    assert dropped > 0
+    assert balanced(appender)
+    state.rmdir()
+    (tmp_path / "aside").rename(state)
+    assert drain(tmp_path) == list(range(1, 8 - dropped)), "the newest were dropped, not the oldest"
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this platform has no fork")
 def test_a_forked_child_appends_to_a_segment_of_its_own(tmp_path: Path) -> None:
     """The child's figures begin at nothing, and the parent's records are not doubled."""

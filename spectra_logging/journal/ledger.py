@@ -50,6 +50,7 @@ class Ledger:
     def __init__(self, directory: Path) -> None:
         self._directory = directory
         self._state_file = StateFile(directory)
+        self._known_state: JournalState | None = None
         self._lock = threading.RLock()
         self.live: LiveSegment | None = None
         self.sequence = 0
@@ -90,7 +91,10 @@ class Ledger:
         Returns:
             Whether there was one. What it held and is not in the table is counted as dropped.
         """
-        state = self._state_file.load()
+        try:
+            state = self._state_file.load()
+        except OSError:
+            return False  # Who knows what is in a batch.
         with self._lock:
             in_flight = state.sealed.ranges if state and state.sealed else {}
             for name in sorted(self._full_segments):
@@ -107,7 +111,7 @@ class Ledger:
         """
         if not self._full_segments:
             return False
-        state = self._state_file.load()
+        state = self._state()
         with self._lock:
             done = [
                 name
@@ -118,6 +122,17 @@ class Ledger:
                 # What a merged or split line makes the drainer miscount shows here at last.
                 self._settled_quarantined += self._settle(name, state)
         return bool(done)
+
+    def _state(self) -> JournalState | None:
+        """The journal's state; where it can't be read now, what it last was.
+
+        A segment's progress only ever grows, so that an old one makes nobody forget a record.
+        """
+        try:
+            self._known_state = self._state_file.load()
+        except OSError:
+            pass
+        return self._known_state
 
     def _settle(self, name: SegmentName, state: JournalState | None) -> int:
         """Remove a full segment and book its records; returns how many are not accounted for."""
@@ -136,7 +151,7 @@ class Ledger:
 
     def is_settled(self, position: Position) -> bool:
         """Whether every record before that position is in the table, quarantined or dropped."""
-        state = self._state_file.load()
+        state = self._state()
         with self._lock:
             open_segments = {name: end for name, (end, _) in self._full_segments.items()}
             if self.live is not None:
@@ -153,7 +168,7 @@ class Ledger:
         """What became of the records so far."""
         # Read before the segments: what was drained in between then counts as pending, never as
         # more than was appended.
-        state = self._state_file.load()
+        state = self._state()
         with self._lock:
             segments = {name: rows for name, (_, rows) in self._full_segments.items()}
             if self.live is not None:

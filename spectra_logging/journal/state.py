@@ -106,18 +106,26 @@ class StateFile:
         self._copies = (directory / "state.json", directory / "state-copy.json")
 
     def load(self) -> JournalState | None:
-        """The newest sound copy; ``None`` when there is none."""
+        """The newest sound copy; ``None`` when there is none.
+
+        Raises:
+            OSError: A copy can't be read now, which says nothing about what is in it.
+        """
         for path in self._copies:
             try:
                 checksum, _, body = path.read_bytes().partition(b"\n")
                 if checksum == b"%08x" % crc32(body):
                     return msgspec.json.decode(body, type=JournalState)
-            except (OSError, msgspec.DecodeError):
+            except (FileNotFoundError, msgspec.DecodeError):
                 continue
         return None
 
     def load_or_create(self) -> JournalState:
-        """The state, or a new journal's; damaged copies are set aside, not overwritten."""
+        """The state, or a new journal's; damaged copies are set aside, not overwritten.
+
+        Raises:
+            OSError: The state can't be read or written now.
+        """
         state = self.load()
         if state is None:
             for path in self._copies:
