@@ -16,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spectra_logging.journal import appender as appender_module
+from spectra_logging.journal import content as content_module
 from spectra_logging.journal import ledger as ledger_module
 from spectra_logging.journal import live as live_module
 from spectra_logging.journal.appender import Appender
@@ -565,6 +566,29 @@ def test_figures_outlast_a_state_that_cannot_be_read_for_now(tmp_path: Path) -> 
     state.rmdir()
     (tmp_path / "aside").rename(state)
     assert drain(tmp_path) == list(range(1, 8 - dropped)), "the newest were dropped, not the oldest"
+
+
+def test_a_line_stored_while_its_segment_is_read_is_no_damage(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A read may have copied zeros from where a line came to stand before it copied the next."""
+    appender = make_appender(tmp_path)
+    for n in range(4):
+        appender.append(line(n))
+    read_range, reads = content_module.read_range, list[int]()
+
+    def read_while_the_second_is_stored(path: Path, start: int, end: int | None = None) -> bytes:
+        data = read_range(path, start, end)
+        reads.append(len(data))
+        if len(reads) > 1:
+            return data
+        first, second = len(line(0)), len(line(1))
+        return data[: first + 5] + bytes(second - 5) + data[first + second :]
+
+    monkeypatch.setattr(content_module, "read_range", read_while_the_second_is_stored)
+    assert drain(tmp_path) == [0, 1, 2, 3]
+    assert appender.figures().quarantined == 0
+    assert len(reads) >= 2
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this platform has no fork")

@@ -154,6 +154,11 @@ def _take(
         # Being written this very moment: it belongs to the next batch.
         size -= len(damaged[-1])
         damaged = damaged[:-1]
+    if live and damaged:
+        # A read is not one moment: it may have copied zeros where a line came to stand just before
+        # it copied what follows that line. Whoever stored what follows had stored the line.
+        found = verify(read_range(path, start, start + size))
+        damaged = found.damaged
     if not found.rows and not damaged:
         return None
     gathered.add(found.rows)
