@@ -255,11 +255,14 @@ def drain_journals(
     engine: str = "auto",
     storage_options: Mapping[str, str] | None = None,
 ) -> DrainReport:
-    """Drain every journal that this machine holds for a table, such as a dead process left.
+    """Drain every journal for a table below one folder, such as a dead process left.
+
+    A table in a catalog takes a Spark session in this process.
 
     Args:
         table: The table, as ``DeltaHandler(table)`` takes it.
-        journal_directory: The folder for all journals, where the handler was given one.
+        journal_directory: The folder for all journals, where the handler was given one or a
+            temporary one serves; by default as for handlers.
         engine: The engine, as ``DeltaHandler(engine=…)`` takes it.
         storage_options: Likewise.
 

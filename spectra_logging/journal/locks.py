@@ -46,7 +46,8 @@ class FileLock:
     holds it: the inherited descriptor is closed there, which leaves the parent's lock alone.
 
     Args:
-        path: The lock's file; it is created when missing and never removed.
+        path: The lock's file; it is created when missing. The lock never removes it, though a
+            journal removes those of owners that are gone.
     """
 
     def __init__(self, path: Path) -> None:
