@@ -47,8 +47,8 @@ def run(
     """Make every check of a suite.
 
     Each table is looked at in the one version that it has when it is first opened, and all its
-    checks are one statement. On Spark several tables are looked at side by side. Nothing that a
-    table holds, or that an engine can't do, raises: it is a finding.
+    checks are one statement. The engine ``spark`` looks at several tables side by side. Nothing
+    that a table holds, or that an engine can't do, raises: it is a finding.
 
     Args:
         suite: The suite.
