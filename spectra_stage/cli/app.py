@@ -14,7 +14,6 @@ __all__ = ["app", "run"]
 
 EXIT_FAILED = 1
 EXIT_USAGE = 2
-EXIT_INTERRUPTED = 130
 
 app = typer.Typer(
     name="spectra",
