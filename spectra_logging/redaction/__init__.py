@@ -2,8 +2,9 @@
 
 Two rules decide what is hidden. A **registered secret** is hidden wherever it occurs, also in the
 forms that JSON, ``repr``, URLs and base64 give it. A **value under a secret key**, such as
-``token`` or ``clientSecret``, is hidden whatever it is, in structures and in text alike.
-Everything else stays readable.
+``token`` or ``clientSecret``, is hidden whatever it is, in structures and in text alike, unless it
+only says whether there is a secret: ``None``, booleans, empty text, and in text ``none``, ``null``,
+``true``, ``false``. Everything else stays readable.
 """
 
 from __future__ import annotations
