@@ -1,4 +1,4 @@
-"""Every error this distribution raises, in one tree.
+"""Every error of ``spectra_logging``, in one tree; :mod:`spectra_stage.errors` has more branches.
 
 ::
 

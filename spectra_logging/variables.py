@@ -96,8 +96,11 @@ class VariableLibrary:
 
         Raises:
             VariableNotFoundError: The variable is set nowhere, or Key Vault does not give it out.
-            ConfigurationError: The value is too short to be kept out of log lines, or is the
-                address of a Key Vault secret and this does not run in Fabric.
+            ConfigurationError: The value is the address of a Key Vault secret and this does not run
+                in Fabric.
+
+        Warns:
+            SpectraWarning: The value is too short to be searched for in log lines.
         """
         value = resolve_secret(f"variable {name}", self.require(name)[name])
         register_secret(value)

@@ -7,7 +7,7 @@
     ├── NotReadyError                    the next stage may not start yet
     ├── SuiteError (ValueError)          a suite's file can't be read as one
     └── SourceSystemError                what a source system answered, or that it did not
-        ├── AuthenticationError          it does not know the credentials: 401
+        ├── AuthenticationError          it does not know the credentials: 401, 407
         ├── AuthorizationError           it knows them and refuses: 403
         ├── ResourceNotFoundError        there is no such resource: 404, 410
         ├── SourceNetworkError           it can't be reached, or not in time

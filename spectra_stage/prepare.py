@@ -97,7 +97,7 @@ def initialize_prepare_stage(
     metastore.
 
     Args:
-        delta: The session's tables, ``session.delta``; by default the embedded engine's.
+        delta: The session's tables, ``session.delta``; by default those of ``auto``.
         logger: Where to tell what was done; by default this module's logger.
         source_system: Named in what is told.
         plan: Whether to change nothing and say what would be done.

@@ -88,7 +88,7 @@ def check(
 ) -> Readiness:
     """Look whether the Source stage has left all that the next stage needs.
 
-    The newest record of the source system in ``log.sourcelog`` says Success; the four ``source``
+    The newest record of the source system in ``Tables/log/sourcelog`` says Success; the ``source``
     tables are there; ``source.portfolio`` says that authentication succeeded, counts as many
     endpoints as ``source.endpoints`` has, and names the expected contract.
 
@@ -97,7 +97,7 @@ def check(
     Args:
         source_system: The source system's key.
         contract_version: The contract that the next stage was made for.
-        lakehouse: The engine to ask; by default the embedded one.
+        lakehouse: The engine to ask; by default ``auto``.
     """
     look = _Look(lakehouse or open_lakehouse(), source_system)
     conditions = (

@@ -35,10 +35,10 @@ __all__ = [
 class SourceStageHelpers:
     """The Source stage, whole and in single steps.
 
-    The single steps are for notebooks that put a stage together themselves. They take the settings
-    of :meth:`execute_source_stage` and raise as it does, but none of them marks the session as
-    failed or records it. ``spark`` is the session's from ``load_context()``; the steps take it as
-    notebooks pass it.
+    The single steps are for notebooks that put a stage together themselves. Those with
+    ``**settings`` take those of :meth:`execute_source_stage`. They raise as it does, but none of
+    them marks the session as failed or records it. ``spark`` is the session's from
+    ``load_context()``; the steps take it as notebooks pass it.
     """
 
     @staticmethod

@@ -7,7 +7,8 @@
 - :mod:`~spectra_logging.journal.ledger`: its segments, and what became of the records in them.
 - :mod:`~spectra_logging.journal.batches`: the drain side: seal, commit, note, remove.
 - :mod:`~spectra_logging.journal.content`: what a batch takes from the segments, verified.
+- :mod:`~spectra_logging.journal.gathered`: a batch's rows, read into one piece of memory.
 - :mod:`~spectra_logging.journal.state`: what is remembered between drains.
-- :mod:`~spectra_logging.journal.figures`: what a journal holds, for people.
+- :mod:`~spectra_logging.journal.folder`: a journal's folder, and what it holds, for people.
 - :mod:`~spectra_logging.journal.locks`: locks between processes.
 """

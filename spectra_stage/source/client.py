@@ -49,13 +49,14 @@ _BY_STATUS: dict[int, tuple[type[SourceSystemError], str]] = {
 class RetryPolicy:
     """What is tried again, and how patiently.
 
-    Answers of 429 and 5xx and refused connections are tried again; an answer that does not come
-    in time once only, and 401, 403, 404 never.
+    Answers of 429, 500, 502, 503 and 504 and refused connections are tried again; an answer that
+    does not come in time once only, and any other answer never.
 
     Args:
         retries: How often at most.
-        backoff_seconds: The wait before the second retry; each later one is twice as long, the
-            first comes at once. A ``Retry-After`` in the answer decides instead.
+        backoff_seconds: Half the wait before the second retry; each later one waits twice as long
+            as the one before, the first comes at once. A ``Retry-After`` in the answer decides
+            instead.
         longest_wait_seconds: A source system that asks to wait longer is not waited for.
 
     Raises:

@@ -41,7 +41,7 @@ def execute_source_stage(
     ``source.credentials``, ``source.endpoints`` and ``source.portfolio`` are written; the tables
     are registered where there is a metastore; and, where that is asked for, the tables are
     validated, whose findings ``session.validate()`` raises. Each step that succeeds is a capability
-    in ``session.result``.
+    in ``session.result``, but for ``source.credentials``, ``source.portfolio`` and the validation.
 
     With ``bootstrap=False``, a catalogue that is in ``source.endpoints`` already stays.
 
