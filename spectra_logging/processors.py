@@ -12,6 +12,7 @@ from structlog.typing import EventDict, WrappedLogger
 from spectra_logging.active import current_trace_ids
 from spectra_logging.exc_info import exc_info_triple
 from spectra_logging.redaction import redact_value
+from spectra_logging.values import safe_text
 
 __all__ = [
     "add_record_origin",
@@ -64,7 +65,7 @@ def fill_in_arguments(_logger: WrappedLogger, _method: str, event_dict: EventDic
         event_dict["event"] = str(event_dict["event"]) % arguments
     except Exception as error:  # noqa: BLE001 - whatever the arguments raise
         event_dict["args"] = arguments
-        event_dict["logging_error"] = f"{type(error).__name__}: {error}"
+        event_dict["logging_error"] = f"{type(error).__name__}: {safe_text(error)}"
     return event_dict
 
 

@@ -73,6 +73,22 @@ def test_arguments_that_do_not_fit_are_kept_beside_the_event(
     assert filled["logging_error"].startswith(("TypeError", "KeyError"))
 
 
+class UnshowableError(Exception):
+    """An error that can't be shown, raised by an argument that can't either."""
+
+    def __str__(self) -> str:
+        raise self
+
+
+def test_an_argument_whose_error_can_not_be_shown_raises_nothing() -> None:
+    """The error's class is told all the same."""
+    error = UnshowableError()
+    filled = fill_in_arguments(None, "info", {"event": "got %s", "positional_args": (error,)})
+    assert filled["event"] == "got %s"
+    assert filled["args"] == (error,)
+    assert filled["logging_error"].startswith("UnshowableError: <UnshowableError whose")
+
+
 def test_exc_info_true_becomes_the_exception_being_handled() -> None:
     """And is then independent of the thread that looks at it."""
     error = ValueError("x")

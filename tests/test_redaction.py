@@ -10,10 +10,10 @@ import re
 import sys
 import threading
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from decimal import Decimal
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import quote, quote_plus, urlencode
 
 import pytest
@@ -439,6 +439,59 @@ def test_objects_are_replaced_only_when_their_text_shows_a_secret() -> None:
     assert redact_value(harmless) is harmless
     assert redact_value(Shown("Settings(password='x')")) == "Settings(password='***')"
     assert redact_value(Unshowable()) == "<Unshowable whose text can't be had: RuntimeError>"
+
+
+class Growing:
+    """An object whose text adds a secret to the container that holds it."""
+
+    def __init__(self) -> None:
+        self.mapping: dict[str, object] = {"a": self}
+        self.items: list[object] = [self]
+
+    def __repr__(self) -> str:
+        self.mapping["token"] = "abc"
+        self.items.append("abc")
+        return "growing"
+
+
+def test_containers_that_change_meanwhile_are_taken_as_they_were() -> None:
+    """As when another thread fills them: nothing raises, and nothing unseen slips through."""
+    growing = Growing()
+    assert redact_value(growing.mapping) == {"a": growing}
+    growing.items = [growing]
+    assert redact_value(growing.items) == [growing]
+
+
+class Unreadable(Mapping[str, object]):
+    """A mapping that can't be looked through."""
+
+    def __getitem__(self, key: str) -> object:
+        raise OSError("gone")
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(("token",))
+
+    def __len__(self) -> int:
+        return 1
+
+
+class ArrayLike:
+    """An object that compares item by item, as numpy's arrays do."""
+
+    def __eq__(self, other: object) -> Any:
+        return ArrayLike()
+
+    def __bool__(self) -> bool:
+        raise ValueError("the truth value of an array is ambiguous")
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+def test_containers_that_can_not_be_looked_through_become_a_note() -> None:
+    """And a value is hidden under a secret key however it compares."""
+    note = "<Unreadable that can't be looked through: OSError>"
+    assert redact_value([Unreadable(), 1]) == [note, 1]
+    assert redact_value({"token": ArrayLike(), "n": 1}) == {"token": "***", "n": 1}
 
 
 # -- the filter ------------------------------------------------------------------------------

@@ -34,7 +34,7 @@ def redact_value(value: object) -> object:
     whatever it is, except ``None``, booleans and empty values, which only say whether there is a
     secret. Text and bytes go through :func:`~spectra_logging.redaction.redact_text`. Any other
     object is replaced by its scrubbed text if its ``str`` or ``repr`` shows a secret, and by a
-    note if it has none to show.
+    note if it has none to show or can't be looked through. Never raises.
 
     Returns:
         The same object when there is nothing to hide; else a copy, in which a structure inside
@@ -59,14 +59,19 @@ def _redacted(value: object, path: tuple[int, ...]) -> object:
     if len(path) == DEEPEST:
         return TOO_DEEP
     path = (*path, id(value))
-    if isinstance(value, (dict, Mapping)):
-        return _redacted_mapping(value, path)
-    return _redacted_items(value, path)
+    try:
+        if isinstance(value, (dict, Mapping)):
+            return _redacted_mapping(value, path)
+        return _redacted_items(value, path)
+    except Exception as error:  # noqa: BLE001 - whatever a foreign container raises
+        return f"<{type(value).__name__} that can't be looked through: {type(error).__name__}>"
 
 
 def _redacted_items(value: Collection[object], path: tuple[int, ...]) -> object:
-    items = [_redacted(item, path) for item in value]
-    if all(new is old for new, old in zip(items, value, strict=True)):
+    # Of a copy, as another thread may change it meanwhile.
+    before = tuple(value)
+    items = [_redacted(item, path) for item in before]
+    if all(new is old for new, old in zip(items, before, strict=True)) and len(value) == len(items):
         return value
     if isinstance(value, list):
         return items
@@ -80,7 +85,8 @@ def _redacted_items(value: Collection[object], path: tuple[int, ...]) -> object:
 def _redacted_mapping(value: Mapping[Any, Any], path: tuple[int, ...]) -> object:
     copy: dict[object, object] = {}
     changed = False
-    for key, item in value.items():
+    items = tuple(value.items())
+    for key, item in items:
         name = key.decode("latin-1") if isinstance(key, bytes) else key
         new_key = key
         if isinstance(name, str) and may_hold_secret(name):
@@ -91,11 +97,15 @@ def _redacted_mapping(value: Mapping[Any, Any], path: tuple[int, ...]) -> object
             new_item = _redacted(item, path)
         changed = changed or new_item is not item or new_key is not key
         copy[new_key] = new_item
-    return copy if changed else value
+    # What was added meanwhile has not been looked at.
+    return copy if changed or len(value) != len(items) else value
 
 
 def _shows_something(item: object) -> bool:
-    return item is not None and not isinstance(item, bool) and item not in ("", b"", REDACTED)
+    if isinstance(item, (str, bytes, bytearray)):
+        return item not in ("", b"", REDACTED)
+    # Others are not compared: numpy's arrays have no truth to tell.
+    return item is not None and not isinstance(item, bool)
 
 
 def _redacted_bytes(value: bytes | bytearray) -> object:
