@@ -84,7 +84,8 @@ def configure(
         level: Lowest level of records to handle, by name or number.
         levels: Levels of single loggers, for those that talk too much or too little:
             ``{"urllib3": "WARNING", "my_notebook": "DEBUG"}``.
-        console: Whether records are also shown on stderr, in colours when it is a terminal.
+        console: Whether records are also shown on stderr, in colours when it is a terminal; where
+            there is no stderr, as under ``pythonw``, they are not.
         **handler_options: Further options of :class:`DeltaHandler`, such as
             ``flush_interval_seconds``.
 
@@ -151,7 +152,7 @@ def logging_config(
             **handler_options,
         }
     formatters: dict[str, Any] = {}
-    if console:
+    if console and sys.stderr is not None:  # pythonw has none
         formatters["console"] = {"()": f"{__name__}.{console_formatter.__name__}"}
         handlers["console"] = {
             "class": "logging.StreamHandler",
@@ -179,7 +180,8 @@ def console_formatter(*, colors: bool | None = None) -> ProcessorFormatter:
             variable ``NO_COLOR`` is not set.
     """
     if colors is None:
-        colors = sys.stderr.isatty() and not os.environ.get("NO_COLOR") and os.name != "nt"
+        is_terminal = sys.stderr is not None and sys.stderr.isatty()
+        colors = is_terminal and not os.environ.get("NO_COLOR") and os.name != "nt"
     return ProcessorFormatter(
         # The message is filled in by the chain, which survives arguments that don't fit.
         use_get_message=False,

@@ -145,6 +145,15 @@ def test_without_a_console_nothing_is_printed(console: Console) -> None:
     assert console.getvalue() == ""
 
 
+def test_without_a_stderr_there_is_no_console(monkeypatch: pytest.MonkeyPatch, table: str) -> None:
+    """As under pythonw, where the table is all there is; a formatter can be made all the same."""
+    monkeypatch.setattr("sys.stderr", None)
+    handler = configure(table=table)
+    assert logging.getLogger().handlers == [handler]
+    record = logging.makeLogRecord({"msg": "sold", "levelname": "INFO", "name": "shop"})
+    assert "\x1b[" not in console_formatter().format(record)
+
+
 def test_with_a_table_the_handler_is_returned(table: str, console: Console) -> None:
     """Its options are those of `DeltaHandler`, and rows of both loggers land in the table."""
     handler = configure(table=table, flush_interval_seconds=3600.0)
