@@ -421,3 +421,13 @@ def test_variables_bound_by_structlog_that_a_record_lacks_make_it_unfamiliar() -
         assert row_of(record)["context"] == {"request": "r-1"}
         merged = make_record("sold", request="r-1")
         assert familiar_row(merged, after=merged) == row_of(merged)
+
+
+def test_a_number_that_is_a_secret_leaves_its_column_empty() -> None:
+    """``***`` does not fit a column of numbers: null stands there, or 0 where null may not."""
+    record = make_record("sold", number=os.getpid())
+    register_secret(str(os.getpid()))
+    row = row_of(record)
+    assert row["process_id"] is None
+    assert row["context"] == {"number": "***"}
+    assert row_of(record, ACTIVITY_LOG)["process_id"] == 0

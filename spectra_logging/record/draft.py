@@ -10,20 +10,17 @@ from structlog.contextvars import get_contextvars
 
 from spectra_logging.active import current_trace_ids
 from spectra_logging.exc_info import exc_info_triple
-from spectra_logging.record.rules import SITE_COLUMNS, FieldKind, FieldRules
+from spectra_logging.record.rules import (
+    SITE_COLUMNS,
+    TEXT_TYPES,
+    FieldKind,
+    FieldRules,
+    empty_of,
+)
 from spectra_logging.redaction import REDACTED, redact_text, redact_value
 from spectra_logging.values import DoesNotFitError, safe_text, to_column, to_jsonable
 
 __all__ = ["RowDraft", "clean", "describe"]
-
-_EMPTY: dict[str, Any] = {
-    "string": "",
-    "long": 0,
-    "integer": 0,
-    "double": 0.0,
-    "boolean": False,
-    "date": "1970-01-01",
-}
 
 
 class RowDraft:
@@ -79,7 +76,7 @@ class RowDraft:
         if column_type == "string" and value.__class__ is str:  # most of an activity's fields
             self.row[name] = clean(value)
             return True
-        is_text = column_type in ("string", "array<string>")
+        is_text = column_type in TEXT_TYPES
         try:
             self.row[name] = to_column(column_type, clean(value) if is_text else value)
         except DoesNotFitError:
@@ -118,7 +115,7 @@ class RowDraft:
             elif column.type == "timestamp":
                 self.row[column.name] = self.row["recorded_at"]
             else:
-                self.row[column.name] = _EMPTY.get(column.type, [])
+                self.row[column.name] = empty_of(column.type)
 
 
 def clean(value: Any) -> Any:

@@ -13,7 +13,13 @@ from spectra_logging.active import active_context, current_trace_ids
 from spectra_logging.journal.framing import frame
 from spectra_logging.record.draft import RowDraft, clean, describe
 from spectra_logging.record.event_dict import event_dict_of
-from spectra_logging.record.rules import KEPT, FieldRules, names_of_extras
+from spectra_logging.record.rules import (
+    KEPT,
+    TEXT_TYPES,
+    FieldRules,
+    empty_of,
+    names_of_extras,
+)
 from spectra_logging.record.site import (
     NOTHING_RAISED,
     UNKNOWN_SITE,
@@ -198,8 +204,18 @@ class RowEncoder:
             payload = _encode(to_jsonable(row))[:-1] + site_columns
         pattern = registry.secret_bytes_pattern()
         if pattern is not None and pattern.search(payload):
-            payload = _encode(redact_value(msgspec.json.decode(payload + b"}")))[:-1]
+            row = msgspec.json.decode(payload + b"}")
+            payload = _encode(
+                {name: self._without_secrets(name, value) for name, value in row.items()}
+            )[:-1]
         return payload
+
+    def _without_secrets(self, column: str, value: Any) -> Any:
+        redacted = redact_value(value)
+        if redacted is value or self._rules.types.get(column) in TEXT_TYPES:
+            return redacted
+        # A number that is a secret: what hides it would not fit the column.
+        return empty_of(self._rules.types[column]) if column in self._rules.never_null else None
 
     def _encode_substitute(self, record: logging.LogRecord, error: Exception) -> bytes:
         """A row for a record that can't be read, which says so."""

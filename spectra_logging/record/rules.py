@@ -14,8 +14,10 @@ __all__ = [
     "KEPT",
     "NO_FIELDS",
     "SITE_COLUMNS",
+    "TEXT_TYPES",
     "FieldKind",
     "FieldRules",
+    "empty_of",
     "names_of_extras",
 ]
 
@@ -48,6 +50,19 @@ _SET_BY_OTHERS = (
     "_from_structlog",
 )
 
+TEXT_TYPES = ("string", "array<string>")
+"""The types of columns that hold what hides a secret."""
+
+_EMPTY: dict[str, Any] = {
+    "string": "",
+    "long": 0,
+    "integer": 0,
+    "double": 0.0,
+    "boolean": False,
+    "timestamp": 0,
+    "date": "1970-01-01",
+}
+
 _STANDARD_COUNT = len(STANDARD_ATTRIBUTES)
 _LAST_STANDARD = STANDARD_ATTRIBUTES[-1]
 
@@ -63,6 +78,11 @@ def names_of_extras(fields: dict[str, Any]) -> list[str]:
     if len(names) < _STANDARD_COUNT or names[_STANDARD_COUNT - 1] != _LAST_STANDARD:
         return names
     return names[_STANDARD_COUNT:]
+
+
+def empty_of(column_type: str) -> Any:
+    """What a column that is never null holds where there is nothing to hold."""
+    return _EMPTY.get(column_type, [])
 
 
 class FieldKind(enum.Enum):
@@ -92,7 +112,8 @@ class FieldRules:
         json_column: Name of the JSON column.
         types: Column -> type.
         kinds: Field -> kind, as far as it has been asked for.
-        required: Columns that are never null and that no record fills by itself.
+        never_null: Columns that are never null.
+        required: Those of them that no record fills by itself.
 
     Raises:
         ConfigurationError: The spec has no ``json_column``.
@@ -107,6 +128,7 @@ class FieldRules:
         self.json_column = spec.json_column
         self.types = {column.name: column.type for column in spec.columns}
         self.kinds = dict.fromkeys(NO_FIELDS, FieldKind.NO_FIELD)
+        self.never_null = {column.name for column in spec.columns if not column.nullable}
         self.required: list[Column] = [
             column
             for column in spec.columns
