@@ -194,6 +194,24 @@ def test_an_event_says_what_happened_where_and_with_which_error() -> None:
     assert embed["timestamp"].endswith("Z")
 
 
+@pytest.mark.parametrize("created", [1.8e12, 1.8e300, float("nan")])
+@pytest.mark.parametrize("is_repeat", [False, True])
+def test_an_odd_record_spoils_no_other_of_its_message(created: float, is_repeat: bool) -> None:
+    """One whose time no one can read is shown as of now, or as one that can't be shown."""
+    odd = record("odd one")
+    odd.created = created
+    notices = [notice(record("first")), notice(odd, 2, is_repeat=is_repeat), notice(record("last"))]
+    payload = build_message(notices, Appearance(), {}).payload
+    assert form_errors(payload, []) == {}
+    titles = [embed["title"] for embed in payload["embeds"]]
+    assert [title.split(" (")[0] for title in titles] == [
+        "ERROR: first",
+        "ERROR: odd one",
+        "ERROR: last",
+    ]
+    assert is_repeat == ("can't be shown" in payload["embeds"][1].get("description", ""))
+
+
 def test_a_repeat_says_how_often_and_when() -> None:
     """What was told before is told again by its number."""
     embed = embed_of(record("again"), count=12, is_repeat=True)

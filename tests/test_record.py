@@ -10,6 +10,7 @@ import os
 import socket
 import sys
 import threading
+import time
 import uuid
 from typing import Any
 
@@ -431,3 +432,18 @@ def test_a_number_that_is_a_secret_leaves_its_column_empty() -> None:
     assert row["process_id"] is None
     assert row["context"] == {"number": "***"}
     assert row_of(record, ACTIVITY_LOG)["process_id"] == 0
+
+
+@pytest.mark.parametrize("created", [1.8e12, 1.8e15, 1.8e300, -1e12, float("nan"), float("inf")])
+def test_a_time_that_no_one_can_read_becomes_now(created: float) -> None:
+    """Milliseconds in place of seconds, say; what was given is kept, and never familiar."""
+    encoder = RowEncoder(EVENT_LOG)
+    for _ in range(2):
+        record = make_record("sold")
+        before = time.time()
+        record.created = created
+        assert encoder.encode_familiar(record) is None
+        row = taken_apart(encoder.encode(record))
+        assert before - 1 <= row["recorded_at"] / 1e6 <= time.time() + 1
+        assert row["event"] == "sold"
+        assert float(row["context"]["created"]) == pytest.approx(created, nan_ok=True)

@@ -20,11 +20,14 @@ class Embed:
     Args:
         color: Of the bar at its side.
         budget: The code points that all its texts may take together.
-        at_seconds: The moment it is about, in seconds since 1970.
+        at_seconds: The moment it is about, in seconds since 1970; what is none becomes now.
     """
 
     def __init__(self, *, color: int, budget: int, at_seconds: float) -> None:
-        moment = datetime.fromtimestamp(at_seconds, timezone.utc)
+        try:
+            moment = datetime.fromtimestamp(at_seconds, timezone.utc)
+        except (TypeError, ValueError, OverflowError, OSError):
+            moment = datetime.now(timezone.utc)
         self._embed: dict[str, Any] = {
             "color": color,
             "timestamp": moment.isoformat(timespec="milliseconds").replace("+00:00", "Z"),

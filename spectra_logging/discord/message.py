@@ -8,8 +8,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from spectra_logging.discord import limits
+from spectra_logging.discord.embed import Embed
+from spectra_logging.discord.events import color_of
 from spectra_logging.discord.notice import Notice
 from spectra_logging.discord.runs import notice_embed
+from spectra_logging.values import safe_text
 
 __all__ = ["Appearance", "Message", "build_message"]
 
@@ -64,7 +67,7 @@ def build_message(
     files: list[tuple[str, bytes]] = []
     left = limits.MESSAGE_EMBEDS_MAX
     for number, notice in enumerate(notices):
-        embed, whole = notice_embed(notice, left // (len(notices) - number))
+        embed, whole = _embed_of(notice, left // (len(notices) - number))
         left -= limits.embed_length(embed)
         embeds.append(embed)
         if whole is not None:
@@ -96,6 +99,18 @@ def build_message(
             {"id": number, "filename": name} for number, (name, _) in enumerate(files)
         ]
     return Message(payload=payload, files=files)
+
+
+def _embed_of(notice: Notice, budget: int) -> tuple[dict[str, Any], str | None]:
+    """A notice's embed; for a record that can't be shown one that says so."""
+    try:
+        return notice_embed(notice, budget)
+    except Exception as error:  # noqa: BLE001 - an odd record must not take the others along
+        level = notice.key.levelno
+        embed = Embed(color=color_of(level), budget=budget, at_seconds=notice.created_at)
+        embed.title(f"{logging.getLevelName(level)}: {notice.key.text or '(no message)'}")
+        embed.paragraph(f"The record can't be shown: {type(error).__name__}: {safe_text(error)}")
+        return embed.build(), None
 
 
 def _cut(text: str, most_bytes: int) -> bytes:

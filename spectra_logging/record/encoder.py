@@ -54,6 +54,9 @@ _UNKNOWN = {
 _SCALARS = frozenset({int, bool, type(None)})
 """What can be encoded as it is, beside text and floats: NaN would become null, and so be lost."""
 
+_YEARS_1_TO_9999 = range(-62_135_596_800_000_000, 253_402_300_800_000_000)
+"""In microseconds since 1970; Python reads no others."""
+
 _encode = msgspec.json.encode
 
 
@@ -142,7 +145,11 @@ class RowEncoder:
 
     def _encode_record(self, record: logging.LogRecord, becomes_familiar: bool) -> bytes:
         fields = record.__dict__
-        draft = RowDraft(self._rules, fields, int(fields["created"] * 1e6 + 0.5))
+        moment = _moment_of(fields["created"])
+        draft = RowDraft(self._rules, fields, time.time_ns() // 1000 if moment is None else moment)
+        if moment is None:
+            draft.context["created"] = clean(fields["created"])
+            becomes_familiar = False
         message = self._message(fields, draft)
         draft.row["event"] = redact_text(message) if may_hold_secret(message) else message
 
@@ -225,3 +232,12 @@ class RowEncoder:
         draft.context["logging_error"] = describe(error)
         draft.fill_required()
         return self._assemble(draft, encode_site(self._rules, fields))
+
+
+def _moment_of(created: Any) -> int | None:
+    """Microseconds since 1970; ``None`` for what is no moment, or in no year that can be read."""
+    try:
+        moment = int(created * 1e6 + 0.5)
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return moment if moment in _YEARS_1_TO_9999 else None
