@@ -244,6 +244,30 @@ def test_arguments_that_can_not_be_shown_name_the_failure() -> None:
     assert row["context"]["logging_error"] == "RuntimeError: no repr"
 
 
+class BraceRecord(logging.LogRecord):
+    """A record whose arguments are filled in as by ``str.format``."""
+
+    def getMessage(self) -> str:  # noqa: N802 - the stdlib's name
+        return str(self.msg).format(*(self.args or ()))
+
+
+def test_a_record_class_with_its_own_way_of_arguments_has_its_say() -> None:
+    """As set by ``logging.setLogRecordFactory``; also when more of its call site follow."""
+
+    def brace(message: str, *args: object) -> logging.LogRecord:
+        return BraceRecord("shop", logging.INFO, "/srv/shop.py", 1, message, args, None)
+
+    encoder = RowEncoder(EVENT_LOG)
+    for record in (brace("{{sold}}"), brace("{{sold}}"), brace("hello {}", "%s")):
+        assert encoder.encode_familiar(record) is None
+        row = taken_apart(encoder.encode(record))
+        assert row["event"] == record.getMessage()
+        assert "context" not in row
+    failed = row_of(brace("hello {}"))
+    assert failed["event"] == "hello {}"
+    assert failed["context"]["logging_error"].startswith("IndexError")
+
+
 def test_a_record_that_is_no_record_becomes_a_substitute_row() -> None:
     """Whatever a custom record factory leaves out."""
     record = make_record("fine", entity="book")

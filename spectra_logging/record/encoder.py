@@ -149,8 +149,9 @@ class RowEncoder:
         draft = RowDraft(self._rules, fields, time.time_ns() // 1000 if moment is None else moment)
         if moment is None:
             draft.context["created"] = clean(fields["created"])
+        if moment is None or _has_its_own_message(record):
             becomes_familiar = False
-        message = self._message(fields, draft)
+        message = self._message(record, draft)
         draft.row["event"] = redact_text(message) if may_hold_secret(message) else message
 
         names = names_of_extras(fields)
@@ -165,8 +166,9 @@ class RowEncoder:
         draft.fill_required()
         return self._assemble(draft, self._columns(fields, tuple(names), becomes_familiar))
 
-    def _message(self, fields: dict[str, Any], draft: RowDraft) -> str:
+    def _message(self, record: logging.LogRecord, draft: RowDraft) -> str:
         """The message with its arguments filled in; fields that come with it are placed."""
+        fields = record.__dict__
         message: str
         if (event_dict := event_dict_of(fields)) is not None:
             message = safe_text(event_dict.event)
@@ -176,12 +178,14 @@ class RowEncoder:
                 draft.place_exception(*event_dict[2:])
         else:
             message = fields["msg"] if type(fields["msg"]) is str else safe_text(fields["msg"])
-        if fields["args"]:
-            try:
+        try:
+            if event_dict is None and _has_its_own_message(record):
+                message = safe_text(record.getMessage())
+            elif fields["args"]:
                 message = message % fields["args"]
-            except Exception as error:  # noqa: BLE001 - whatever the arguments raise
-                draft.context["logging_error"] = describe(error)
-                draft.context["args"] = clean(fields["args"])
+        except Exception as error:  # noqa: BLE001 - whatever the arguments raise
+            draft.context["logging_error"] = describe(error)
+            draft.context["args"] = clean(fields["args"])
         return message
 
     def _columns(
@@ -232,6 +236,11 @@ class RowEncoder:
         draft.context["logging_error"] = describe(error)
         draft.fill_required()
         return self._assemble(draft, encode_site(self._rules, fields))
+
+
+def _has_its_own_message(record: logging.LogRecord) -> bool:
+    """Whether its class fills in arguments in another way, such as that of ``str.format``."""
+    return type(record).getMessage is not logging.LogRecord.getMessage
 
 
 def _moment_of(created: Any) -> int | None:
