@@ -12,7 +12,7 @@ from structlog.typing import EventDict, WrappedLogger
 from spectra_logging.active import current_trace_ids
 from spectra_logging.exc_info import exc_info_triple
 from spectra_logging.redaction import redact_value
-from spectra_logging.values import safe_text
+from spectra_logging.values import free_name, safe_text
 
 __all__ = [
     "add_record_origin",
@@ -64,8 +64,10 @@ def fill_in_arguments(_logger: WrappedLogger, _method: str, event_dict: EventDic
     try:
         event_dict["event"] = str(event_dict["event"]) % arguments
     except Exception as error:  # noqa: BLE001 - whatever the arguments raise
-        event_dict["args"] = arguments
-        event_dict["logging_error"] = f"{type(error).__name__}: {safe_text(error)}"
+        event_dict[free_name("args", event_dict)] = arguments
+        event_dict[free_name("logging_error", event_dict)] = (
+            f"{type(error).__name__}: {safe_text(error)}"
+        )
     return event_dict
 
 

@@ -7,13 +7,14 @@ fit is kept in words.
 from __future__ import annotations
 
 import datetime as dt
+import itertools
 import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
 
-__all__ = ["DoesNotFitError", "safe_text", "to_column", "to_jsonable"]
+__all__ = ["DoesNotFitError", "free_name", "safe_text", "to_column", "to_jsonable"]
 
 MAX_DEPTH = 16
 _INT64 = range(-(1 << 63), 1 << 63)
@@ -34,11 +35,21 @@ def safe_text(value: object) -> str:
         return f"<{type(value).__name__} whose text can't be had: {type(error).__name__}>"
 
 
+def free_name(name: str, taken: Mapping[Any, Any]) -> str:
+    """The name, with a number behind it where it is taken: ``name_2``."""
+    if name not in taken:
+        return name
+    # Many that are all called the same must not take their number squared.
+    numbers = itertools.chain(range(2, 10), itertools.count(len(taken) + 1))
+    return next(free for number in numbers if (free := f"{name}_{number}") not in taken)
+
+
 def to_jsonable(value: object) -> Any:
     """A copy of a value made of JSON's own types.
 
     Integers beyond 64 bits, infinities and NaN become text, cycles and what lies deeper than
-    :data:`MAX_DEPTH` levels a note, and unknown objects their ``repr``.
+    :data:`MAX_DEPTH` levels a note, and unknown objects their ``repr``. Keys of a mapping that
+    read the same are told apart by :func:`free_name`.
     """
     return _jsonable(value, ())
 
@@ -65,7 +76,7 @@ def _jsonable(value: object, above: tuple[int, ...]) -> Any:
 
 def _container(value: object, above: tuple[int, ...]) -> Any:
     if isinstance(value, Mapping):
-        return {safe_text(key): _jsonable(item, above) for key, item in value.items()}
+        return _mapping(value, above)
     if isinstance(value, (list, tuple)):
         return [_jsonable(item, above) for item in value]
     if isinstance(value, (set, frozenset)):
@@ -77,6 +88,15 @@ def _container(value: object, above: tuple[int, ...]) -> Any:
     except (TypeError, ValueError, OverflowError, RecursionError):
         return safe_text(_repr(value))
     return _jsonable(plain, above)
+
+
+def _mapping(value: Mapping[Any, Any], above: tuple[int, ...]) -> dict[str, Any]:
+    plain: dict[str, Any] = {}
+    for key, item in value.items():
+        name = safe_text(key)
+        # 1 and "1" are two keys, and one name.
+        plain[free_name(name, plain) if name in plain else name] = _jsonable(item, above)
+    return plain
 
 
 def _repr(value: object) -> str:

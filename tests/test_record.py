@@ -177,6 +177,39 @@ def test_a_field_named_like_a_column_the_record_fills_is_kept() -> None:
     assert row["context"] == {"line": 7, "host": "example.com", "logger": "other"}
 
 
+def test_fields_of_one_name_are_all_kept() -> None:
+    """The first has the name; what comes after gets a number, whatever made them meet."""
+    same = {"a": 1, "context": {"a": 2, "b": 3}, "b": 3}
+    assert row_of(make_record(**same))["context"] == {"a": 1, "a_2": 2, "b": 3}
+    record = make_record()
+    record.__dict__.update({1: "number", "1": "text", "inner": {1: "number", "1": "text"}})  # type: ignore[dict-item]
+    kept = {"1": "number", "1_2": "text"}
+    assert row_of(record)["context"] == {**kept, "inner": kept}
+    del record.__dict__["inner"]
+    assert row_of(record)["context"] == kept
+    assert familiar_row(record, after=record) is None
+    many = row_of(make_record(inner={Colliding(): number for number in range(20)}))
+    assert sorted(many["context"]["inner"].values()) == list(range(20))
+
+
+class Colliding:
+    """A key that reads as every other of its class."""
+
+    def __str__(self) -> str:
+        return "key"
+
+
+def test_a_field_called_exception_makes_way_for_the_traceback() -> None:
+    """It goes where fields go that are called as what a record fills itself."""
+    record = make_record(exception="of the order")
+    record.exc_info = (ValueError, ValueError("x"), None)
+    row = row_of(record)
+    assert row["exception"] == "ValueError: x"
+    assert row["context"] == {"exception": "of the order"}
+    context = row_of(record, ACTIVITY_LOG)["metadata"]
+    assert context == {"exception": "ValueError: x", "exception_2": "of the order"}
+
+
 class Colour(enum.Enum):
     """A value msgspec knows."""
 

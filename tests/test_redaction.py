@@ -441,6 +441,13 @@ def test_objects_are_replaced_only_when_their_text_shows_a_secret() -> None:
     assert redact_value(Unshowable()) == "<Unshowable whose text can't be had: RuntimeError>"
 
 
+def test_keys_that_only_their_secrets_told_apart_are_all_kept() -> None:
+    """The second gets a number."""
+    register_secret("hunter2000")
+    register_secret("hunter3000")
+    assert redact_value({"hunter2000": 1, "hunter3000": 2}) == {"***": 1, "***_2": 2}
+
+
 class Growing:
     """An object whose text adds a secret to the container that holds it."""
 

@@ -18,7 +18,7 @@ from spectra_logging.record.rules import (
     empty_of,
 )
 from spectra_logging.redaction import REDACTED, redact_text, redact_value
-from spectra_logging.values import DoesNotFitError, safe_text, to_column, to_jsonable
+from spectra_logging.values import DoesNotFitError, free_name, safe_text, to_column, to_jsonable
 
 __all__ = ["RowDraft", "clean", "describe"]
 
@@ -55,11 +55,23 @@ class RowDraft:
 
     def _place(self, kind: FieldKind, name: str, value: Any) -> None:
         if kind is FieldKind.SECRET:
-            self.context[name] = REDACTED
-        elif kind is FieldKind.MERGED and isinstance(value, Mapping):
-            self.context.update(clean(value))
+            self.keep(name, REDACTED)
         elif not self._has_a_column(kind, name, value):
-            self.context[name] = clean(value)
+            cleaned = clean(value)
+            # Also a mapping becomes a note, where it can't be looked into.
+            is_merged = kind is FieldKind.MERGED and isinstance(value, Mapping)
+            fields = cleaned if is_merged and isinstance(cleaned, dict) else {name: cleaned}
+            for inner, item in fields.items():
+                self.keep(inner, item)
+
+    def keep(self, name: str, value: Any) -> None:
+        """Put a value made of JSON's own types into the JSON column.
+
+        Where another value has the name, it gets a number: ``name_2``.
+        """
+        name = safe_text(name)  # extra= takes any key
+        if name not in self.context or self.context[name] != value:
+            self.context[free_name(name, self.context)] = value
 
     def _has_a_column(self, kind: FieldKind, name: str, value: Any) -> bool:
         """Whether a column holds the value now, or already says the same."""
@@ -74,20 +86,29 @@ class RowDraft:
     def _fits_column(self, name: str, value: Any) -> bool:
         column_type = self._rules.types[name]
         if column_type == "string" and value.__class__ is str:  # most of an activity's fields
-            self.row[name] = clean(value)
-            return True
-        is_text = column_type in TEXT_TYPES
-        try:
-            self.row[name] = to_column(column_type, clean(value) if is_text else value)
-        except DoesNotFitError:
-            return False
-        return True
+            fitting = clean(value)
+        else:
+            is_text = column_type in TEXT_TYPES
+            try:
+                fitting = to_column(column_type, clean(value) if is_text else value)
+            except DoesNotFitError:
+                return False
+        # An event dict and its record may both have the field.
+        return bool(self.row.setdefault(name, fitting) == fitting)
 
     def place_exception(self, exc_info: Any, exc_text: str | None, stack: str | None) -> None:
-        """Put a traceback into its column, or where there is none into the JSON column."""
+        """Put a traceback into its column, or where there is none into the JSON column.
+
+        A field of the caller's that is called so makes way.
+        """
         text = redact_text(_format_exception(exc_info, exc_text, stack))
         target = self.row if "exception" in self._rules.types else self.context
+        given = target.get("exception")
+        if isinstance(given, str) and text in given:
+            return  # structlog's event dict and its record both have it
         target["exception"] = text
+        if given is not None:
+            self.keep("exception", given)
 
     def place_context_variables(self) -> None:
         """Put what is bound with ``structlog.contextvars``; the call's own fields win."""

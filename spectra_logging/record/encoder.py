@@ -148,7 +148,7 @@ class RowEncoder:
         moment = _moment_of(fields["created"])
         draft = RowDraft(self._rules, fields, time.time_ns() // 1000 if moment is None else moment)
         if moment is None:
-            draft.context["created"] = clean(fields["created"])
+            draft.keep("created", clean(fields["created"]))
         if moment is None or _has_its_own_message(record):
             becomes_familiar = False
         message = self._message(record, draft)
@@ -184,8 +184,8 @@ class RowEncoder:
             elif fields["args"]:
                 message = message % fields["args"]
         except Exception as error:  # noqa: BLE001 - whatever the arguments raise
-            draft.context["logging_error"] = describe(error)
-            draft.context["args"] = clean(fields["args"])
+            draft.keep("logging_error", describe(error))
+            draft.keep("args", clean(fields["args"]))
         return message
 
     def _columns(
@@ -233,7 +233,7 @@ class RowEncoder:
         fields = {name: record.__dict__.get(name, value) for name, value in _UNKNOWN.items()}
         draft = RowDraft(self._rules, fields, time.time_ns() // 1000)
         draft.row["event"] = redact_text(safe_text(record.__dict__.get("msg")))
-        draft.context["logging_error"] = describe(error)
+        draft.keep("logging_error", describe(error))
         draft.fill_required()
         return self._assemble(draft, encode_site(self._rules, fields))
 

@@ -9,6 +9,7 @@ from typing import Any
 from spectra_logging.errors import ConfigurationError
 from spectra_logging.redaction import is_secret_key
 from spectra_logging.tables import Column, TableSpec
+from spectra_logging.values import safe_text
 
 __all__ = [
     "KEPT",
@@ -145,6 +146,8 @@ class FieldRules:
         return kind
 
     def _classify(self, name: str) -> FieldKind:
+        if not isinstance(name, str):  # extra= takes any key
+            return FieldKind.SECRET if is_secret_key(safe_text(name)) else FieldKind.TO_JSON
         if is_secret_key(name):
             return FieldKind.SECRET
         if name == self.json_column:

@@ -118,6 +118,7 @@ def _is_plain(rules: FieldRules, fields: Mapping[str, Any], names: tuple[str, ..
     return (
         not rules.required
         and "_name" not in fields
+        and all(isinstance(name, str) for name in names)
         and all(rules.kind(name) is FieldKind.TO_JSON for name in names)
     )
 

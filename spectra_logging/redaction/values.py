@@ -13,6 +13,7 @@ from spectra_logging.redaction import registry
 from spectra_logging.redaction.keys import is_secret_key
 from spectra_logging.redaction.registry import REDACTED
 from spectra_logging.redaction.text import may_hold_secret, redact_text
+from spectra_logging.values import free_name, safe_text
 
 __all__ = ["redact_value"]
 
@@ -96,6 +97,9 @@ def _redacted_mapping(value: Mapping[Any, Any], path: tuple[int, ...]) -> object
         else:
             new_item = _redacted(item, path)
         changed = changed or new_item is not item or new_key is not key
+        if new_key in copy:
+            # Nothing but their secrets told them apart.
+            new_key = free_name(safe_text(new_key), copy)
         copy[new_key] = new_item
     # What was added meanwhile has not been looked at.
     return copy if changed or len(value) != len(items) else value
