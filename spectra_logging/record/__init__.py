@@ -11,7 +11,8 @@ Columns are filled by name, in this order:
 4. for a column that is never null, its default.
 
 What no column takes, or takes only with a loss, goes into the spec's JSON column under its own
-name, with a number behind it where that is taken.
+name, with a number behind it where that is taken; so do the message and the time of a spec without
+columns for them.
 """
 
 from spectra_logging.record.encoder import RowEncoder

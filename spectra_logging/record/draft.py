@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from structlog.contextvars import get_contextvars
@@ -22,6 +23,8 @@ from spectra_logging.values import DoesNotFitError, free_name, safe_text, to_col
 
 __all__ = ["RowDraft", "clean", "describe"]
 
+_EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.timezone.utc)
+
 
 class RowDraft:
     """The columns of a row, and what goes into its JSON column.
@@ -39,8 +42,25 @@ class RowDraft:
     def __init__(self, rules: FieldRules, fields: Mapping[str, Any], recorded_at: int) -> None:
         self._rules = rules
         self._fields = fields
-        self.row: dict[str, Any] = {"recorded_at": recorded_at}
+        self._recorded_at = recorded_at
+        self.row: dict[str, Any] = {}
         self.context: dict[str, Any] = {}
+        if "recorded_at" in rules.types:
+            self.row["recorded_at"] = recorded_at
+        else:
+            # There is nothing to tell a number's unit in the JSON column.
+            self.context["recorded_at"] = clean(_EPOCH + dt.timedelta(microseconds=recorded_at))
+
+    def fill(self, name: str, value: Any) -> None:
+        """Put what the record says itself into its column, or without one into the JSON column.
+
+        A field of the caller's that is called so makes way.
+        """
+        target = self.row if name in self._rules.types else self.context
+        given = target.get(name)
+        target[name] = value
+        if given is not None:
+            self.keep(name, given)
 
     def place(self, name: str, value: Any) -> None:
         """Put one attribute of the record where it belongs, if it is a field of the caller's."""
@@ -97,18 +117,12 @@ class RowDraft:
         return bool(self.row.setdefault(name, fitting) == fitting)
 
     def place_exception(self, exc_info: Any, exc_text: str | None, stack: str | None) -> None:
-        """Put a traceback into its column, or where there is none into the JSON column.
-
-        A field of the caller's that is called so makes way.
-        """
+        """Put a traceback where :meth:`fill` puts it."""
         text = redact_text(_format_exception(exc_info, exc_text, stack))
-        target = self.row if "exception" in self._rules.types else self.context
-        given = target.get("exception")
-        if isinstance(given, str) and text in given:
-            return  # structlog's event dict and its record both have it
-        target["exception"] = text
-        if given is not None:
-            self.keep("exception", given)
+        given = (self.row if "exception" in self._rules.types else self.context).get("exception")
+        # structlog's event dict and its record may both have it.
+        if not isinstance(given, str) or text not in given:
+            self.fill("exception", text)
 
     def place_context_variables(self) -> None:
         """Put what is bound with ``structlog.contextvars``; the call's own fields win."""
@@ -130,13 +144,20 @@ class RowDraft:
             if column.name in self.row:
                 continue
             if callable(column.default):
-                self.row[column.name] = column.default()
-            elif column.default is not None:
-                self.row[column.name] = column.default
+                self.row[column.name] = self._made(column.type, column.default)
+            elif column.name in self._rules.defaults:
+                self.row[column.name] = self._rules.defaults[column.name]
             elif column.type == "timestamp":
-                self.row[column.name] = self.row["recorded_at"]
+                self.row[column.name] = self._recorded_at
             else:
                 self.row[column.name] = empty_of(column.type)
+
+    def _made(self, column_type: str, make: Callable[[], Any]) -> Any:
+        try:
+            return to_column(column_type, make())
+        except Exception as error:  # noqa: BLE001 - whatever a foreign function raises
+            self.keep("logging_error", describe(error))
+            return empty_of(column_type)
 
 
 def clean(value: Any) -> Any:

@@ -67,7 +67,8 @@ class RowEncoder:
         spec: The table's spec; it needs a ``json_column``.
 
     Raises:
-        ConfigurationError: The spec has no ``json_column``.
+        ConfigurationError: The spec has no ``json_column``, or a column can't hold what a record
+            fills in, or its default.
     """
 
     def __init__(self, spec: TableSpec) -> None:
@@ -152,7 +153,7 @@ class RowEncoder:
         if moment is None or _has_its_own_message(record):
             becomes_familiar = False
         message = self._message(record, draft)
-        draft.row["event"] = redact_text(message) if may_hold_secret(message) else message
+        draft.fill("event", redact_text(message) if may_hold_secret(message) else message)
 
         names = names_of_extras(fields)
         for name in names:
@@ -232,7 +233,7 @@ class RowEncoder:
         """A row for a record that can't be read, which says so."""
         fields = {name: record.__dict__.get(name, value) for name, value in _UNKNOWN.items()}
         draft = RowDraft(self._rules, fields, time.time_ns() // 1000)
-        draft.row["event"] = redact_text(safe_text(record.__dict__.get("msg")))
+        draft.fill("event", redact_text(safe_text(record.__dict__.get("msg"))))
         draft.keep("logging_error", describe(error))
         draft.fill_required()
         return self._assemble(draft, encode_site(self._rules, fields))

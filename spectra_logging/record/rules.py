@@ -9,7 +9,7 @@ from typing import Any
 from spectra_logging.errors import ConfigurationError
 from spectra_logging.redaction import is_secret_key
 from spectra_logging.tables import Column, TableSpec
-from spectra_logging.values import safe_text
+from spectra_logging.values import DoesNotFitError, safe_text, to_column
 
 __all__ = [
     "KEPT",
@@ -40,6 +40,13 @@ SITE_COLUMNS = {
 """Column -> the record's attribute, for what the records of one call site have in common."""
 
 _FILLED_BY_RECORD = frozenset({*SITE_COLUMNS, "recorded_at", "event", "host"})
+_TYPES_OF_FILLED = {
+    **dict.fromkeys((*_FILLED_BY_RECORD, "exception", "trace_id", "span_id"), ("string",)),
+    **dict.fromkeys(("line", "process_id"), ("integer", "long")),
+    "recorded_at": ("timestamp",),
+}
+"""Column -> the types it may have, for what a record fills itself."""
+
 # Set by formatters and by structlog's bridge to the stdlib.
 _SET_BY_OTHERS = (
     "message",
@@ -115,9 +122,12 @@ class FieldRules:
         kinds: Field -> kind, as far as it has been asked for.
         never_null: Columns that are never null.
         required: Those of them that no record fills by itself.
+        defaults: The default of each of these that is a value, as a row holds it.
+        has_own: Whether there are columns for the message and for the time.
 
     Raises:
-        ConfigurationError: The spec has no ``json_column``.
+        ConfigurationError: The spec has no ``json_column``, or a column can't hold what a record
+            fills in, or its default.
     """
 
     def __init__(self, spec: TableSpec) -> None:
@@ -126,6 +136,7 @@ class FieldRules:
                 f"spec {spec.name!r} has no json_column, so fields without a column would be lost; "
                 "declare a nullable string column as its json_column"
             )
+        _check_types(spec)
         self.json_column = spec.json_column
         self.types = {column.name: column.type for column in spec.columns}
         self.kinds = dict.fromkeys(NO_FIELDS, FieldKind.NO_FIELD)
@@ -135,6 +146,12 @@ class FieldRules:
             for column in spec.columns
             if not column.nullable and column.name not in _FILLED_BY_RECORD
         ]
+        self.defaults = {
+            column.name: _default_of(spec, column)
+            for column in self.required
+            if column.default is not None and not callable(column.default)
+        }
+        self.has_own = "event" in self.types and "recorded_at" in self.types
 
     def kind(self, name: str) -> FieldKind:
         """Where a field of that name goes."""
@@ -157,3 +174,28 @@ class FieldRules:
         if name in self.types and name not in _FILLED_BY_RECORD:
             return FieldKind.TO_COLUMN
         return FieldKind.TO_JSON
+
+
+def _check_types(spec: TableSpec) -> None:
+    if spec.json_column in _TYPES_OF_FILLED:
+        raise ConfigurationError(
+            f"spec {spec.name!r}: json_column {spec.json_column!r} is a column that log records "
+            "fill themselves; it may have any other name"
+        )
+    for column in spec.columns:
+        may_be = _TYPES_OF_FILLED.get(column.name, (column.type,))
+        if column.type not in may_be:
+            raise ConfigurationError(
+                f"spec {spec.name!r}: log records fill the column {column.name!r} themselves, so "
+                f"its type {column.type!r} may only be {' or '.join(may_be)}"
+            )
+
+
+def _default_of(spec: TableSpec, column: Column) -> Any:
+    try:
+        return to_column(column.type, column.default)
+    except DoesNotFitError as error:
+        raise ConfigurationError(
+            f"spec {spec.name!r}: column {column.name!r} has the default {column.default!r}, which "
+            f"may only be what fits its type {column.type!r}"
+        ) from error

@@ -116,7 +116,8 @@ def _json_key(rules: FieldRules) -> bytes:
 def _is_plain(rules: FieldRules, fields: Mapping[str, Any], names: tuple[str, ...]) -> bool:
     """Whether a record's share beside the site's is time, message and JSON column alone."""
     return (
-        not rules.required
+        rules.has_own
+        and not rules.required
         and "_name" not in fields
         and all(isinstance(name, str) for name in names)
         and all(rules.kind(name) is FieldKind.TO_JSON for name in names)
