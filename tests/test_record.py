@@ -576,3 +576,15 @@ def test_a_time_that_no_one_can_read_becomes_now(created: float) -> None:
         assert before - 1 <= row["recorded_at"] / 1e6 <= time.time() + 1
         assert row["event"] == "sold"
         assert float(row["context"]["created"]) == pytest.approx(created, nan_ok=True)
+
+
+@pytest.mark.parametrize("modules", [("orders", "bills"), ("", "orders"), (None, "orders")])
+def test_records_that_differ_in_their_module_alone_each_show_their_own(
+    modules: tuple[str | None, ...],
+) -> None:
+    """As those that another process made, of which not even the path need be known."""
+    encoder = RowEncoder(EVENT_LOG)
+    for module in (*modules, *modules):
+        record = logging.makeLogRecord({"name": "shop", "msg": "sold", "module": module})
+        line = encoder.encode_familiar(record) or encoder.encode(record)
+        assert taken_apart(line).get("module") == module

@@ -197,7 +197,8 @@ class RowEncoder:
             return encode_site(self._rules, fields)
         key = site_key({**fields, **NOTHING_RAISED})
         site = self._sites.get(key)
-        if site is None or site.names != names or site.harmless_under is not registry.current():
+        known = site is not None and (site.names, site.module) == (names, fields.get("module"))
+        if site is None or not known or site.harmless_under is not registry.current():
             if len(self._sites) >= KEPT:
                 self._sites.clear()
             site = self._sites[key] = learn_site(self._rules, fields, names)

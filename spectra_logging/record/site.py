@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 import socket
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -42,6 +43,7 @@ class Site:
 
     Attributes:
         columns: Their share of the row, to follow the rest of the JSON object.
+        module: The module, which is among them.
         names: The extras' names.
         names_set: The same as a set.
         field_count: How many attributes they have; -1 where nothing more can be presumed.
@@ -55,6 +57,7 @@ class Site:
     """
 
     columns: bytes = b""
+    module: object = None
     names: tuple[str, ...] = ()
     names_set: frozenset[str] = frozenset()
     field_count: int = -1
@@ -81,19 +84,22 @@ def learn_site(rules: FieldRules, fields: Mapping[str, Any], names: tuple[str, .
     """
     registered = registry.current()
     columns = encode_site(rules, fields)
+    module = fields.get("module")
+    unfamiliar = Site(columns=columns, module=module, names=names, harmless_under=registered)
     if not _is_plain(rules, fields, names) or _holds_secret(columns, registered):
-        return Site(columns=columns, names=names, harmless_under=registered)
+        return unfamiliar
     context_of = None
     if names:
         try:
             context_of = _context_struct(names)
         except ValueError:  # a name that msgspec would have to escape
-            return Site(columns=columns, names=names, harmless_under=registered)
+            return unfamiliar
     start = b"{" + columns[1:] + b"," if columns else b"{"
     message = fields["msg"]
     constant = isinstance(message, str) and message.isascii() and not may_hold_secret(message)
     return Site(
         columns=columns,
+        module=module,
         names=names,
         names_set=frozenset(names),
         field_count=len(fields),
@@ -119,9 +125,20 @@ def _is_plain(rules: FieldRules, fields: Mapping[str, Any], names: tuple[str, ..
         rules.has_own
         and not rules.required
         and "_name" not in fields
+        and _is_module_of_path(fields.get("module"), fields["pathname"])
         and all(isinstance(name, str) for name in names)
         and all(rules.kind(name) is FieldKind.TO_JSON for name in names)
     )
+
+
+def _is_module_of_path(module: object, path: object) -> bool:
+    """Whether records of that path have that module: what is made elsewhere may name any.
+
+    To ask for the module of each record would cost every call.
+    """
+    if not (module and isinstance(path, str)):
+        return False
+    return module == os.path.splitext(os.path.basename(path))[0]
 
 
 def _holds_secret(encoded: bytes, registered: Registered) -> bool:
