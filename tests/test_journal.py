@@ -23,6 +23,7 @@ from spectra_logging.journal.appender import Appender
 from spectra_logging.journal.batches import Batch, Batches
 from spectra_logging.journal.content import Content, Reject
 from spectra_logging.journal.framing import frame
+from spectra_logging.journal.locks import FileLock
 from spectra_logging.journal.segment import list_segments
 from spectra_logging.journal.state import StateFile
 
@@ -140,6 +141,24 @@ def test_a_living_owner_s_segment_is_never_removed(tmp_path: Path) -> None:
     appender.append(line(0))
     assert drain(tmp_path) == [0]
     assert len(list_segments(tmp_path)) == 1
+
+
+def test_logging_that_resumes_while_a_drainer_looks_for_the_owner_loses_nothing(
+    tmp_path: Path,
+) -> None:
+    """An appender closed with records left is dead to a drainer; what comes later is not."""
+    appender = make_appender(tmp_path)
+    appender.append(line(0))
+    appender.close()
+    (owner_file,) = tmp_path.glob("*.owner")
+    looking = FileLock(owner_file)
+    assert looking.acquire()
+    appender.append(line(1))
+    looking.release()
+    assert sorted(drain(tmp_path)) == [0, 1]
+    appender.append(line(2))
+    assert drain(tmp_path) == [2]
+    assert balanced(appender)
 
 
 def test_many_segments_drain_in_order(tmp_path: Path) -> None:

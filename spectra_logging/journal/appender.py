@@ -63,14 +63,17 @@ class Appender:
 
     def _begin(self) -> None:
         """The state of a process that has appended nothing yet."""
-        self.owner = f"{os.getpid()}-{os.urandom(6).hex()}"
-        self._owner_lock = FileLock(self._directory / f"{self.owner}.owner")
+        self._take_new_owner()
         self._lock = threading.RLock()
         self._reentered: deque[bytes] = deque()
         self._write: Callable[[bytes], int] = _no_segment
         self._ledger = Ledger(self._directory)
         self._refused_until = 0.0
         self._refused_reason = ""
+
+    def _take_new_owner(self) -> None:
+        owner = f"{os.getpid()}-{os.urandom(6).hex()}"
+        self.owner, self._owner_lock = owner, FileLock(self._directory / f"{owner}.owner")
 
     # -- appending ---------------------------------------------------------------------------
 
@@ -249,7 +252,11 @@ class Appender:
         self._ledger.reclaim()
         if not self._ledger.has_full_segments:
             self._owner_lock.path.unlink(missing_ok=True)
-        self._owner_lock.release()
+        given_up = self._owner_lock
+        # Who drains may hold the old lock for an instant, to see whether its owner lives, and then
+        # takes the owner for dead: that must stay so for good.
+        self._take_new_owner()
+        given_up.release()
 
     def after_fork_in_child(self) -> None:
         """Begin anew; what was appended so far is the parent's."""
