@@ -282,6 +282,25 @@ def test_a_full_journal_gives_up_what_it_was_told_to_and_counts_it(
     assert (got[-1] == 49) == (kept == "newest")
 
 
+@pytest.mark.parametrize("when_full", ["drop_oldest", "drop_newest", "block"])
+def test_a_record_larger_than_the_journal_costs_no_other(tmp_path: Path, when_full: str) -> None:
+    """It is dropped and counted at once; what came before it stays, and what comes after lands."""
+    waits = threading.Event()
+    appender = make_appender(
+        tmp_path, when_full=when_full, block_timeout_seconds=0.2, on_segment=waits.set
+    )
+    for n in range(5):
+        appender.append(line(n, SEGMENT // 3))
+    waits.clear()
+    appender.append(line(5, 5 * SEGMENT))
+    assert not waits.is_set(), "nobody waits for room that there can't be"
+    assert appender.figures().dropped == {"journal_full": 1}
+    for n in range(6, 8):
+        appender.append(line(n, SEGMENT // 3))
+    assert drain(tmp_path) == [0, 1, 2, 3, 4, 6, 7]
+    assert balanced(appender)
+
+
 def test_drop_oldest_spares_the_batch_in_flight(tmp_path: Path) -> None:
     """What a sealed batch holds may be in the table already; giving it up would count it twice."""
     appender = make_appender(tmp_path)

@@ -139,6 +139,10 @@ class Appender:
         if time.monotonic() < self._refused_until:
             return False
         size = max(self._segment_bytes, len(line))
+        if size > self._max_bytes:
+            # All else given up or waited for would not make room for it.
+            self._refuse("journal_full", 0.0)
+            return False
         try:
             if not self._make_room(size):
                 # "block" asks again for each record, since that is what it waits for.
