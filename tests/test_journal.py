@@ -6,6 +6,7 @@ import linecache
 import os
 import sys
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
@@ -346,6 +347,29 @@ def test_blocking_goes_on_when_a_drain_makes_room(tmp_path: Path) -> None:
     got += drain(tmp_path)
     assert got == list(range(60))
     assert appender.figures().dropped == {}
+
+
+def test_closing_waits_for_nobody_who_waits_for_room(tmp_path: Path) -> None:
+    """The record that waited is dropped and counted, and blocking goes on for later ones."""
+    waits = threading.Event()
+    appender = make_appender(
+        tmp_path, when_full="block", block_timeout_seconds=20.0, on_segment=waits.set
+    )
+    for n in range(4):
+        appender.append(line(n, SEGMENT * 3 // 4))
+    waits.clear()
+    blocked = threading.Thread(target=appender.append, args=(line(4, SEGMENT * 3 // 4),))
+    blocked.start()
+    assert waits.wait(10.0)
+    began = time.monotonic()
+    appender.close()
+    assert time.monotonic() - began < 10.0
+    blocked.join()
+    assert appender.figures().dropped == {"journal_full": 1}
+    assert drain(tmp_path) == [0, 1, 2, 3]
+    appender.append(line(5))
+    assert drain(tmp_path) == [5]
+    assert balanced(appender)
 
 
 def test_a_full_disk_is_counted_and_logging_goes_on_when_there_is_room(

@@ -70,6 +70,7 @@ class Appender:
         self._ledger = Ledger(self._directory)
         self._refused_until = 0.0
         self._refused_reason = ""
+        self._closing = False
 
     def _take_new_owner(self) -> None:
         owner = f"{os.getpid()}-{os.urandom(6).hex()}"
@@ -193,14 +194,14 @@ class Appender:
 
     def _make_room(self, size: int) -> bool:
         deadline = time.monotonic() + self._block_timeout_seconds
-        is_worker = threading.get_ident() in worker_idents
+        may_wait = self._when_full == "block" and threading.get_ident() not in worker_idents
         while segment_bytes_on_disk(self._directory) + size > self._max_bytes:
             if self.reclaim():
                 continue
             if self._when_full == "drop_oldest":
                 if not self._drop_oldest():
                     return False
-            elif self._when_full == "block" and time.monotonic() < deadline and not is_worker:
+            elif may_wait and not self._closing and time.monotonic() < deadline:
                 # Whoever drains may be another process, which has no way to wake this one.
                 self._on_segment()
                 time.sleep(RETRY_SECONDS)
@@ -243,13 +244,18 @@ class Appender:
     def close(self) -> None:
         """Give the segments up: what is not in the table yet is the next drainer's.
 
-        Appending again afterwards works and begins anew.
+        Appending again afterwards works and begins anew. A log call that waits for room waits no
+        longer, since it holds the lock that this needs.
         """
+        self._closing = True
         try:
-            with self._lock:
-                self._give_up_segments()
+            try:
+                with self._lock:
+                    self._give_up_segments()
+            finally:
+                self._append_reentered()
         finally:
-            self._append_reentered()
+            self._closing = False
 
     def _give_up_segments(self) -> None:
         self._ledger.retire_live_segment()
