@@ -130,6 +130,27 @@ def test_segments_of_a_closed_appender_are_drained_and_removed(tmp_path: Path) -
     assert list(tmp_path.glob("*.owner")) == []
 
 
+@pytest.mark.parametrize("commits_later", [0, 3])
+def test_a_closed_appender_s_records_that_others_drain_count_as_written(
+    tmp_path: Path, commits_later: int
+) -> None:
+    """Also when it is asked after the journal's state has forgotten their segment."""
+    closed, other = make_appender(tmp_path), make_appender(tmp_path)
+    closed.append(line(0))
+    closed.append(line(1))
+    closed.close()
+    position = closed.position()
+    assert closed.figures().pending == 2
+    assert drain(tmp_path) == [0, 1]
+    for n in range(commits_later):
+        other.append(line(2 + n))
+        assert drain(tmp_path) == [2 + n]
+    assert closed.is_settled(position)
+    figures = closed.figures()
+    assert (figures.emitted, figures.written, figures.pending) == (2, 2, 0)
+    assert balanced(closed)
+
+
 def test_an_owner_that_ends_while_leavings_are_looked_for_is_passed_over(tmp_path: Path) -> None:
     """A name that leads nowhere is what is left of its lock between being listed and looked at."""
     (tmp_path / "1-aaaaaaaaaaaa.owner").symlink_to(tmp_path / "gone")

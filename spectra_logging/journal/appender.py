@@ -260,6 +260,7 @@ class Appender:
     def _give_up_segments(self) -> None:
         self._ledger.retire_live_segment()
         self._ledger.reclaim()
+        self._ledger.give_up_full_segments()
         if not self._ledger.has_full_segments:
             self._owner_lock.path.unlink(missing_ok=True)
         given_up = self._owner_lock

@@ -55,6 +55,7 @@ class Ledger:
         self.live: LiveSegment | None = None
         self.sequence = 0
         self._full_segments: dict[SegmentName, tuple[int, int]] = {}
+        self._given_up: set[SegmentName] = set()
         self._settled_written = 0
         self._settled_quarantined = 0
         self._dropped: dict[str, int] = {}
@@ -79,6 +80,11 @@ class Ledger:
             os.truncate(self._directory / str(live.name), end)
         except OSError:
             pass  # Only the zeros stay longer.
+
+    def give_up_full_segments(self) -> None:
+        """Leave the full segments to whoever drains next, who also removes them."""
+        with self._lock:
+            self._given_up.update(self._full_segments)
 
     def count_dropped(self, reason: str, records: int = 1) -> None:
         """Count records that were given up."""
@@ -111,16 +117,27 @@ class Ledger:
         """
         if not self._full_segments:
             return False
-        state = self._state()
+        with self._lock:
+            # Whoever drained one has removed it. Looked for before the state is read, which forgets
+            # a segment only when it is gone.
+            gone = [name for name in self._given_up if not (self._directory / str(name)).exists()]
+        try:
+            state = self._state_file.load()
+        except OSError:
+            return False
         with self._lock:
             done = [
                 name
                 for name, (end, _) in self._full_segments.items()
-                if state and state.progress(str(name)).offset >= end
+                if state and (name in gone or state.progress(str(name)).offset >= end)
             ]
             for name in done:
-                # What a merged or split line makes the drainer miscount shows here at last.
-                self._settled_quarantined += self._settle(name, state)
+                left = self._settle(name, state)
+                if state and str(name) in state.segments:
+                    # What a merged or split line makes the drainer miscount shows here at last.
+                    self._settled_quarantined += left
+                else:
+                    self._settled_written += left
         return bool(done)
 
     def _state(self) -> JournalState | None:
@@ -137,6 +154,7 @@ class Ledger:
     def _settle(self, name: SegmentName, state: JournalState | None) -> int:
         """Remove a full segment and book its records; returns how many are not accounted for."""
         _, rows = self._full_segments.pop(name)
+        self._given_up.discard(name)
         written, quarantined = _consumed(state, name, rows)
         self._settled_written += written
         self._settled_quarantined += quarantined
@@ -151,6 +169,7 @@ class Ledger:
 
     def is_settled(self, position: Position) -> bool:
         """Whether every record before that position is in the table, quarantined or dropped."""
+        self.reclaim()
         state = self._state()
         with self._lock:
             open_segments = {name: end for name, (end, _) in self._full_segments.items()}
@@ -166,6 +185,7 @@ class Ledger:
 
     def figures(self) -> AppenderFigures:
         """What became of the records so far."""
+        self.reclaim()
         # Read before the segments: what was drained in between then counts as pending, never as
         # more than was appended.
         state = self._state()
