@@ -130,6 +130,20 @@ def test_segments_of_a_closed_appender_are_drained_and_removed(tmp_path: Path) -
     assert list(tmp_path.glob("*.owner")) == []
 
 
+def test_records_that_wait_in_a_closed_appender_s_journal_are_not_settled(tmp_path: Path) -> None:
+    """Whoever waits for them learns of it, until a drain has taken them."""
+    appender = make_appender(tmp_path)
+    appender.append(line(0))
+    appender.close()
+    closed = appender.position()
+    assert not appender.is_settled(closed)
+    assert drain(tmp_path) == [0]
+    assert appender.is_settled(closed)
+    appender.append(line(1))
+    assert appender.is_settled(closed), "what came later does not concern it"
+    assert not appender.is_settled(appender.position())
+
+
 @pytest.mark.parametrize("commits_later", [0, 3])
 def test_a_closed_appender_s_records_that_others_drain_count_as_written(
     tmp_path: Path, commits_later: int

@@ -165,7 +165,9 @@ class Ledger:
         """Where the next record goes."""
         with self._lock:
             live = self.live
-            return Position(live.name.sequence, live.end) if live else Position(self.sequence, 0)
+            if live is None:
+                return Position(self.sequence + 1, 0)
+            return Position(live.name.sequence, live.end)
 
     def is_settled(self, position: Position) -> bool:
         """Whether every record before that position is in the table, quarantined or dropped."""
