@@ -7,7 +7,9 @@ import os
 import sys
 import threading
 import time
+import warnings
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import FrameType
 
@@ -23,6 +25,7 @@ from spectra_logging.journal import live as live_module
 from spectra_logging.journal.appender import Appender
 from spectra_logging.journal.batches import Batch, Batches
 from spectra_logging.journal.content import Content, Reject
+from spectra_logging.journal.folder import open_folder
 from spectra_logging.journal.framing import frame
 from spectra_logging.journal.locks import FileLock
 from spectra_logging.journal.segment import list_segments
@@ -424,6 +427,27 @@ def test_a_full_disk_is_counted_and_logging_goes_on_when_there_is_room(
     appender.append(line(1))
     assert drain(tmp_path) == [1]
     assert balanced(appender)
+
+
+def test_a_folder_is_made_by_several_threads_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each gets the same one, and none a folder for temporary files."""
+    both_wrote = threading.Barrier(2, timeout=10.0)
+    replace = os.replace
+
+    def replace_together(source: Path, target: Path) -> None:
+        both_wrote.wait()
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", replace_together)
+    with ThreadPoolExecutor(2) as threads, warnings.catch_warnings():
+        warnings.simplefilter("error")
+        made = [threads.submit(open_folder, "t", "events", str(tmp_path)) for _ in range(2)]
+        first, second = (future.result() for future in made)
+    assert first == second
+    assert first.parent == tmp_path
+    assert os.listdir(first) == ["journal.json"]
 
 
 def test_a_folder_that_vanishes_is_counted(tmp_path: Path) -> None:

@@ -101,7 +101,8 @@ def open_folder(table: str, spec: str, journal_directory: str | None) -> Path:
 
 def _make(folder: Path, identity: bytes) -> None:
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    temporary = folder / f"{IDENTITY_FILE}.{os.getpid()}"
+    # Not by the process's number alone: two threads may make handlers for one table at once.
+    temporary = folder / f"{IDENTITY_FILE}.{os.urandom(6).hex()}"
     temporary.write_bytes(identity)
     os.replace(temporary, folder / IDENTITY_FILE)
 
