@@ -25,7 +25,7 @@ from spectra_logging.journal import live as live_module
 from spectra_logging.journal.appender import Appender
 from spectra_logging.journal.batches import Batch, Batches
 from spectra_logging.journal.content import Content, Reject
-from spectra_logging.journal.folder import open_folder
+from spectra_logging.journal.folder import find_journals, open_folder
 from spectra_logging.journal.framing import frame
 from spectra_logging.journal.locks import FileLock
 from spectra_logging.journal.segment import list_segments
@@ -448,6 +448,20 @@ def test_a_folder_is_made_by_several_threads_at_once(
     assert first == second
     assert first.parent == tmp_path
     assert os.listdir(first) == ["journal.json"]
+
+
+@pytest.mark.parametrize("content", [b"", b"{}", b"garbage"])
+def test_a_damaged_journal_s_folder_does_not_hide_the_others(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, content: bytes
+) -> None:
+    """It is told in the log, and a table's journals are found beside it."""
+    folder = open_folder("t", "events", str(tmp_path))
+    damaged = open_folder("other", "events", str(tmp_path))
+    (damaged / "journal.json").write_bytes(content)
+    assert find_journals("t", str(tmp_path)) == [folder]
+    (told,) = caplog.records
+    assert (told.name, told.levelname) == ("spectra_logging", "WARNING")
+    assert str(damaged) in told.getMessage()
 
 
 def test_a_folder_that_vanishes_is_counted(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import warnings
 from dataclasses import dataclass
@@ -16,6 +17,8 @@ from spectra_logging.journal.state import StateFile
 from spectra_logging.paths import journal_folder_name, journals_root
 
 __all__ = ["JournalFigures", "JournalIdentity", "find_journals", "journal_figures", "open_folder"]
+
+_logger = logging.getLogger("spectra_logging")
 
 IDENTITY_FILE = "journal.json"
 
@@ -108,12 +111,21 @@ def _make(folder: Path, identity: bytes) -> None:
 
 
 def find_journals(table: str, journal_directory: str | None = None) -> list[Path]:
-    """The folders on this machine that hold journals of a table, whatever their spec."""
-    return [
-        path.parent
-        for path in sorted(journals_root(journal_directory).glob(f"*/{IDENTITY_FILE}"))
-        if read_identity(path.parent).table == table
-    ]
+    """The folders on this machine that hold journals of a table, whatever their spec.
+
+    One that doesn't tell what it is for is passed over, with a warning in the log.
+    """
+    found = []
+    for path in sorted(journals_root(journal_directory).glob(f"*/{IDENTITY_FILE}")):
+        try:
+            identity = read_identity(path.parent)
+        except ConfigurationError as error:
+            # Most likely another table's, so it must not keep this one's from being drained.
+            _logger.warning("passed over: %s", error)
+            continue
+        if identity.table == table:
+            found.append(path.parent)
+    return found
 
 
 def read_identity(directory: Path) -> JournalIdentity:
