@@ -44,11 +44,11 @@ class Task(Generic[_T]):
     def _call_beside(self) -> None:
         ident = threading.get_ident()
         if self._for_worker:
-            worker_idents.add(ident)
+            worker_idents[ident] = threading.current_thread().name
         try:
             self._call()
         finally:
-            worker_idents.discard(ident)
+            worker_idents.pop(ident, None)
 
     def _call(self) -> None:
         if self._results or self._error:

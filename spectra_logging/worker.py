@@ -29,8 +29,8 @@ __all__ = [
 POLL_SECONDS = 0.02
 """How soon those who wait for a worker look again."""
 
-worker_idents: set[int | None] = set()
-"""The idents of the worker threads that run.
+worker_idents: dict[int | None, str] = {}
+"""The names of the worker threads that run, by their idents.
 
 What a sink's own thread and the libraries below it log must not be fed to the sink again.
 """
@@ -39,10 +39,16 @@ What a sink's own thread and the libraries below it log must not be fed to the s
 def is_from_worker(record: logging.LogRecord) -> bool:
     """Whether a worker thread logged a record in the course of its work.
 
+    The ident alone does not tell: the system gives a new thread that of one which has ended, and
+    what that one logged may come late, through a queue, or from another process.
     What a finaliser logs there is the program's: the garbage collector runs finalisers on whichever
     thread happens to need memory.
     """
     if record.thread not in worker_idents:
+        return False
+    if record.threadName != worker_idents.get(record.thread) or (
+        record.process not in (None, os.getpid())
+    ):
         return False
     return record.thread != threading.get_ident() or not _is_in_finaliser()
 
@@ -168,14 +174,14 @@ class Worker:
 
     def _run(self, stopping: threading.Event) -> None:
         ident = threading.get_ident()
-        worker_idents.add(ident)
+        worker_idents[ident] = threading.current_thread().name
         try:
             while not stopping.is_set():
                 delay_seconds = self._run_round()
                 if not stopping.is_set():
                     self._wait(delay_seconds)
         finally:
-            worker_idents.discard(ident)
+            worker_idents.pop(ident, None)
 
     def _wait(self, seconds: float) -> None:
         """Wait until woken, once for however many wakes there were since the last wait."""

@@ -47,13 +47,13 @@ def test_a_worker_s_helpers_are_workers_while_they_run() -> None:
 
     ident = threading.get_ident()
     assert call_all([is_worker] * 2) == [False, False]
-    worker_idents.add(ident)
+    worker_idents[ident] = threading.current_thread().name
     try:
         assert call_all([is_worker] * 2) == [True, True]
         assert ident in worker_idents
-        assert worker_idents.isdisjoint(set(helpers) - {ident})
+        assert worker_idents.keys().isdisjoint(set(helpers) - {ident})
     finally:
-        worker_idents.discard(ident)
+        worker_idents.pop(ident, None)
 
 
 def test_without_threads_the_calls_are_made_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 import math
+import os
 import queue
+import threading
 import time
 from collections.abc import Iterator
 
 import pytest
 
-from spectra_logging.worker import Worker
+from spectra_logging.worker import Worker, is_from_worker
 from tests.programs import wait_until
 
 HOUR_SECONDS = 3600.0
@@ -71,3 +74,17 @@ def test_a_thread_that_was_stopped_is_started_anew(rounds: Rounds) -> None:
     rounds.worker.wake_by(time.monotonic() + 2 * HOUR_SECONDS)
     rounds.wait_for_next()
     assert rounds.worker.running
+
+
+def test_what_a_dead_thread_or_another_process_logged_under_a_worker_s_ident_is_not_the_worker_s(
+    rounds: Rounds,
+) -> None:
+    """The system gives a worker the ident of a thread that has ended."""
+    rounds.worker.ensure_started()
+    rounds.wait_for_next()
+    (worker,) = (thread for thread in threading.enumerate() if thread.name == "tests")
+    own = {"thread": worker.ident, "threadName": "tests", "process": os.getpid()}
+    assert is_from_worker(logging.makeLogRecord(own))
+    assert is_from_worker(logging.makeLogRecord({**own, "process": None}))
+    assert not is_from_worker(logging.makeLogRecord({**own, "threadName": "Thread-1"}))
+    assert not is_from_worker(logging.makeLogRecord({**own, "process": os.getpid() + 1}))

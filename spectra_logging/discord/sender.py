@@ -122,7 +122,7 @@ class Sender:
     def _deliver_here(self, channel: Channel, number: int, deadline: float) -> bool:
         """Deliver from this thread, where Python starts no more: at the interpreter's exit."""
         ident = threading.get_ident()
-        worker_idents.add(ident)
+        worker_idents[ident] = threading.current_thread().name
         self._deadline = deadline
         try:
             while not channel.outbox.is_settled(number):
@@ -133,7 +133,7 @@ class Sender:
             return True
         finally:
             self._deadline = None
-            worker_idents.discard(ident)
+            worker_idents.pop(ident, None)
 
     # -- on the thread -------------------------------------------------------------------------
 
