@@ -443,3 +443,16 @@ def test_construction_starts_no_thread_and_loads_no_engine(table: str) -> None:
     assert threading.active_count() == before
     assert handler.stats().engine is None
     handler.close()
+
+
+@pytest.mark.parametrize("level", [None, "ERROR", "40"])
+def test_a_record_whose_level_is_no_number_lands(
+    logger: logging.Logger, table: str, level: Any
+) -> None:
+    """``makeLogRecord`` leaves it ``None`` when the other side has sent none."""
+    handler = attach(logger, table)
+    for name in ("ERROR", "unheard of"):
+        sent = {"name": "tests", "msg": f"from {name}", "levelname": name, "levelno": level}
+        handler.handle(logging.makeLogRecord(sent))
+    assert handler.flush(30)
+    assert column(table) == ["from ERROR", "from unheard of"]

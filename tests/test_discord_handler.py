@@ -483,3 +483,18 @@ def test_a_signal_handler_may_log_in_the_midst_of_a_log_call(discord: FakeDiscor
     )
     assert done.returncode == 0, done.stderr
     assert any(title.startswith("CRITICAL: signal") for title in titles(discord))
+
+
+@pytest.mark.parametrize("level", [None, "ERROR", "50"])
+def test_a_record_whose_level_is_no_number_is_taken_by_its_level_s_name(
+    discord: FakeDiscord, level: Any
+) -> None:
+    """``makeLogRecord`` leaves it ``None`` when the other side has sent none."""
+    handler = handler_for(discord)
+    for name in ("CRITICAL", "unheard of"):
+        handler.handle(
+            logging.makeLogRecord({"msg": f"from {name}", "levelname": name, "levelno": level})
+        )
+    assert handler.flush(30)
+    assert handler.stats().emitted == handler.stats().delivered == 1
+    handler.close()

@@ -9,7 +9,7 @@ import time
 import weakref
 from abc import ABC, abstractmethod
 
-__all__ = ["BackgroundHandler", "tell"]
+__all__ = ["BackgroundHandler", "level_of", "tell"]
 
 _JUST_NOW_SECONDS = 1.0
 
@@ -82,6 +82,15 @@ class BackgroundHandler(logging.Handler, ABC):
     @abstractmethod
     def _end(self, timeout_seconds: float) -> None:
         """End the background thread and say what was not delivered."""
+
+
+def level_of(record: logging.LogRecord) -> int:
+    """A record's level, also where ``makeLogRecord`` or a subclass has left it no number."""
+    level: object = record.levelno
+    if not isinstance(level, int):
+        name = record.levelname
+        level = logging.getLevelName(name) if isinstance(name, str) else 0
+    return level if isinstance(level, int) else 0
 
 
 def tell(message: str) -> None:

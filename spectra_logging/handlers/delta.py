@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 from spectra_logging import lakehouse
 from spectra_logging.errors import ConfigurationError
-from spectra_logging.handlers.background import BackgroundHandler, tell
+from spectra_logging.handlers.background import BackgroundHandler, level_of, tell
 from spectra_logging.handlers.options import check_choice, check_level, check_seconds
 from spectra_logging.journal.appender import Appender
 from spectra_logging.journal.folder import open_folder
@@ -156,7 +156,10 @@ class DeltaHandler(BackgroundHandler):
             # What our own thread and the libraries below it log would feed us with ourselves.
             self._appender.count_dropped("own_thread")
             return
-        is_urgent = record.levelno >= self._flush_level
+        try:
+            is_urgent = record.levelno >= self._flush_level
+        except TypeError:
+            is_urgent = level_of(record) >= self._flush_level
         encoder = self._encoder
         try:
             self._append(

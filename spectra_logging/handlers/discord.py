@@ -12,7 +12,7 @@ from spectra_logging.discord.outbox import Outbox
 from spectra_logging.discord.sender import Channel, sender_for
 from spectra_logging.discord.webhook import find_webhook
 from spectra_logging.errors import ConfigurationError
-from spectra_logging.handlers.background import BackgroundHandler, tell
+from spectra_logging.handlers.background import BackgroundHandler, level_of, tell
 from spectra_logging.handlers.options import check_level, check_seconds
 from spectra_logging.redaction import redact_text
 from spectra_logging.stats import DiscordStats
@@ -157,6 +157,8 @@ class DiscordHandler(BackgroundHandler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Keep a record for Discord; takes microseconds, whatever Discord does."""
+        if not isinstance(record.levelno, int):
+            record = logging.makeLogRecord({**vars(record), "levelno": level_of(record)})
         if record.levelno < self._level and not _is_end_of_run(record):
             return
         if is_from_worker(record):
