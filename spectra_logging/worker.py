@@ -29,6 +29,9 @@ __all__ = [
 POLL_SECONDS = 0.02
 """How soon those who wait for a worker look again."""
 
+_LONGEST_WAIT_SECONDS = 3600.0
+"""Python's waits overflow where they are asked for centuries; a round too many is no harm."""
+
 worker_idents: dict[int | None, str] = {}
 """The names of the worker threads that run, by their idents.
 
@@ -187,7 +190,7 @@ class Worker:
         """Wait until woken, once for however many wakes there were since the last wait."""
         self._next_round_at_seconds = time.monotonic() + seconds
         try:
-            self._wakes.get(timeout=seconds)
+            self._wakes.get(timeout=min(seconds, _LONGEST_WAIT_SECONDS))
             while True:
                 self._wakes.get_nowait()
         except queue.Empty:

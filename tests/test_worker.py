@@ -19,9 +19,10 @@ HOUR_SECONDS = 3600.0
 
 
 class Rounds:
-    """A worker that tells of its rounds, and waits an hour after each."""
+    """A worker that tells of its rounds, and waits after each, for an hour by default."""
 
-    def __init__(self) -> None:
+    def __init__(self, delay_seconds: float = HOUR_SECONDS) -> None:
+        self._delay_seconds = delay_seconds
         self._begun: queue.SimpleQueue[int] = queue.SimpleQueue()
         self.count = 0
         self.worker = Worker("tests", self._round)
@@ -29,7 +30,7 @@ class Rounds:
     def _round(self) -> float:
         self.count += 1
         self._begun.put(self.count)
-        return HOUR_SECONDS
+        return self._delay_seconds
 
     def wait_for_next(self) -> None:
         """Until a round is over and the thread waits."""
@@ -88,3 +89,14 @@ def test_what_a_dead_thread_or_another_process_logged_under_a_worker_s_ident_is_
     assert is_from_worker(logging.makeLogRecord({**own, "process": None}))
     assert not is_from_worker(logging.makeLogRecord({**own, "threadName": "Thread-1"}))
     assert not is_from_worker(logging.makeLogRecord({**own, "process": os.getpid() + 1}))
+
+
+def test_a_thread_that_is_to_wait_for_ages_waits_and_can_be_woken() -> None:
+    """Python's own waits overflow there."""
+    rounds = Rounds(delay_seconds=1e12)
+    rounds.worker.ensure_started()
+    rounds.wait_for_next()
+    rounds.worker.wake()
+    rounds.wait_for_next()
+    assert rounds.worker.stop(30)
+    assert rounds.count == 2
