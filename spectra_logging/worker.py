@@ -7,6 +7,7 @@ whatever sends over a network.
 from __future__ import annotations
 
 import _thread
+import contextlib
 import logging
 import math
 import os
@@ -263,7 +264,11 @@ def log_from_worker(level: int, message: str, *, exc_info: bool = False) -> None
             (),
             sys.exc_info() if exc_info else None,
         )
-        logger.handle(record)
+        try:
+            logger.handle(record)
+        except Exception as error:  # noqa: BLE001 - a user's filter or handler may raise
+            with contextlib.suppress(AttributeError, OSError, ValueError):  # no stderr, or closed
+                sys.stderr.write(f"spectra_logging: {message} ({type(error).__name__})\n")
 
 
 _workers: weakref.WeakSet[Worker] = weakref.WeakSet()

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from spectra_logging.worker import Worker, is_from_worker
+from spectra_logging.worker import Worker, is_from_worker, log_from_worker
 from tests.programs import wait_until
 
 HOUR_SECONDS = 3600.0
@@ -100,3 +100,20 @@ def test_a_thread_that_is_to_wait_for_ages_waits_and_can_be_woken() -> None:
     rounds.wait_for_next()
     assert rounds.worker.stop(30)
     assert rounds.count == 2
+
+
+def test_a_filter_that_raises_on_a_worker_s_own_warning_does_not_reach_the_worker(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """What was to be logged is told on stderr instead."""
+
+    def needs_tenant(record: logging.LogRecord) -> bool:
+        return bool(record.tenant)  # type: ignore[attr-defined]
+
+    logger = logging.getLogger("spectra_logging")
+    logger.addFilter(needs_tenant)
+    try:
+        log_from_worker(logging.WARNING, "the table is away")
+    finally:
+        logger.removeFilter(needs_tenant)
+    assert "the table is away" in capsys.readouterr().err
