@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 from importlib import resources
 from pathlib import Path
@@ -11,6 +12,7 @@ import jsonschema
 import pytest
 import yaml
 
+from spectra_logging.lakehouse.base import Lakehouse
 from spectra_logging.tables import Column
 from spectra_stage.errors import SuiteError
 from spectra_stage.validation.checks import (
@@ -28,9 +30,12 @@ from spectra_stage.validation.checks import (
     Unique,
 )
 from spectra_stage.validation.files import export_contract, load_contract, load_suite
+from spectra_stage.validation.results import Outcome
+from spectra_stage.validation.run import run
 from spectra_stage.validation.suite import Suite, TableSuite
 from spectra_stage.validation.suites import SUITES
 from tests.test_suite_files import EVERYTHING, write
+from tests.validations import UTC, made, make
 
 CONTRACT = r"""
 apiVersion: v3.2.0
@@ -263,6 +268,39 @@ def test_a_suite_of_every_check_survives_the_round(tmp_path: Path) -> None:
     assert normal(load_suite(write(tmp_path, export.text))) == normal(without_comments(suite))
     assert "sales.orders: ordered <= shipped" in export.notes
     assert not [note for note in export.notes if "never null" in note]
+
+
+DATES = """
+kind: DataContract
+apiVersion: v3.1.0
+schema:
+  - name: t.checked
+    properties:
+      - name: d
+        logicalType: date
+        logicalTypeOptions: {exclusiveMinimum: 2024-01-01}
+        quality:
+          - {metric: missingValues, arguments: {missingValues: [null, 1999-01-01]}, mustBe: 0}
+      - name: at
+        logicalType: timestamp
+        logicalTypeOptions:
+          exclusiveMinimum: 2024-01-01
+          exclusiveMaximum: 2024-05-01T14:00:00+02:00
+        quality:
+          - {metric: missingValues, arguments: {missingValues: [2024-05-01 12:00:00]}, mustBe: 0}
+"""
+
+
+def test_dates_in_a_contract_are_dates_in_its_conditions(
+    lakehouse: Lakehouse, tmp_path: Path
+) -> None:
+    """Not differences of their parts, which all dates are greater than and none is equal to."""
+    days = [dt.date(1999, 1, 1), dt.date(2024, 5, 1)]
+    moments = [dt.datetime(2024, 1, 1, tzinfo=UTC), dt.datetime(2024, 5, 1, 12, tzinfo=UTC)]
+    make(tmp_path, columns={"d": days, "at": moments})
+    report = run(load_suite(write(tmp_path, DATES)), lakehouse, root=tmp_path)
+    found = [made(check) for check in report.checks if check.kind == "condition"]
+    assert found == [(Outcome.FAILED, 1)] * 5
 
 
 V3 = "kind: DataContract\napiVersion: v3.1.0\nschema:\n"

@@ -167,11 +167,12 @@ class _Reading:
                 item if isinstance(item, dict) else {"value": item} for item in plain["enum"]
             ]
             yield AllowedValues(column=column.name, values=[item["value"] for item in entries])
-        yield from self._options(place, column.name, dict(plain.get("logicalTypeOptions") or {}))
-        yield from self._rules(place, column.name)
+        yield from self._options(place, column, dict(plain.get("logicalTypeOptions") or {}))
+        yield from self._rules(place, column)
         yield from self._relationships(place, column.name)
 
-    def _options(self, place: Place, name: str, options: dict[str, Any]) -> Iterator[Check]:
+    def _options(self, place: Place, column: Column, options: dict[str, Any]) -> Iterator[Check]:
+        name = column.name
         bounds = {key: options.pop(key) for key in ("minimum", "maximum") if key in options}
         if bounds:
             yield Range(column=name, **bounds)
@@ -182,13 +183,13 @@ class _Reading:
         quoted = '"' + name.replace('"', '""') + '"'
         for option, template in _LENGTHS.items():
             if option in options:
-                value = literal_of(options.pop(option))
+                value = literal_of(options.pop(option), column)
                 yield Condition(condition=template.format(quoted, value))
         # Types, formats and zones are in the type, as far as they can be.
         for option in options.keys() - {"format", "timezone", "defaultTimezone"}:
             self._note(place, f"no check says {option} of {name}")
 
-    def _rules(self, place: Place, column: str | None) -> Iterator[Check]:
+    def _rules(self, place: Place, column: Column | None) -> Iterator[Check]:
         rules = place.get("quality")
         for rule in self._problems.items(rules, "quality") if rules else ():
             try:

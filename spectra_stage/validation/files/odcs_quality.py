@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Mapping
 from typing import Any
 
+from spectra_logging.tables import Column
 from spectra_stage.validation.checks import (
     AllowedValues,
     Check,
@@ -17,6 +19,7 @@ from spectra_stage.validation.checks import (
 from spectra_stage.validation.files.document import Place, Problems
 from spectra_stage.validation.files.options import check_of
 from spectra_stage.validation.results import Severity
+from spectra_stage.validation.view import family
 
 __all__ = ["ENGINE", "NotExpressedError", "check_of_rule", "literal_of", "whole_pattern"]
 
@@ -28,7 +31,7 @@ class NotExpressedError(Exception):
     """A rule says what no check can."""
 
 
-def check_of_rule(rule: Place, column: str | None, problems: Problems) -> Check | None:
+def check_of_rule(rule: Place, column: Column | None, problems: Problems) -> Check | None:
     """The check that a quality rule stands for; ``None`` where there is a problem.
 
     Args:
@@ -58,7 +61,7 @@ def check_of_rule(rule: Place, column: str | None, problems: Problems) -> Check 
     common["tolerance"] = _tolerance(plain)
     arguments = plain.get("arguments") or {}
     if metric == "duplicateValues":
-        columns = arguments.get("properties") or column
+        columns = arguments.get("properties") or (column.name if column is not None else None)
         if isinstance(columns, list) and len(columns) == 1:
             columns = columns[0]
         return Unique(
@@ -71,18 +74,19 @@ def check_of_rule(rule: Place, column: str | None, problems: Problems) -> Check 
 
 def _of_a_column(
     metric: str,
-    column: str,
+    about: Column,
     arguments: Mapping[str, Any],
     rule: Mapping[str, Any],
     common: Mapping[str, Any],
 ) -> Check:
+    column = about.name
     if metric == "nullValues":
         return NotNull(column=column, **common)
     if metric == "missingValues":
         missing = arguments.get("missingValues") or [None]
         quoted = '"' + column.replace('"', '""') + '"'
         parts = [f"{quoted} IS NOT NULL"] if None in missing else []
-        if values := [literal_of(value) for value in missing if value is not None]:
+        if values := [literal_of(value, about) for value in missing if value is not None]:
             parts.append(f"{quoted} NOT IN ({', '.join(values)})")
         return Condition(condition=" AND ".join(parts), **common)
     if metric == "invalidValues" and arguments.get("validValues"):
@@ -103,10 +107,20 @@ def whole_pattern(pattern: str) -> str:
     return rf"[\s\S]*(?:{pattern})[\s\S]*"
 
 
-def literal_of(value: Any) -> str:
-    """A plain value in SQL."""
+def literal_of(value: Any, column: Column) -> str:
+    """A plain value in SQL, to be compared with a column.
+
+    A date or time stands behind the word for it: alone, ``2024-01-01`` is a subtraction.
+    """
     if isinstance(value, str):
         return "'" + value.replace("'", "''") + "'"
+    if isinstance(value, dt.datetime):
+        # YAML's has no zone where the file names none: it is UTC.
+        utc = value.astimezone(dt.timezone.utc) if value.tzinfo is not None else value
+        return f"TIMESTAMP '{utc.replace(tzinfo=None).isoformat()}Z'"
+    if isinstance(value, dt.date):
+        midnight = family(column.type) == "timestamp"
+        return f"TIMESTAMP '{value}T00:00:00Z'" if midnight else f"DATE '{value}'"
     return str(value)
 
 
