@@ -209,6 +209,36 @@ def test_a_suite_may_be_python(lake: Path, monkeypatch: pytest.MonkeyPatch) -> N
         assert problem in found.stderr
 
 
+RAISING_MODULES = {
+    "raises_key": "SETTINGS = {}['SPECTRA']",
+    "raises_syntax": "def make(:",
+    "wants_more": "def make(root): ...",
+}
+
+
+@pytest.mark.parametrize(
+    ("suite", "problem"),
+    [
+        ("raises_key:SUITE", "can't be imported: KeyError: 'SPECTRA'"),
+        ("raises_syntax:make", "can't be imported: SyntaxError: "),
+        ("wants_more:make", "can't be made: TypeError: make() missing 1 required positional"),
+        (".wants_more:make", "can't be imported: TypeError: "),
+    ],
+)
+def test_a_suite_whose_code_raises_could_not_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suite: str, problem: str
+) -> None:
+    """Which 3 says; 1 would say that a check failed."""
+    for module, text in RAISING_MODULES.items():
+        (tmp_path / f"{module}.py").write_text(text, encoding="utf-8")
+        monkeypatch.delitem(sys.modules, module, raising=False)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", sys.path[:])
+    found = validate(tmp_path, "--suite", suite)
+    assert found.exit_code == 3
+    assert f"suite={suite!r} {problem}" in found.stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "problem"),
     [

@@ -27,7 +27,8 @@ def chosen_suite(names: Sequence[str]) -> Suite:
         names: Each one of the stages' own suites, a file, or ``module:name`` of a suite in Python.
 
     Raises:
-        ConfigurationError: There is no such suite, or two of them have a table in common.
+        ConfigurationError: There is no such suite, its module or function raises, or two of them
+            have a table in common.
         SuiteError: A file can't be read as a suite.
     """
     suites = [_suite(name) for name in names]
@@ -61,7 +62,17 @@ def _declared(name: str, module: str, attribute: str) -> Suite:
         found = getattr(importlib.import_module(module), attribute)
     except (ImportError, AttributeError) as error:
         raise ConfigurationError(f"suite={name!r} can't be imported: {error}") from error
-    suite = found() if callable(found) else found
+    except Exception as error:
+        raise _raised(name, "can't be imported", error) from error
+    try:
+        suite = found() if callable(found) else found
+    except Exception as error:
+        raise _raised(name, "can't be made", error) from error
     if not isinstance(suite, Suite):
         raise ConfigurationError(f"suite={name!r} is {type(suite).__name__}, not a Suite")
     return suite
+
+
+def _raised(name: str, what: str, error: Exception) -> ConfigurationError:
+    """The error for whatever the user's code raises, of which a KeyError's text tells little."""
+    return ConfigurationError(f"suite={name!r} {what}: {type(error).__name__}: {error}")
