@@ -153,6 +153,8 @@ def test_every_kind_of_check_is_in_the_file_above() -> None:
     [
         ("", "it holds nothing"),
         ("tables: [", "1:10: it is no YAML"),
+        ("tables: {a: {key: 2024-02-30}}", "1:19: '2024-02-30' can't be read: day is out of range"),
+        ("tables: {a: {key: !!bool b}}", "1:19: 'b' can't be read: 'b'"),
         ("- a", "1:1: a suite is a list, not a mapping"),
         ("suite: a", "1:1: a suite lacks tables"),
         ("suite: a\ntabels: {}", "2:9: a suite has no 'tabels'; it takes suite, tables"),

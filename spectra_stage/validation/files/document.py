@@ -138,7 +138,7 @@ def _place(node: Any, construct: Callable[..., Any], problems: list[str]) -> Pla
     if node.id == "mapping":
         found: dict[str, Place] = {}
         for key_node, value_node in node.value:
-            key = str(construct(key_node, deep=True))
+            key = str(_constructed(key_node, construct, problems))
             at = key_node.start_mark
             if key in found:
                 problems.append(f"{at.line + 1}:{at.column + 1}: {key!r} is there twice")
@@ -146,7 +146,17 @@ def _place(node: Any, construct: Callable[..., Any], problems: list[str]) -> Pla
         return Place(found, line, column)
     if node.id == "sequence":
         return Place([_place(item, construct, problems) for item in node.value], line, column)
-    return Place(construct(node, deep=True), line, column)
+    return Place(_constructed(node, construct, problems), line, column)
+
+
+def _constructed(node: Any, construct: Callable[..., Any], problems: list[str]) -> Any:
+    try:
+        return construct(node, deep=True)
+    except (ValueError, LookupError, AttributeError) as error:
+        # Of what looks like a date and is none, or does not fit the tag before it.
+        at = node.start_mark
+        problems.append(f"{at.line + 1}:{at.column + 1}: {node.value!r} can't be read: {error}")
+        return None
 
 
 def _kind(value: Any) -> str:
