@@ -155,6 +155,7 @@ def test_every_kind_of_check_is_in_the_file_above() -> None:
         ("tables: [", "1:10: it is no YAML"),
         ("tables: {a: {key: 2024-02-30}}", "1:19: '2024-02-30' can't be read: day is out of range"),
         ("tables: {a: {key: !!bool b}}", "1:19: 'b' can't be read: 'b'"),
+        ("tables: {<<: {a: {}}}", "1:10: it is no YAML: could not determine a constructor"),
         ("- a", "1:1: a suite is a list, not a mapping"),
         ("suite: a", "1:1: a suite lacks tables"),
         ("suite: a\ntabels: {}", "2:9: a suite has no 'tabels'; it takes suite, tables"),
@@ -233,6 +234,15 @@ def test_json_is_read_too_and_a_missing_file_is_told(tmp_path: Path) -> None:
     assert load_suite(path).name == "mine"
     with pytest.raises(ConfigurationError, match=r"missing\.yaml can't be read"):
         load_suite(tmp_path / "missing.yaml")
+
+
+def test_columns_may_be_called_what_yaml_takes_for_something_else(tmp_path: Path) -> None:
+    """A key is a name, whatever YAML would make of it as a value."""
+    names = ["no", "yes", "on", "off", "010", "1.10", "2024-01-01", "null"]
+    columns = ", ".join(f"{name}: long" for name in names)
+    suite = load_suite(write(tmp_path, f"tables: {{a.b: {{columns: {{{columns}}}}}}}"))
+    declared = tuple(Column(name=name, type="long") for name in names)
+    assert suite.tables[0].checks[1] == TableSchema(declared=declared)
 
 
 def test_checks_say_at_once_what_can_not_work() -> None:

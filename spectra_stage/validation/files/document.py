@@ -12,6 +12,9 @@ from spectra_stage.errors import SuiteError
 
 __all__ = ["Document", "Place", "Problems", "read_document"]
 
+# Of the key <<, which is refused.
+_MERGE = "tag:yaml.org,2002:merge"
+
 
 @dataclass(frozen=True)
 class Place:
@@ -138,7 +141,9 @@ def _place(node: Any, construct: Callable[..., Any], problems: list[str]) -> Pla
     if node.id == "mapping":
         found: dict[str, Place] = {}
         for key_node, value_node in node.value:
-            key = str(_constructed(key_node, construct, problems))
+            # As it is written: columns may be called no, on and 010.
+            plain = key_node.id == "scalar" and key_node.tag != _MERGE
+            key = key_node.value if plain else str(_constructed(key_node, construct, problems))
             at = key_node.start_mark
             if key in found:
                 problems.append(f"{at.line + 1}:{at.column + 1}: {key!r} is there twice")
