@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 from dataclasses import fields
 from pathlib import Path
 
@@ -156,6 +157,7 @@ def test_every_kind_of_check_is_in_the_file_above() -> None:
         ("tables: {a: {key: 2024-02-30}}", "1:19: '2024-02-30' can't be read: day is out of range"),
         ("tables: {a: {key: !!bool b}}", "1:19: 'b' can't be read: 'b'"),
         ("tables: {<<: {a: {}}}", "1:10: it is no YAML: could not determine a constructor"),
+        ('tables: {a: {path: "\\ud83d"}}', r"1:20: '\ud83d' can't be read: "),
         ("- a", "1:1: a suite is a list, not a mapping"),
         ("suite: a", "1:1: a suite lacks tables"),
         ("suite: a\ntabels: {}", "2:9: a suite has no 'tabels'; it takes suite, tables"),
@@ -234,6 +236,21 @@ def test_json_is_read_too_and_a_missing_file_is_told(tmp_path: Path) -> None:
     assert load_suite(path).name == "mine"
     with pytest.raises(ConfigurationError, match=r"missing\.yaml can't be read"):
         load_suite(tmp_path / "missing.yaml")
+
+
+def test_json_is_read_however_it_is_written(tmp_path: Path) -> None:
+    """Indented with tabs, and with the escapes of what is beyond 16 bits."""
+    moods = {"column": "😀", "values": ["😀", "a"]}
+    told = {"tables": {"a.b": {"checks": [{"allowed_values": moods}]}}}
+    path = write(tmp_path, json.dumps(told, indent="\t"), "mine.json")
+    assert load_suite(path).tables[0].checks[1] == AllowedValues(column="😀", values=("😀", "a"))
+
+
+def test_an_operator_needs_no_quotes(tmp_path: Path) -> None:
+    """YAML has a type of its own for what is just ``=``."""
+    text = "tables: {a: {checks: [compare: {left: b, operator: =, right: c}]}}"
+    compare = Compare(left="b", operator="=", right="c")
+    assert load_suite(write(tmp_path, text)).tables[0].checks[1] == compare
 
 
 def test_columns_may_be_called_what_yaml_takes_for_something_else(tmp_path: Path) -> None:

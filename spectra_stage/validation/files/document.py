@@ -14,6 +14,8 @@ __all__ = ["Document", "Place", "Problems", "read_document"]
 
 # Of the key <<, which is refused.
 _MERGE = "tag:yaml.org,2002:merge"
+# Of =, which is a text like any other operator.
+_VALUE = "tag:yaml.org,2002:value"
 
 
 @dataclass(frozen=True)
@@ -118,6 +120,9 @@ def read_document(path: Path) -> Document:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"suite {path} can't be read: {error}") from error
+    if path.suffix.lower() == ".json":
+        # JSON may be indented with tabs, and has none within its texts.
+        text = text.replace("\t", " ")
     try:
         loader = yaml.SafeLoader(text)
         node = loader.get_single_node()
@@ -143,7 +148,7 @@ def _place(node: Any, construct: Callable[..., Any], problems: list[str]) -> Pla
         for key_node, value_node in node.value:
             # As it is written: columns may be called no, on and 010.
             plain = key_node.id == "scalar" and key_node.tag != _MERGE
-            key = key_node.value if plain else str(_constructed(key_node, construct, problems))
+            key = str(_constructed(key_node, _text_of if plain else construct, problems))
             at = key_node.start_mark
             if key in found:
                 problems.append(f"{at.line + 1}:{at.column + 1}: {key!r} is there twice")
@@ -155,13 +160,23 @@ def _place(node: Any, construct: Callable[..., Any], problems: list[str]) -> Pla
 
 
 def _constructed(node: Any, construct: Callable[..., Any], problems: list[str]) -> Any:
+    if node.tag == _VALUE:
+        construct = _text_of
     try:
-        return construct(node, deep=True)
+        value = construct(node, deep=True)
+        if isinstance(value, str):
+            # JSON escapes what is beyond 16 bits as two halves.
+            return value.encode("utf-16", "surrogatepass").decode("utf-16")
+        return value
     except (ValueError, LookupError, AttributeError) as error:
         # Of what looks like a date and is none, or does not fit the tag before it.
         at = node.start_mark
         problems.append(f"{at.line + 1}:{at.column + 1}: {node.value!r} can't be read: {error}")
         return None
+
+
+def _text_of(node: Any, *, deep: bool) -> str:  # noqa: ARG001 - a loader's signature
+    return str(node.value)
 
 
 def _kind(value: Any) -> str:
