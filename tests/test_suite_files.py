@@ -205,6 +205,13 @@ def test_every_kind_of_check_is_in_the_file_above() -> None:
         ),
         ("tables: {a: {more_columns: 1}}", "1:28: table a: more_columns is 1, not true or false"),
         ("tables: {a: {path: 7}}", "1:20: table a: path is 7, not a text"),
+        ("tables: {a: {key: [a, a]}}", "1:19: key: unique: column=('a', 'a') may be a column, or"),
+        ("tables: {a: {key: []}}", "1:19: key: unique: column=() may be a column, or a list"),
+        (
+            "tables: {a: {columns: {n: {type: string, pattern: '('}}}}",
+            "1:27: column n: pattern: pattern='(' may be a regular expression",
+        ),
+        ("tables: {'': {}}", "1:14: table='' may be a table's dotted name"),
         ("tables: {a: {key: [1]}}", "1:20: key is 1, not a text"),
     ],
 )
@@ -223,11 +230,18 @@ def test_all_problems_are_told_at_once(tmp_path: Path) -> None:
     """Nobody likes to correct a file one error a run."""
     path = write(
         tmp_path,
-        "tables:\n  a:\n    checks:\n      - nonsense: n\n      - range: {column: 1}\n  b: 3\n",
+        "tables:\n  a:\n    checks:\n      - nonsense: n\n      - range: {column: 1}\n  b: 3\n"
+        "  c:\n    key: [n, n]\n    columns:\n      n: {type: string, pattern: '('}\n",
     )
     with pytest.raises(SuiteError) as caught:
         load_suite(path)
-    assert [problem.split(": ")[0] for problem in caught.value.problems] == ["4:19", "5:25", "6:6"]
+    assert [problem.split(": ")[0] for problem in caught.value.problems] == [
+        "4:19",
+        "5:25",
+        "6:6",
+        "10:10",
+        "8:10",
+    ]
 
 
 def test_json_is_read_too_and_a_missing_file_is_told(tmp_path: Path) -> None:

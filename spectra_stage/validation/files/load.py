@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from spectra_logging.errors import ConfigurationError
 from spectra_logging.tables import Column
 from spectra_stage.errors import SuiteError
 from spectra_stage.validation.checks import Check, Unique
@@ -67,13 +68,14 @@ def _suite(document: Document) -> Suite:
         if listed is None:
             problems.add(root, "a suite lacks tables, its tables by dotted name")
         elif problems.mapping(listed, "tables"):
-            tables = [_table(table, place, problems) for table, place in listed.value.items()]
+            found = [_table(table, place, problems) for table, place in listed.value.items()]
+            tables = [table for table in found if table is not None]
     if problems.found:
         raise SuiteError(document.source, problems.found)
     return Suite(name=name, tables=tables)
 
 
-def _table(table: str, place: Place, problems: Problems) -> TableSuite:
+def _table(table: str, place: Place, problems: Problems) -> TableSuite | None:
     checks: list[Check] = []
     path = None
     if place.value is not None and problems.mapping(place, f"table {table}", _OF_A_TABLE):
@@ -83,7 +85,11 @@ def _table(table: str, place: Place, problems: Problems) -> TableSuite:
         if (listed := place.get("checks")) is not None:
             for item in problems.items(listed, f"table {table}: checks"):
                 checks += _checks(table, item, problems)
-    return TableSuite(table=table, checks=checks, path=path)
+    try:
+        return TableSuite(table=table, checks=checks, path=path)
+    except ConfigurationError as error:
+        problems.add(place, str(error))
+        return None
 
 
 def _declared(table: str, place: Place, problems: Problems) -> list[Check]:
@@ -93,14 +99,36 @@ def _declared(table: str, place: Place, problems: Problems) -> list[Check]:
     if more is not None and not isinstance(more.value, bool):
         problems.add(more, f"table {table}: more_columns is {more.plain()!r}, not true or false")
     if (declared := place.get("columns")) is not None and problems.mapping(declared, "columns"):
-        columns = [column_of(name, item, problems) for name, item in declared.value.items()]
-        known: list[Column] = [column for column in columns if column is not None]
+        columns = [_column(name, item, problems) for name, item in declared.value.items()]
+        known = [column for column in columns if column is not None]
         found += checks_of_columns(known, more_columns=bool(more and more.value))
     if (key := place.get("key")) is not None:
-        names = [key] if isinstance(key.value, str) else list(problems.items(key, "key"))
-        texts = [problems.text(name, "key") for name in names]
-        found.append(Unique(column=texts[0] if len(texts) == 1 else texts or ["?"]))
+        found += _key(key, problems)
     return found
+
+
+def _column(name: str, place: Place, problems: Problems) -> Column | None:
+    """A column of which checks can be made; ``None`` where there is a problem."""
+    column = column_of(name, place, problems)
+    try:
+        checks_of_columns([] if column is None else [column])
+    except ConfigurationError as error:
+        problems.add(place, f"column {name}: {error}")
+        return None
+    return column
+
+
+def _key(place: Place, problems: Problems) -> list[Check]:
+    before = len(problems.found)
+    names = [place] if isinstance(place.value, str) else list(problems.items(place, "key"))
+    texts = [problems.text(name, "key") for name in names]
+    if len(problems.found) > before:
+        return []
+    try:
+        return [Unique(column=texts[0] if len(texts) == 1 else texts)]
+    except ConfigurationError as error:
+        problems.add(place, f"key: {error}")
+        return []
 
 
 def _checks(table: str, item: Place, problems: Problems) -> list[Check]:
