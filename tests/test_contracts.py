@@ -306,6 +306,10 @@ def test_dates_in_a_contract_are_dates_in_its_conditions(
 V3 = "kind: DataContract\napiVersion: v3.1.0\nschema:\n"
 CUSTOM = "{type: custom, engine: spectra, implementation: {range: {column: b}}}"
 
+OF_A = V3 + "- name: a\n  properties: [{name: b, "
+RULE = "{metric: missingValues, mustBe: 0"
+MALFORMED = "is not as the standard has it:"
+
 
 @pytest.mark.parametrize(
     ("text", "problem"),
@@ -324,6 +328,43 @@ CUSTOM = "{type: custom, engine: spectra, implementation: {range: {column: b}}}"
         (
             f"{V3}- name: a\n  quality: [{CUSTOM}]",
             "range: minimum=None may be a value",
+        ),
+        (OF_A + "enum: 5}]", f"5:16: a property {MALFORMED}"),
+        (OF_A + "enum: [{description: x}]}]", f"5:16: a property {MALFORMED} KeyError('value')"),
+        (OF_A + "logicalTypeOptions: [1]}]", f"5:16: a property {MALFORMED}"),
+        (OF_A + "logicalTypeOptions: {pattern: 5}}]", f"5:16: a property {MALFORMED}"),
+        (OF_A + "logicalType: integer, logicalTypeOptions: [1]}]", f"5:16: a property {MALFORMED}"),
+        (OF_A + "logicalType: object, properties: {a: b}}]", f"5:16: a property {MALFORMED}"),
+        (OF_A + "relationships: [x]}]", f"5:42: a relationship {MALFORMED}"),
+        (OF_A + f"quality: [{RULE}, arguments: [a]}}]}}]", f"5:36: a quality rule {MALFORMED}"),
+        (
+            OF_A + "quality: [{metric: nullValues, mustBeBetween: [0]}]}]",
+            f"5:36: a quality rule {MALFORMED}",
+        ),
+        (
+            V3 + "- name: a\n  quality: [{metric: rowCount, mustBeBetween: [1]}]",
+            f"5:13: a quality rule {MALFORMED}",
+        ),
+        (
+            V3 + "- name: a\n  quality: [{type: custom, engine: spectra, implementation: {}}]",
+            "5:61: implementation may hold one check",
+        ),
+        (V3 + "- name: a\n  relationships: [x]", f"5:19: a relationship {MALFORMED}"),
+        (V3 + "- name: a\n  properties: {a: b}", "5:15: properties is a mapping, not a list"),
+        (
+            V3 + "- name: a\n  customProperties: 5\n  properties: [{name: b}]",
+            "5:21: customProperties is 5, not a list",
+        ),
+        (
+            V3 + "- name: a\n  properties:\n  - {name: b, primaryKey: true, primaryKeyPosition: c}"
+            "\n  - {name: d, primaryKey: true}",
+            f"4:3: a schema object {MALFORMED}",
+        ),
+        (V3 + "- name: a\nslaProperties: [x]", f"5:17: an SLA property {MALFORMED}"),
+        (
+            V3
+            + "- name: a\nslaProperties:\n- {property: freshness, value: 0, unit: d, element: a.b}",
+            "6:3: freshness: maximum_age_hours=0 may be a number of hours above 0",
         ),
     ],
 )

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from spectra_logging.errors import ConfigurationError
 from spectra_logging.tables import Column
@@ -38,7 +38,10 @@ from spectra_stage.validation.suite import Suite, TableSuite
 
 __all__ = ["Contract", "is_contract", "suite_of_contract"]
 
+_T = TypeVar("_T")
 _HOURS = {"d": 24, "h": 1, "m": 1 / 60, "s": 1 / 3600, "w": 168}
+# What comes of a list where a mapping is expected, a number where a text is, and the like.
+_MALFORMED = (AttributeError, LookupError, TypeError, ValueError)
 _LENGTHS = {
     "minLength": "length({}) >= {}",
     "maxLength": "length({}) <= {}",
@@ -95,7 +98,8 @@ class _Reading:
         for place in self._problems.items(schema, "schema") if schema else ():
             if self._problems.mapping(place, "a schema object"):
                 table, path = self._name(place)
-                tables[table] = list(self._checks(place)), path
+                checks = self._guarded(place, "a schema object", self._checks(place))
+                tables[table] = list(checks), path
         for table, check in self._freshness():
             if table in tables:
                 tables[table][0].append(check)
@@ -132,7 +136,7 @@ class _Reading:
         key = []
         for item, column in zip(listed, columns, strict=True):
             if column is not None:
-                yield from self._of_property(item, column)
+                yield from self._guarded(item, "a property", self._of_property(item, column))
                 if (primary := item.get("primaryKey")) is not None and primary.value is True:
                     position = item.get("primaryKeyPosition")
                     key.append((position.value if position else 0, column.name))
@@ -150,7 +154,11 @@ class _Reading:
             self._problems.add(place, "a property lacks name")
             return None
         plain = place.plain()
-        column_type = delta_type(plain)
+        try:
+            column_type = delta_type(plain)
+        except _MALFORMED as error:
+            self._malformed(place, "a property", error)
+            return None
         if "any" in column_type:
             self._note(place, f"the type of {name.value} is left open: physicalType tells it")
         required = bool(plain.get("required") or plain.get("primaryKey"))
@@ -177,9 +185,10 @@ class _Reading:
         if bounds:
             yield Range(column=name, **bounds)
         if pattern := options.pop("pattern", None):
-            yield from self._guarded(
-                place, lambda: Pattern(column=name, pattern=whole_pattern(pattern))
-            )
+            try:
+                yield Pattern(column=name, pattern=whole_pattern(pattern))
+            except ConfigurationError as error:
+                self._note(place, str(error))
         quoted = '"' + name.replace('"', '""') + '"'
         for option, template in _LENGTHS.items():
             if option in options:
@@ -192,60 +201,73 @@ class _Reading:
     def _rules(self, place: Place, column: Column | None) -> Iterator[Check]:
         rules = place.get("quality")
         for rule in self._problems.items(rules, "quality") if rules else ():
-            try:
-                check = check_of_rule(rule, column, self._problems)
-            except NotExpressedError as error:
-                self._note(rule, f"no check says {error}")
-            except ConfigurationError as error:
-                self._problems.add(rule, str(error))
-            else:
-                if check is not None:
-                    yield check
+            yield from self._guarded(rule, "a quality rule", self._of_rule(rule, column))
+
+    def _of_rule(self, rule: Place, column: Column | None) -> Iterator[Check]:
+        try:
+            check = check_of_rule(rule, column, self._problems)
+        except NotExpressedError as error:
+            self._note(rule, f"no check says {error}")
+        else:
+            if check is not None:
+                yield check
 
     def _relationships(self, place: Place, column: str | None) -> Iterator[Check]:
         listed = place.get("relationships")
         for item in self._problems.items(listed, "relationships") if listed else ():
-            plain = item.plain()
-            from_ = column if column is not None else plain.get("from")
-            here, there = _names(from_), _names(plain.get("to"))
-            tables = {table for table, _ in there}
-            if not here or len(here) != len(there) or len(tables) != 1 or "" in tables:
-                self._note(item, f"no check says a relationship from {from_} to {plain.get('to')}")
-                continue
-            own, others = [name for _, name in here], [name for _, name in there]
-            single = len(own) == 1
-            same = own == others
-            yield ForeignKey(
-                column=own[0] if single else tuple(own),
-                table=tables.pop(),
-                references=None if same else others[0] if single else tuple(others),
-            )
+            yield from self._guarded(item, "a relationship", self._relationship(item, column))
+
+    def _relationship(self, place: Place, column: str | None) -> Iterator[Check]:
+        plain = place.plain()
+        from_ = column if column is not None else plain.get("from")
+        here, there = _names(from_), _names(plain.get("to"))
+        tables = {table for table, _ in there}
+        if not here or len(here) != len(there) or len(tables) != 1 or "" in tables:
+            self._note(place, f"no check says a relationship from {from_} to {plain.get('to')}")
+            return
+        own, others = [name for _, name in here], [name for _, name in there]
+        single = len(own) == 1
+        same = own == others
+        yield ForeignKey(
+            column=own[0] if single else tuple(own),
+            table=tables.pop(),
+            references=None if same else others[0] if single else tuple(others),
+        )
 
     def _freshness(self) -> Iterator[tuple[str, Check]]:
         listed = self._document.root.get("slaProperties")
         for item in self._problems.items(listed, "slaProperties") if listed else ():
-            plain = item.plain()
-            hours = _HOURS.get(str(plain.get("unit"))[:1].lower())
-            table, _, column = str(plain.get("element") or "").rpartition(".")
-            value = plain.get("value")
-            if plain.get("property") != "freshness" or not (hours and table):
-                self._note(item, f"no check says the SLA property {plain.get('property')}")
-            elif isinstance(value, (int, float)):
-                yield table, Freshness(column=column, maximum_age_hours=value * hours)
+            yield from self._guarded(item, "an SLA property", self._of_level(item))
+
+    def _of_level(self, place: Place) -> Iterator[tuple[str, Check]]:
+        plain = place.plain()
+        hours = _HOURS.get(str(plain.get("unit"))[:1].lower())
+        table, _, column = str(plain.get("element") or "").rpartition(".")
+        value = plain.get("value")
+        if plain.get("property") != "freshness" or not (hours and table):
+            self._note(place, f"no check says the SLA property {plain.get('property')}")
+        elif isinstance(value, (int, float)):
+            yield table, Freshness(column=column, maximum_age_hours=value * hours)
 
     def _more_columns(self, place: Place) -> bool:
         properties = place.get("customProperties")
-        for item in properties.value if properties else ():
-            plain = item.plain()
-            if plain.get("property") == "spectraMoreColumns":
-                return bool(plain.get("value"))
+        for item in self._problems.items(properties, "customProperties") if properties else ():
+            named, value = item.get("property"), item.get("value")
+            if named is not None and named.value == "spectraMoreColumns":
+                return bool(value and value.value)
         return True
 
-    def _guarded(self, place: Place, make: Any) -> Iterator[Check]:
+    def _guarded(self, place: Place, what: str, read: Iterator[_T]) -> Iterator[_T]:
+        """What is read at a place; that it is malformed is a problem of the file's."""
         try:
-            yield make()
+            yield from read
         except ConfigurationError as error:
-            self._note(place, str(error))
+            self._problems.add(place, str(error))
+        except _MALFORMED as error:
+            self._malformed(place, what, error)
+
+    def _malformed(self, place: Place, what: str, error: Exception) -> None:
+        self._problems.add(place, f"{what} is not as the standard has it: {error!r}")
 
     def _note(self, place: Place, words: str) -> None:
         self._notes.append(f"{place}: {words}")

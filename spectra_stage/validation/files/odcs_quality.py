@@ -130,10 +130,10 @@ def _custom(rule: Place, plain: Mapping[str, Any], problems: Problems) -> Check 
     implementation = rule.get("implementation")
     if implementation is None or not problems.mapping(implementation, "implementation"):
         return None
-    ((kind, options), *more) = implementation.value.items()
-    if more:
+    if len(implementation.value) != 1:
         problems.add(implementation, "implementation may hold one check")
         return None
+    ((kind, options),) = implementation.value.items()
     return check_of(kind, options, problems)
 
 
