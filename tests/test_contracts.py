@@ -303,6 +303,89 @@ def test_dates_in_a_contract_are_dates_in_its_conditions(
     assert found == [(Outcome.FAILED, 1)] * 5
 
 
+NAMED = """
+kind: DataContract
+apiVersion: v3.1.0
+schema:
+  - name: orders
+    physicalName: sales.orders_v1
+    properties:
+      - {name: id, physicalName: order_id, logicalType: string}
+      - {name: line, logicalType: string}
+      - {name: changed, physicalName: changed_at, logicalType: timestamp}
+      # Its name is another's behind the scenes.
+      - {name: order_id, physicalName: legacy_id, logicalType: string, quality: [{REPEATED}]}
+      - name: customer
+        physicalName: customer_id
+        logicalType: string
+        relationships: [{to: customers.id}]
+    relationships:
+      - {from: [orders.id, line], to: [stock.items.order_id, stock.items.line]}
+    quality:
+      - {metric: duplicateValues, mustBe: 0, arguments: {properties: [id, line]}}
+      - {metric: duplicateValues, mustBe: 0, arguments: {properties: [changed]}}
+      - {metric: duplicateValues, mustBe: 0}
+  - name: customers
+    physicalName: crm.customers_v1
+    properties: [{name: id, physicalName: customer_no, logicalType: string}]
+slaProperties:
+  - {property: freshness, value: 1, unit: d, element: orders.changed}
+""".replace("{REPEATED}", "{metric: duplicateValues, mustBe: 0}")
+
+
+def test_a_reference_by_the_contracts_names_leads_to_the_physical_ones(tmp_path: Path) -> None:
+    """Of tables and of columns; what the contract does not declare is called as it says."""
+    contract = load_contract(write(tmp_path, NAMED))
+    orders, customers = contract.suite.tables
+    assert (orders.table, customers.table) == ("sales.orders_v1", "crm.customers_v1")
+    assert list(orders.checks[2:]) == [
+        Unique(column="legacy_id"),
+        ForeignKey(column="customer_id", table="crm.customers_v1", references="customer_no"),
+        Unique(column=("order_id", "line")),
+        Unique(column="changed_at"),
+        ForeignKey(column=("order_id", "line"), table="stock.items"),
+        Freshness(column="changed_at", maximum_age_hours=24),
+    ]
+    assert contract.notes == ("22:9: no check says metric duplicateValues of a whole object",)
+
+
+@pytest.mark.parametrize(
+    ("value", "unit", "hours"),
+    [("1", "week", 168), ("2", "Days", 48), ("1.5", "h", 1.5), ("90", "minutes", 1.5)],
+)
+def test_a_unit_of_freshness_is_read_whole(
+    tmp_path: Path, value: str, unit: str, hours: float
+) -> None:
+    """In its long and in its short form."""
+    (table,) = load_suite(write(tmp_path, level(f"value: {value}, unit: {unit}"))).tables
+    assert table.checks[1] == Freshness(column="b", maximum_age_hours=hours)
+
+
+@pytest.mark.parametrize(
+    ("told", "note"),
+    [
+        ("value: 1, unit: month", "no check says a freshness of 1 month for a.b"),
+        ("value: 1, unit: ms", "no check says a freshness of 1 ms for a.b"),
+        ("value: '24', unit: h", "no check says a freshness of '24' h for a.b"),
+        ("value: true, unit: h", "no check says a freshness of True h for a.b"),
+        ("value: 1", "no check says a freshness of 1 None for a.b"),
+        ("value: 1, unit: h, element: b", "no check says a freshness of 1 h for b"),
+        ("value: 1, unit: h, element: c.b", "no check says a freshness of c, which has no object"),
+    ],
+)
+def test_a_freshness_that_is_not_checked_is_told(tmp_path: Path, told: str, note: str) -> None:
+    """Whatever it is that keeps it from being one."""
+    contract = load_contract(write(tmp_path, level(told)))
+    assert contract.notes == (f"6:3: {note}",)
+    assert [check.kind for check in contract.suite.tables[0].checks] == ["table_exists"]
+
+
+def level(told: str) -> str:
+    """A contract that promises the freshness of ``a.b``, unless it is told of another column."""
+    element = "" if "element" in told else ", element: a.b"
+    return f"{V3}- name: a\nslaProperties:\n- {{property: freshness, {told}{element}}}"
+
+
 V3 = "kind: DataContract\napiVersion: v3.1.0\nschema:\n"
 CUSTOM = "{type: custom, engine: spectra, implementation: {range: {column: b}}}"
 

@@ -27,6 +27,7 @@ from spectra_stage.validation.checks import (
     Unique,
 )
 from spectra_stage.validation.files.document import Document, Place, Problems
+from spectra_stage.validation.files.odcs_names import PhysicalNames
 from spectra_stage.validation.files.odcs_quality import (
     NotExpressedError,
     check_of_rule,
@@ -39,7 +40,14 @@ from spectra_stage.validation.suite import Suite, TableSuite
 __all__ = ["Contract", "is_contract", "suite_of_contract"]
 
 _T = TypeVar("_T")
-_HOURS = {"d": 24, "h": 1, "m": 1 / 60, "s": 1 / 3600, "w": 168}
+_UNITS: dict[float, str] = {
+    168: "w week weeks",
+    24: "d day days",
+    1: "h hr hrs hour hours",
+    1 / 60: "m min mins minute minutes",
+    1 / 3600: "s sec secs second seconds",
+}
+_HOURS = {unit: hours for hours, units in _UNITS.items() for unit in units.split()}
 # What comes of a list where a mapping is expected, a number where a text is, and the like.
 _MALFORMED = (AttributeError, LookupError, TypeError, ValueError)
 _LENGTHS = {
@@ -86,6 +94,7 @@ class _Reading:
         self._document = document
         self._problems = Problems()
         self._notes: list[str] = []
+        self._names = PhysicalNames()
 
     def contract(self) -> Contract:
         root = self._document.root
@@ -95,14 +104,20 @@ class _Reading:
             self._problems.add(version or root, f"apiVersion is {told}; it may be v3.0.0 or later")
         tables: dict[str, tuple[list[Check], str | None]] = {}
         schema = root.get("schema")
+        objects: list[tuple[Place, str, str | None]] = []
         for place in self._problems.items(schema, "schema") if schema else ():
             if self._problems.mapping(place, "a schema object"):
                 table, path = self._name(place)
-                checks = self._guarded(place, "a schema object", self._checks(place))
-                tables[table] = list(checks), path
-        for table, check in self._freshness():
+                objects.append((place, table, path))
+                self._names.add(table, place)
+        for place, table, path in objects:
+            checks = self._guarded(place, "a schema object", self._checks(place, table))
+            tables[table] = list(checks), path
+        for place, table, check in self._freshness():
             if table in tables:
                 tables[table][0].append(check)
+            else:
+                self._note(place, f"no check says a freshness of {table}, which has no object")
         if self._problems.found:
             raise SuiteError(self._document.source, self._problems.found)
         name = root.get("name") or root.get("id")
@@ -127,7 +142,7 @@ class _Reading:
         told = self._problems.text(physical, "physicalName")
         return (table, told) if "/" in told else (told, None)
 
-    def _checks(self, place: Place) -> Iterator[Check]:
+    def _checks(self, place: Place, table: str) -> Iterator[Check]:
         properties = place.get("properties")
         listed = list(self._problems.items(properties, "properties")) if properties else []
         columns = [self._column(item) for item in listed]
@@ -136,15 +151,15 @@ class _Reading:
         key = []
         for item, column in zip(listed, columns, strict=True):
             if column is not None:
-                yield from self._guarded(item, "a property", self._of_property(item, column))
+                yield from self._guarded(item, "a property", self._of_property(item, column, table))
                 if (primary := item.get("primaryKey")) is not None and primary.value is True:
                     position = item.get("primaryKeyPosition")
                     key.append((position.value if position else 0, column.name))
         if key:
             names = tuple(name for _, name in sorted(key))
             yield Unique(column=names[0] if len(names) == 1 else names)
-        yield from self._rules(place, None)
-        yield from self._relationships(place, None)
+        yield from self._rules(place, None, table)
+        yield from self._relationships(place, None, table)
 
     def _column(self, place: Place) -> Column | None:
         if not self._problems.mapping(place, "a property"):
@@ -164,7 +179,7 @@ class _Reading:
         required = bool(plain.get("required") or plain.get("primaryKey"))
         return Column(name=str(name.value), type=column_type, nullable=not required)
 
-    def _of_property(self, place: Place, column: Column) -> Iterator[Check]:
+    def _of_property(self, place: Place, column: Column, table: str) -> Iterator[Check]:
         plain = place.plain()
         if not column.nullable:
             yield NotNull(column=column.name)
@@ -176,8 +191,8 @@ class _Reading:
             ]
             yield AllowedValues(column=column.name, values=[item["value"] for item in entries])
         yield from self._options(place, column, dict(plain.get("logicalTypeOptions") or {}))
-        yield from self._rules(place, column)
-        yield from self._relationships(place, column.name)
+        yield from self._rules(place, column, table)
+        yield from self._relationships(place, column, table)
 
     def _options(self, place: Place, column: Column, options: dict[str, Any]) -> Iterator[Check]:
         name = column.name
@@ -198,30 +213,33 @@ class _Reading:
         for option in options.keys() - {"format", "timezone", "defaultTimezone"}:
             self._note(place, f"no check says {option} of {name}")
 
-    def _rules(self, place: Place, column: Column | None) -> Iterator[Check]:
+    def _rules(self, place: Place, column: Column | None, table: str) -> Iterator[Check]:
         rules = place.get("quality")
         for rule in self._problems.items(rules, "quality") if rules else ():
-            yield from self._guarded(rule, "a quality rule", self._of_rule(rule, column))
+            yield from self._guarded(rule, "a quality rule", self._of_rule(rule, column, table))
 
-    def _of_rule(self, rule: Place, column: Column | None) -> Iterator[Check]:
+    def _of_rule(self, rule: Place, column: Column | None, table: str) -> Iterator[Check]:
         try:
-            check = check_of_rule(rule, column, self._problems)
+            check = check_of_rule(rule, column, self._names.columns(table), self._problems)
         except NotExpressedError as error:
             self._note(rule, f"no check says {error}")
         else:
             if check is not None:
                 yield check
 
-    def _relationships(self, place: Place, column: str | None) -> Iterator[Check]:
+    def _relationships(self, place: Place, column: Column | None, table: str) -> Iterator[Check]:
         listed = place.get("relationships")
         for item in self._problems.items(listed, "relationships") if listed else ():
-            yield from self._guarded(item, "a relationship", self._relationship(item, column))
+            yield from self._guarded(
+                item, "a relationship", self._relationship(item, column, table)
+            )
 
-    def _relationship(self, place: Place, column: str | None) -> Iterator[Check]:
+    def _relationship(self, place: Place, column: Column | None, table: str) -> Iterator[Check]:
         plain = place.plain()
-        from_ = column if column is not None else plain.get("from")
-        here, there = _names(from_), _names(plain.get("to"))
-        tables = {table for table, _ in there}
+        from_ = column.name if column is not None else plain.get("from")
+        here = [(table, from_)] if column is not None else self._names.of(from_, table)
+        there = self._names.of(plain.get("to"))
+        tables = {name for name, _ in there}
         if not here or len(here) != len(there) or len(tables) != 1 or "" in tables:
             self._note(place, f"no check says a relationship from {from_} to {plain.get('to')}")
             return
@@ -234,20 +252,25 @@ class _Reading:
             references=None if same else others[0] if single else tuple(others),
         )
 
-    def _freshness(self) -> Iterator[tuple[str, Check]]:
+    def _freshness(self) -> Iterator[tuple[Place, str, Check]]:
         listed = self._document.root.get("slaProperties")
         for item in self._problems.items(listed, "slaProperties") if listed else ():
             yield from self._guarded(item, "an SLA property", self._of_level(item))
 
-    def _of_level(self, place: Place) -> Iterator[tuple[str, Check]]:
+    def _of_level(self, place: Place) -> Iterator[tuple[Place, str, Check]]:
         plain = place.plain()
-        hours = _HOURS.get(str(plain.get("unit"))[:1].lower())
-        table, _, column = str(plain.get("element") or "").rpartition(".")
+        hours = _HOURS.get(str(plain.get("unit")).strip().lower())
+        elements = self._names.of(plain.get("element"))
         value = plain.get("value")
-        if plain.get("property") != "freshness" or not (hours and table):
+        is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        if plain.get("property") != "freshness":
             self._note(place, f"no check says the SLA property {plain.get('property')}")
-        elif isinstance(value, (int, float)):
-            yield table, Freshness(column=column, maximum_age_hours=value * hours)
+        elif not hours or not is_number or not elements or not all(t for t, _ in elements):
+            told = f"{value!r} {plain.get('unit')} for {plain.get('element')}"
+            self._note(place, f"no check says a freshness of {told}")
+        else:
+            for table, column in elements:
+                yield place, table, Freshness(column=column, maximum_age_hours=value * hours)
 
     def _more_columns(self, place: Place) -> bool:
         properties = place.get("customProperties")
@@ -271,10 +294,3 @@ class _Reading:
 
     def _note(self, place: Place, words: str) -> None:
         self._notes.append(f"{place}: {words}")
-
-
-def _names(told: Any) -> list[tuple[str, str]]:
-    """References, ``table.column`` or columns alone, as pairs."""
-    listed = told if isinstance(told, list) else [told]
-    pairs = (str(name).rpartition(".") for name in listed if name)
-    return [(table, column) for table, _, column in pairs]

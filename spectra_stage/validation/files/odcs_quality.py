@@ -31,12 +31,15 @@ class NotExpressedError(Exception):
     """A rule says what no check can."""
 
 
-def check_of_rule(rule: Place, column: Column | None, problems: Problems) -> Check | None:
+def check_of_rule(
+    rule: Place, column: Column | None, names: Mapping[str, str], problems: Problems
+) -> Check | None:
     """The check that a quality rule stands for; ``None`` where there is a problem.
 
     Args:
         rule: The rule.
         column: The property that it is about; ``None`` when it is about the whole object.
+        names: The object's columns by what the contract calls them, where that differs.
         problems: Takes what is wrong with it.
 
     Raises:
@@ -61,12 +64,13 @@ def check_of_rule(rule: Place, column: Column | None, problems: Problems) -> Che
     common["tolerance"] = _tolerance(plain)
     arguments = plain.get("arguments") or {}
     if metric == "duplicateValues":
-        columns = arguments.get("properties") or (column.name if column is not None else None)
-        if isinstance(columns, list) and len(columns) == 1:
-            columns = columns[0]
-        return Unique(
-            column=tuple(columns) if isinstance(columns, list) else str(columns), **common
-        )
+        columns = [] if column is None else [column.name]
+        if told := arguments.get("properties"):
+            columns = [
+                names.get(name, name) for name in ([told] if isinstance(told, str) else told)
+            ]
+        if columns:
+            return Unique(column=columns[0] if len(columns) == 1 else tuple(columns), **common)
     if column is None:
         raise NotExpressedError(f"metric {metric} of a whole object")
     return _of_a_column(str(metric), column, arguments, plain, common)
