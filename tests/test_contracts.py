@@ -303,6 +303,24 @@ def test_dates_in_a_contract_are_dates_in_its_conditions(
     assert found == [(Outcome.FAILED, 1)] * 5
 
 
+def test_several_checks_of_one_kind_survive_the_round(tmp_path: Path) -> None:
+    """A property has room for one pattern and for one of each bound; others become rules."""
+    columns = (Column(name="text", type="string"), Column(name="n", type="long"))
+    checks: list[Check] = [
+        TableExists(),
+        TableSchema(declared=columns, more_columns=True),
+        Pattern(column="text", pattern="[a-z]+"),
+        Pattern(column="text", pattern=".{3}"),
+        Range(column="n", minimum=5),
+        Range(column="n", minimum=0),
+    ]
+    suite = Suite(name="several", tables=[TableSuite(table="a.b", checks=checks)])
+    export = export_contract(suite)
+    checked(export.text)
+    assert normal(load_suite(write(tmp_path, export.text))) == normal(suite)
+    assert export.notes == ("a.b: n is at least 0",)
+
+
 NAMED = """
 kind: DataContract
 apiVersion: v3.1.0

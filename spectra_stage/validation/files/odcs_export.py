@@ -162,15 +162,21 @@ class _Writing:
             written["unique"] = True
         elif isinstance(check, Range) and _has_words(check, written):
             bounds = {"minimum": check.minimum, "maximum": check.maximum}
-            written.setdefault("logicalTypeOptions", {}).update(
-                {name: bound for name, bound in bounds.items() if bound is not None}
-            )
+            return _add(written, {name: at for name, at in bounds.items() if at is not None})
         elif isinstance(check, Pattern) and written.get("logicalType") == "string":
-            options = written.setdefault("logicalTypeOptions", {})
-            options["pattern"] = f"^(?:{check.pattern})$"
+            return _add(written, {"pattern": f"^(?:{check.pattern})$"})
         else:
             return False
         return True
+
+
+def _add(written: dict[str, Any], options: dict[str, Any]) -> bool:
+    """Whether a property's options could take these: each is there once."""
+    before = written.setdefault("logicalTypeOptions", {})
+    if before.keys() & options.keys():
+        return False
+    before.update(options)
+    return True
 
 
 def _property(column: Column) -> dict[str, Any]:
