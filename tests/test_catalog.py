@@ -162,6 +162,24 @@ def test_a_swagger_document_becomes_endpoints() -> None:
     )
 
 
+def test_references_of_a_bundled_document_are_followed() -> None:
+    """Into paths and lists, and escaped as parts of a URI are."""
+    users = {
+        "parameters": [{"name": "id", "in": "path"}],
+        "get": {"parameters": [{"name": "all", "in": "query"}, {"name": "by", "in": "query"}]},
+    }
+    pointers = ["#/paths/~1users~1%7Bid%7D/get/parameters/1", "#/a%20b"]
+    document = {
+        "openapi": "3.1.0",
+        "a b": {"name": "of", "in": "query"},
+        "paths": {
+            "/users/{id}": users,
+            "/teams": {"get": {"parameters": [{"$ref": pointer} for pointer in pointers]}},
+        },
+    }
+    assert load_catalog(document).endpoints[1].query_parameters == ("by", "of")
+
+
 @pytest.mark.parametrize(
     ("security", "requires"),
     [([], False), ([{}], False), ([{"a": []}], True), ([{"a": []}, {}], False), (None, True)],
@@ -177,6 +195,10 @@ def test_authentication_is_required_when_every_alternative_asks_for_it(
         "paths": {"/a": {"get": operation}},
     }
     assert load_catalog(document).endpoints[0].requires_auth is requires
+
+
+def _with_get(operation: dict[str, Any]) -> dict[str, Any]:
+    return {"swagger": "2.0", "tags": [{"name": "a"}], "paths": {"/a": {"get": operation}}}
 
 
 @pytest.mark.parametrize(
@@ -199,6 +221,16 @@ def test_authentication_is_required_when_every_alternative_asks_for_it(
             {"swagger": "2.0", "paths": {"/a": {"get": {"parameters": [{"$ref": "#/no"}]}}}},
             "GET /a: reference '#/no' leads nowhere",
         ),
+        (_with_get({"parameters": [{"$ref": "#/tags/1"}]}), "reference '#/tags/1' leads nowhere"),
+        (_with_get({"parameters": [{"$ref": "#/tags/-1"}]}), "reference '#/tags/-1' leads nowhere"),
+        (
+            _with_get({"parameters": [{"$ref": "#/swagger/0"}]}),
+            "reference '#/swagger/0' leads nowhere",
+        ),
+        (_with_get({"parameters": True}), "GET /a: parameters is True, not a list"),
+        (_with_get({"security": 5}), "GET /a: security is 5, not a list"),
+        (_with_get({"tags": {"a": 1}}), "GET /a: tags is {'a': 1}, not a list"),
+        (_with_get({"tags": "users"}), "GET /a: tags is 'users', not a list"),
     ],
 )
 def test_an_openapi_document_that_can_not_be_read_is_named(document: Any, problem: str) -> None:
@@ -222,6 +254,7 @@ def test_a_file_holds_what_could_be_passed(tmp_path: Path, suffix: str, describe
     [
         ("a.json", "[", "is no JSON"),
         ("a.yaml", "[", "is no YAML"),
+        ("a.yaml", "info: {version: 2024-13-01}", "is no YAML: month must be in 1..12"),
         ("a.json", '"text"', "neither a list of records nor an OpenAPI document"),
         ("a.json", "{}", "neither a list of records nor an OpenAPI document"),
     ],

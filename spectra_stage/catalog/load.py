@@ -83,5 +83,6 @@ def _parsed_yaml(path: Path, text: str) -> Any:
         ) from error
     try:
         return yaml.safe_load(text)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError) as error:
+        # A ValueError is of what looks like a date, such as the version 2024-13-01.
         raise CatalogError(str(path), [f"it is no YAML: {error}"]) from error

@@ -8,8 +8,9 @@ Paths stand as the document has them, without the ``basePath`` or ``servers`` th
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
+from urllib.parse import unquote
 
 from spectra_stage.catalog.endpoint import Endpoint
 from spectra_stage.catalog.templates import PathTemplate, with_query
@@ -99,7 +100,7 @@ def _endpoint(
     template = PathTemplate.parse(path)
     declared: dict[tuple[Any, Any], None] = {}
     for owner in (item, operation):
-        for unresolved in owner.get("parameters") or ():
+        for unresolved in _listed(owner, "parameters"):
             parameter = _resolved(document, unresolved)
             declared[parameter.get("name"), parameter.get("in")] = None
     named = {
@@ -108,14 +109,16 @@ def _endpoint(
     }
     in_query = tuple(dict.fromkeys([*template.query_parameters, *named["query"]]))
     in_path = tuple(dict.fromkeys([*template.path_parameters, *named["path"]]))
-    tags = operation.get("tags") or ()
+    tags = _listed(operation, "tags")
+    # The document's stands for an operation that has none, an empty list for itself.
+    secured = operation if "security" in operation else document
     return Endpoint(
         endpoint_path=template.endpoint_path,
         full_path=with_query(template.endpoint_path, in_query),
         http_method=method,
         category=str(tags[0]) if tags else template.first_segment,
         description=str(operation.get("summary") or operation.get("description") or ""),
-        requires_auth=_requires_auth(operation.get("security", document.get("security"))),
+        requires_auth=_requires_auth(_listed(secured, "security")),
         hierarchical=bool(in_path),
         query_parameters=in_query,
         path_parameters=in_path,
@@ -123,7 +126,19 @@ def _endpoint(
     )
 
 
-def _requires_auth(requirements: Any) -> bool:
+def _listed(owner: Mapping[str, Any], name: str) -> Sequence[Any]:
+    """What it has of that name, a list; nothing where it has none.
+
+    Raises:
+        ValueError: It is no list.
+    """
+    value = owner.get(name)
+    if value is not None and not isinstance(value, (list, tuple)):
+        raise ValueError(f"{name} is {value!r}, not a list")
+    return value or ()
+
+
+def _requires_auth(requirements: Sequence[Any]) -> bool:
     """Whether every alternative among the security requirements asks for something."""
     return bool(requirements) and all(requirements)
 
@@ -144,9 +159,12 @@ def _resolved(document: Mapping[str, Any], value: Any) -> Mapping[str, Any]:
             raise ValueError(f"reference {reference!r} leads out of the document; bundle it first")
         value = document
         for part in reference[2:].split("/"):
-            # RFC 6901 escapes the two characters that separate and escape.
-            key = part.replace("~1", "/").replace("~0", "~")
-            if not isinstance(value, Mapping) or key not in value:
-                raise ValueError(f"reference {reference!r} leads nowhere")
-            value = value[key]
+            # It is part of a URI; then RFC 6901 escapes the characters that separate and escape.
+            key = unquote(part).replace("~1", "/").replace("~0", "~")
+            try:
+                # Digits alone: -1 would be the last one.
+                in_list = isinstance(value, (list, tuple)) and key.isdigit()
+                value = value[int(key)] if in_list else value[key]
+            except (LookupError, TypeError, ValueError):
+                raise ValueError(f"reference {reference!r} leads nowhere") from None
     raise ValueError("references lead in a circle")
