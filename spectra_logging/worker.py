@@ -218,7 +218,8 @@ class Signal:
     """
 
     def __init__(self) -> None:
-        self.lock = threading.Lock()
+        # A signal handler that flushes may come while its own thread holds it.
+        self.lock = threading.RLock()
         self._changed = threading.Condition(self.lock)
         lock = getattr(logging, "_lock", None)
         self._logging_lock = threading.Condition(lock) if lock is not None else None

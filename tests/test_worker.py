@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from spectra_logging.worker import Worker, is_from_worker, log_from_worker
+from spectra_logging.worker import Signal, Worker, is_from_worker, log_from_worker
 from tests.programs import wait_until
 
 HOUR_SECONDS = 3600.0
@@ -117,3 +117,18 @@ def test_a_filter_that_raises_on_a_worker_s_own_warning_does_not_reach_the_worke
     finally:
         logger.removeFilter(needs_tenant)
     assert "the table is away" in capsys.readouterr().err
+
+
+def test_a_signal_handler_may_wait_for_a_worker_while_its_thread_holds_the_lock() -> None:
+    """It runs on top of whatever the thread was at, and would wait for it for ever."""
+    signal = Signal()
+
+    def hold_and_wait() -> None:
+        with signal.lock:
+            signal.notify()
+            signal.wait(0.0)
+
+    thread = threading.Thread(target=hold_and_wait, daemon=True)
+    thread.start()
+    thread.join(30)
+    assert not thread.is_alive()
