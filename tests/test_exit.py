@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import shlex
 import socket
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from spectra_logging.drain import drain_journals
+from spectra_stage.cli.app import app
 from tests.programs import run_program
 from tests.tables import column
 
@@ -85,6 +88,28 @@ def test_an_exit_does_not_wait_for_a_table_that_does_not_answer(
     count = 2 if "atexit" in ending else 1
     assert done.stderr.count(f"{count} records are not yet in s3://bucket/events") == 1
     assert "spectra log drain s3://bucket/events" in done.stderr
+
+
+def test_what_waits_in_a_folder_of_its_own_is_told_with_that_folder(tmp_path: Path) -> None:
+    """The command that is told finds the records: pasted, it drains them."""
+    (tmp_path / "events").write_text("not a table")
+    done = run_program(
+        """
+        logger.addHandler(DeltaHandler(
+            table, journal_directory=arguments[0], flush_interval_seconds=3600,
+            shutdown_timeout_seconds=0.0,
+        ))
+        logger.info("kept")
+        """,
+        tmp_path / "events",
+        tmp_path / "my journals",
+    )
+    (tmp_path / "events").unlink()
+    command = shlex.split(done.stderr.partition("so does: ")[2])
+    assert command[:3] == ["spectra", "log", "drain"]
+    drained = CliRunner().invoke(app, command[1:])
+    assert drained.exit_code == 0, drained.output
+    assert column(tmp_path / "events") == ["kept"]
 
 
 def test_the_first_record_of_a_process_may_be_logged_at_its_exit(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from spectra_logging.errors import ConfigurationError
 from spectra_logging.handlers.background import BackgroundHandler, level_of, tell
 from spectra_logging.handlers.options import check_choice, check_level, check_seconds
 from spectra_logging.journal.appender import Appender
-from spectra_logging.journal.folder import open_folder
+from spectra_logging.journal.folder import drain_command, open_folder
 from spectra_logging.journal.state import StateFile
 from spectra_logging.lakehouse.choice import check_choice_of_engine
 from spectra_logging.lakehouse.storage import check_storage_options
@@ -226,7 +226,7 @@ class DeltaHandler(BackgroundHandler):
             tell(
                 f"spectra_logging: {pending} records are not yet in {self.table}. They are "
                 f"journalled in {self._directory}; the next process that logs to the table commits "
-                f"them, and so does: spectra log drain {self.table}"
+                f"them, and so does: {drain_command(self.table, self._directory)}"
             )
 
     def stats(self) -> HandlerStats:

@@ -16,7 +16,14 @@ from spectra_logging.journal.segment import list_segments, read_range, segment_b
 from spectra_logging.journal.state import StateFile
 from spectra_logging.paths import journal_folder_name, journals_root
 
-__all__ = ["JournalFigures", "JournalIdentity", "find_journals", "journal_figures", "open_folder"]
+__all__ = [
+    "JournalFigures",
+    "JournalIdentity",
+    "drain_command",
+    "find_journals",
+    "journal_figures",
+    "open_folder",
+]
 
 _logger = logging.getLogger("spectra_logging")
 
@@ -126,6 +133,22 @@ def find_journals(table: str, journal_directory: str | None = None) -> list[Path
         if identity.table == table:
             found.append(path.parent)
     return found
+
+
+def drain_command(table: str, directory: Path) -> str:
+    """What to type to have a table's journal drained.
+
+    Args:
+        table: Path or URI of the table.
+        directory: The journal's folder.
+    """
+    import shlex  # not needed by those for whom all goes well
+
+    command = f"spectra log drain {shlex.quote(table)}"
+    root = directory.parent
+    if root == journals_root():
+        return command
+    return f"{command} --journal-directory {shlex.quote(str(root))}"
 
 
 def read_identity(directory: Path) -> JournalIdentity:

@@ -9,8 +9,10 @@ import time
 import weakref
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from spectra_logging.handlers.delta import DeltaHandler
+from spectra_logging.journal.folder import drain_command
 from spectra_logging.redaction import redact_text
 from spectra_logging.session.run import ACTIVITY_LOGGER
 from spectra_logging.values import safe_text
@@ -135,7 +137,7 @@ class Watch:
                 problems.append(
                     f"it waits for {handler.table} in the journal {stats.journal_directory}"
                     f"{error}. The next process that logs there commits it, and so does: "
-                    f"spectra log drain {handler.table}"
+                    f"{drain_command(handler.table, Path(stats.journal_directory))}"
                 )
         return "; ".join(problems) or None
 
