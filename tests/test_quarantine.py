@@ -14,6 +14,7 @@ from deltalake import DeltaTable
 
 from spectra_logging.errors import ConfigurationError, LakehouseError
 from spectra_logging.lakehouse.base import Lakehouse
+from spectra_logging.redaction import register_secret
 from spectra_stage.validation.checks import (
     AllowedValues,
     Check,
@@ -141,6 +142,27 @@ def test_no_secret_is_set_aside(lakehouse: Lakehouse, tmp_path: Path) -> None:
     (row,) = read_rows(tmp_path / "Tables/quarantine/t_checked", order_by="row")
     assert json.loads(row["row"]) == {"credential_value": "***", "shown": "***", "n": 1}
     assert len(row["reasons"]) == 2
+
+
+def test_a_secret_takes_nothing_else_with_it(lakehouse: Lakehouse, tmp_path: Path) -> None:
+    """Half a JSON text with a password in it is hidden to its end, and not beyond."""
+    register_secret("hush-42")
+    columns = {
+        "payload": ['{"user": "a", "password": "abc  truncated'],
+        "nested": [{"token": "abc", "city": "hush-42"}],
+        "reasons": ["its own"],
+        "z": ["keepme"],
+    }
+    make(tmp_path, columns=columns)
+    split("t.checked", [Condition(condition="z = ''")], lakehouse, root=tmp_path).append()
+    (row,) = read_rows(tmp_path / "Tables/quarantine/t_checked", order_by="row")
+    assert json.loads(row["row"]) == {
+        "payload": '{"user": "a", "password": "***',
+        "nested": {"token": "***", "city": "***"},
+        "reasons": "its own",
+        "z": "keepme",
+    }
+    assert row["reasons"] == ["z = ''"]
 
 
 def test_values_of_every_type_can_be_set_aside(lakehouse: Lakehouse, tmp_path: Path) -> None:

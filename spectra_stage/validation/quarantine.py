@@ -162,7 +162,7 @@ class Split:
         lakehouse = self.tables.lakehouse
         name = f"quarantine.{self.table.replace('.', '_')}"
         place = place or self.tables.place_of(name)
-        rows = sorted(self._quarantined(row) for row in self.bad.to_dicts())
+        rows = sorted(map(self._quarantined, self.bad.rows))
         lakehouse.ensure(place, QUARANTINE)
         at = int(dt.datetime.now(dt.timezone.utc).timestamp() * 1_000_000)
         # The same rows of the same version are the same transaction, whenever they come again.
@@ -175,20 +175,21 @@ class Split:
             transaction=Transaction(application_id=f"{name}:{self.version}:{digest}", version=1),
         )
 
-    def _quarantined(self, row: dict[str, Any]) -> bytes:
-        reasons = row.pop("reasons")
+    def _quarantined(self, row: tuple[Any, ...]) -> bytes:
+        # By position: the table may have a column `reasons` of its own.
+        *values, reasons = row
         shown = {
             name: REDACTED
-            if value is not None and (name.lower() in self.hidden or is_secret_key(name))
-            else _plain(value)
-            for name, value in row.items()
+            if value is not None and name.lower() in self.hidden
+            else _shown(name, value)
+            for name, value in zip(self._names, values, strict=True)
         }
         return msgspec.json.encode(
             {
                 "table_name": self.table,
                 "table_version": self.version,
                 "reasons": list(reasons),
-                "row": redact_text(msgspec.json.encode(shown).decode()),
+                "row": msgspec.json.encode(shown).decode(),
             }
         )
 
@@ -231,14 +232,25 @@ def _words(check: Check) -> str:
     return redact_text(check.name or check.words)
 
 
+def _shown(name: str, value: Any) -> Any:
+    return REDACTED if value is not None and is_secret_key(name) else _plain(value)
+
+
 def _plain(value: Any) -> Any:
-    """A value as JSON has it, with nothing lost: NaN is no null."""
-    if isinstance(value, float) and not math.isfinite(value):
-        return str(value)
-    if isinstance(value, (bytes, bytearray)):
-        return base64.b64encode(value).decode()
+    """A value as JSON has it, without secrets, and else with nothing lost: NaN is no null.
+
+    Secrets are looked for here and not in the JSON, whose quotes they would take with them.
+    """
+    if value is None or isinstance(value, bool):
+        return value
     if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
+        return {redact_text(str(key)): _shown(str(key), item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
         return [_plain(item) for item in value]
-    return value
+    if isinstance(value, (bytes, bytearray)):
+        return redact_text(base64.b64encode(value).decode())
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    text = str(value)
+    redacted = redact_text(text)
+    return value if redacted == text else redacted
