@@ -37,10 +37,12 @@ from spectra_stage.validation.checks import (
     Unique,
     ValidJson,
 )
+from spectra_stage.validation.checks.base import RowCheck
 from spectra_stage.validation.opened import OpenTables
 from spectra_stage.validation.results import Outcome
 from spectra_stage.validation.run import run
 from spectra_stage.validation.suite import Suite, TableSuite
+from spectra_stage.validation.view import TableView
 from tests.lakehouses import race
 from tests.test_access import store_that_answers
 from tests.validations import UTC, made, make, outcomes, report_of, result_of
@@ -683,6 +685,34 @@ def test_one_broken_check_is_an_error_of_its_own(lakehouse: Lakehouse, tmp_path:
     ]
     for check in report.checks:
         assert (check.violations is None) == (check.outcome is ERROR or not check.columns)
+
+
+def test_a_faulty_check_of_ones_own_takes_no_other_down(
+    lakehouse: Lakehouse, tmp_path: Path
+) -> None:
+    """Whether it names a column that is not there, or fails while values are looked for."""
+
+    class Nameless(RowCheck):
+        kind = "nameless"
+        columns = ("other",)
+        words = "n is small"
+
+        def breaks(self, view: TableView) -> str:
+            return f"{view.quoted('n')} > 1"
+
+    class Clumsy(Nameless):
+        kind = "clumsy"
+        columns = ("n",)
+
+        def samples(self, view: TableView, limit: int) -> str | None:
+            raise KeyError(limit)
+
+    make(tmp_path, columns={"n": [1, 2]})
+    report = report_of(lakehouse, tmp_path, Nameless(), Clumsy(), NotNull(column="n"))
+    nameless, clumsy, sound = list(report.checks)[1:]
+    assert (nameless.outcome, nameless.finding) == (ERROR, "there is no column other")
+    assert (clumsy.outcome, clumsy.finding) == (ERROR, "the check itself failed: KeyError: 5")
+    assert sound.outcome is PASSED
 
 
 def some_texts(count: int) -> list[str]:

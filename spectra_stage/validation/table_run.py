@@ -110,7 +110,9 @@ class TableRun:
                 number, check, partial(self._judge, check, view, plan, scalars[number])
             )
             if isinstance(judged, Finding):
-                judged = self._found(number, check, view, judged)
+                judged = self._guarded(
+                    number, check, partial(self._found, number, check, view, judged)
+                )
             results[number] = judged
         return [results[number] for number in sorted(results)]
 
@@ -142,7 +144,9 @@ class TableRun:
         assert rows is not None
         return check.judge(view, Answers(rows=rows, scalars=scalars))
 
-    def _guarded(self, number: int, check: Check, step: Callable[[], Plan | Finding]) -> Any:
+    def _guarded(
+        self, number: int, check: Check, step: Callable[[], Plan | Finding | CheckResult]
+    ) -> Any:
         """What a step of a check gives, or the result that it could not be made."""
         try:
             return step()
