@@ -532,6 +532,27 @@ class TestV10Secrets:
         assert result_of(lakehouse, tmp_path, Range(column="n", maximum=1)).samples == ("2",)
 
 
+@pytest.mark.usefixtures("engine")
+def test_v10_what_keeps_errors_unlogged_leaves_pyspark_its_logger(tmp_path: Path) -> None:
+    """A later error of the user's own is PySpark's, and without PySpark there is no such logger."""
+    make(tmp_path, columns={"n": [1]})
+    source = """
+        import logging
+        from tests.validations import *
+        from spectra_stage.validation.checks import Condition
+        report_of(lakehouse, arguments[0], Condition(condition="n > 0"))
+        logger = logging.Logger.manager.loggerDict.get("SQLQueryContextLogger")
+        answer = logger is None or type(logger).__name__
+        if lakehouse.engine == "spark":
+            from pyspark.sql import SparkSession
+            try:
+                SparkSession.getActiveSession().sql("SELECT nothing").collect()
+            except Exception as error:
+                answer = type(error).__name__ == "AnalysisException" or repr(error)
+    """
+    assert race(source, tmp_path, processes=1) == [True]
+
+
 class TestV11Features:
     """Tables by Spark 4.1 and Delta 4.2.
 

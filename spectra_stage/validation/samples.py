@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import logging
 import re
+import sys
 import threading
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
@@ -67,7 +68,13 @@ def engine_log_silenced() -> Iterator[None]:
     def of_others(record: logging.LogRecord) -> bool:
         return record.thread != thread
 
-    logger = logging.getLogger(_PYSPARKS_LOGGER)
+    # Only Spark 4 and later has it, of a class of its own: as a plain one, made here before PySpark
+    # asks for it, it would fail at every error that PySpark then logs.
+    pyspark = sys.modules.get("pyspark.logger")
+    if pyspark is None:
+        yield
+        return
+    logger: logging.Logger = pyspark.PySparkLogger.getLogger(_PYSPARKS_LOGGER)
     logger.addFilter(of_others)
     try:
         yield
