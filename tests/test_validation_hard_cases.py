@@ -503,6 +503,33 @@ class TestV10Secrets:
             assert TOKEN not in told
             assert TOKEN[:8] not in told
 
+    @pytest.mark.parametrize(
+        ("condition", "shown"),
+        [
+            ("CAST(secret AS DATE) IS NOT NULL", "hunter"),
+            ("CAST(secret AS INT) > 0", "hunter"),
+            ("CAST(beginning AS DATE) IS NOT NULL", "secretTAIL"),
+            ("CAST(number AS DECIMAL(38, 10)) % 7 > 0", "123456"),
+            ("CAST(number AS INT) % 7 > 0", "123456"),
+            ("number * number > 0", "123456"),
+        ],
+    )
+    def test_no_error_shows_a_value(
+        self, lakehouse: Lakehouse, tmp_path: Path, condition: str, shown: str
+    ) -> None:
+        """Whatever quotes it has, begins like a word of the statement, or is never quoted."""
+        columns = {
+            "secret": ["hunter'2secretTAIL"],
+            "beginning": ["t'secretTAIL"],
+            "number": [Decimal("123456e30")],
+        }
+        make(tmp_path, columns=columns, number=pl.Decimal(38, 2))
+        found = result_of(lakehouse, tmp_path, Condition(condition=condition))
+        assert found.outcome is ERROR
+        assert "***" in found.finding
+        assert shown not in found.finding
+        assert "TAIL" not in found.finding
+
     def test_a_registered_secret_is_shown_nowhere(
         self, lakehouse: Lakehouse, tmp_path: Path
     ) -> None:

@@ -24,6 +24,12 @@ BEGINNING = 3
 
 _PYSPARKS_LOGGER = "SQLQueryContextLogger"
 _QUOTED = re.compile(r"'([^']*)'|\"([^\"]*)\"|`([^`]*)`")
+_QUOTE = re.compile("['\"`]")
+# What engines say of numbers, which none of them quotes.
+_NUMBER = re.compile(
+    r"(?i)(\bvalue (?:of )?|\boverflow\w* (?:happened )?on:? )[+-]?\.?\d\S*(?: [-+*/%] [^\s']+)?"
+    r"|[+-]?\.?\d\S*(?= cannot be represented as\b)"
+)
 _PLAIN = (bool, int, float, Decimal, dt.date, dt.datetime, type(None))
 
 
@@ -85,7 +91,8 @@ def engine_log_silenced() -> Iterator[None]:
 def error_in_words(error: BaseException, statement: str, names: Collection[str] = ()) -> str:
     """An engine's error without values that it may quote.
 
-    What it quotes stays where the statement has it too, or where it is a column's name.
+    What it quotes stays where the statement has it too, or where it is a column's name. From the
+    first thing on that is neither, no quote is to be trusted: a value may have quotes of its own.
 
     Args:
         error: The error.
@@ -93,9 +100,22 @@ def error_in_words(error: BaseException, statement: str, names: Collection[str] 
         names: The table's columns.
     """
 
-    def kept(match: re.Match[str]) -> str:
-        quoted = next(group for group in match.groups() if group is not None)
-        known = quoted in statement or quoted in names or quoted.rpartition(".")[2] in names
-        return match[0] if known and quoted else f"'{REDACTED}'"
+    def known(match: re.Match[str]) -> bool:
+        quoted = match[0][1:-1]
+        if text[match.end() :][:1].isalnum():
+            return False
+        if quoted in names or quoted.rpartition(".")[2] in names:
+            return True
+        # As a whole word: the beginning of a value such as o'neill is easily part of another.
+        word = rf"(?<!\w){re.escape(quoted)}(?!\w)"
+        return bool(quoted) and re.search(word, statement) is not None
 
-    return redact_text(_QUOTED.sub(kept, " ".join(str(error).split())))
+    text = " ".join(str(error).split())
+    quotes = [match.start() for match in _QUOTE.finditer(text)]
+    unknown = [match.start() for match in _QUOTED.finditer(text) if not known(match)]
+    if len(quotes) > 1 and _QUOTE.search(_QUOTED.sub("", text)):
+        # One is left over, and it may be any of them.
+        unknown = quotes
+    if unknown:
+        text = f"{text[: unknown[0]]}'{REDACTED}'{text[quotes[-1] + 1 :]}"
+    return redact_text(_NUMBER.sub(rf"\g<1>{REDACTED}", text))
