@@ -230,6 +230,17 @@ class TestV5NaN:
         assert made(result_of(lakehouse, tmp_path, Unique(column=["x", "n"]))) == (FAILED, 1)
 
 
+@pytest.mark.parametrize("column_type", [pl.Float32, pl.Float64])
+def test_zero_equals_minus_zero(
+    lakehouse: Lakehouse, tmp_path: Path, column_type: type[pl.DataType]
+) -> None:
+    """As in every comparison, and whether one column is unique or several are."""
+    columns = {"x": [0.0, -0.0, 0.1, None, float("nan")], "n": [1] * 5}
+    make(tmp_path, columns=columns, x=column_type)
+    assert made(result_of(lakehouse, tmp_path, Unique(column="x"))) == (FAILED, 1)
+    assert made(result_of(lakehouse, tmp_path, Unique(column=["x", "n"]))) == (FAILED, 1)
+
+
 @pytest.mark.parametrize(
     ("minimum", "violations"),
     [
