@@ -296,6 +296,10 @@ def test_checks_say_at_once_what_can_not_work() -> None:
         lambda: NotNull(column="a", severity="fatal"),  # type: ignore[arg-type]
         lambda: Pattern(column="a", pattern="("),
         lambda: Pattern(column="a", pattern=r"(a)\1"),
+        lambda: Pattern(column="a", pattern=r"(?P<q>a)(?P=q)"),
+        lambda: Pattern(column="a", pattern=r"(?P<q>a)?(?(q)b|c)"),
+        lambda: Pattern(column="a", pattern=r"\\++"),
+        lambda: Pattern(column="a", pattern=r"[a]{1,2}+"),
         lambda: TableSchema(declared=[]),
         lambda: TableSuite(table=""),
         lambda: TableSuite(table="a", checks=["not_null"]),  # type: ignore[list-item]

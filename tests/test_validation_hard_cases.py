@@ -262,6 +262,27 @@ def test_v6_decimals_never_become_floats(
     assert (found.violations, found.finding) == (violations, found.finding)
 
 
+@pytest.mark.parametrize(
+    ("pattern", "violations"),
+    [
+        ("[*+/-]+", 1),
+        (r"\++[0-9]+", 1),
+        (r"[]*+]+", 1),
+        ("(?P<q>[*]+)", 1),
+        (r"(?P<of_q>\(\?P<q>)|[*]+|\+12", 0),
+    ],
+)
+def test_what_looks_like_more_than_a_pattern_may_say_is_a_pattern(
+    lakehouse: Lakehouse, tmp_path: Path, pattern: str, violations: int
+) -> None:
+    """In a set, or behind a backslash, a character is itself; groups may have names."""
+    make(tmp_path, columns={"text": ["**", "+12"]})
+    assert made(result_of(lakehouse, tmp_path, Pattern(column="text", pattern=pattern))) == (
+        FAILED if violations else PASSED,
+        violations,
+    )
+
+
 class TestV7TimeZones:
     MOMENT = dt.datetime(2024, 1, 1, 2, 0, 0, 1, UTC)
 

@@ -11,8 +11,23 @@ from spectra_stage.validation.view import TableView
 
 __all__ = ["Pattern"]
 
-# What Rust's regular expressions leave out, that they may never take long.
-_BACKTRACKING = re.compile(r"\(\?(?:[=!>]|<[=!])|(?<!\\)(?:\\\\)*\\[1-9]|[*+?}]\+")
+# An expression's parts, as far as they matter: what Rust's regular expressions leave out, that they
+# may never take long, and names of groups. What stands in sets, or behind a backslash, is neither.
+_PART = re.compile(
+    r"""
+      (?P<backtracking>
+          \(\?(?:[=!>(]|<[=!]|P=)
+        | \\[1-9]
+        | (?:[*+?]|\{(?=[0-9,])[0-9]*,?[0-9]*\})\+
+      )
+    | (?P<named>\(\?P<\w+>)
+    | \\.
+    | \[\^?\]?(?:\\[^1-9]|[^\\\]])*\]
+    | \(\?\#[^)]*\)
+    | .
+    """,
+    re.VERBOSE | re.DOTALL,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +53,7 @@ class Pattern(RowCheck):
             re.compile(self.pattern)
         except (re.error, TypeError) as error:
             raise refused(self, "pattern", f"{may_be}: {error}") from None
-        if _BACKTRACKING.search(self.pattern):
+        if any(part["backtracking"] for part in _PART.finditer(self.pattern)):
             raise refused(self, "pattern", may_be)
 
     @property
@@ -59,5 +74,7 @@ class Pattern(RowCheck):
     def breaks(self, view: TableView) -> str:
         """Rows with a text that does not match."""
         column = view.quoted(self.column, "text")
-        whole = rf"\A(?:{self.pattern})\z"
+        # Without back-references a name means nothing, and Java spells it another way.
+        pattern = _PART.sub(lambda part: "(?:" if part["named"] else part[0], self.pattern)
+        whole = rf"\A(?:{pattern})\z"
         return f"NOT {view.dialect.matches(column, whole)}"
