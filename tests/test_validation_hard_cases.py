@@ -283,6 +283,28 @@ def test_what_looks_like_more_than_a_pattern_may_say_is_a_pattern(
     )
 
 
+@pytest.mark.parametrize(
+    ("check", "violations"),
+    [
+        (Range(column="price", minimum="0.00001"), 1),
+        (Range(column="price", minimum="0.01001"), 2),
+        (Range(column="price", minimum="-0.00001"), 0),
+        (Range(column="price", maximum="0.00999"), 2),
+        (Range(column="price", maximum="0.01001"), 1),
+        (Range(column="price", minimum="1e-40", maximum="1e35"), 1),
+    ],
+    ids=lambda value: value.words if hasattr(value, "words") else "",
+)
+def test_a_bound_may_be_finer_than_the_column(
+    lakehouse: Lakehouse, tmp_path: Path, check: Range, violations: int
+) -> None:
+    """Also where a value is too great to be written as fine as that."""
+    values = [Decimal("1e35"), Decimal("0.01"), Decimal("0.00")]
+    make(tmp_path, columns={"price": values}, price=pl.Decimal(38, 2))
+    found = result_of(lakehouse, tmp_path, check)
+    assert (found.violations, found.finding) == (violations, found.finding)
+
+
 class TestV7TimeZones:
     MOMENT = dt.datetime(2024, 1, 1, 2, 0, 0, 1, UTC)
 

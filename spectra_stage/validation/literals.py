@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
-from decimal import Decimal, InvalidOperation
+import re
+from decimal import MAX_PREC, Context, Decimal, InvalidOperation
 from typing import TypeAlias
 
 from spectra_logging.lakehouse.dialect import Dialect
@@ -15,17 +16,25 @@ __all__ = ["Value", "literal"]
 Value: TypeAlias = str | int | float | bool | Decimal | dt.datetime | dt.date
 
 MOST_DIGITS = 38
+_SCALE = re.compile(r"decimal\(\d+,\s*(\d+)\)")
 
 
-def literal(value: Value, column: Column, dialect: Dialect) -> str:
+def literal(value: Value, column: Column, dialect: Dialect, *, rounding: str | None = None) -> str:
     """A value as SQL, to be compared with a column.
+
+    Args:
+        value: The value.
+        column: The column.
+        dialect: The engine's SQL.
+        rounding: How a number finer than a column of decimals can hold is rounded, as
+            :mod:`decimal` calls it; by default it is not.
 
     Raises:
         ImpossibleError: The value is none of the column's kind.
     """
     kind = family(column.type)
     if kind == "number" and (number := _number(value)) is not None:
-        return _numeric(number, column)
+        return _numeric(_rounded(number, column, rounding) if rounding else number, column)
     if kind == "text" and isinstance(value, str):
         return dialect.text(value)
     if kind == "boolean" and isinstance(value, bool):
@@ -48,6 +57,13 @@ def _number(value: Value) -> Decimal | None:
     except InvalidOperation:
         return None
     return number if number.is_finite() else None
+
+
+def _rounded(number: Decimal, column: Column, rounding: str) -> Decimal:
+    scale = _SCALE.fullmatch(column.type)
+    if scale is None or -int(number.as_tuple().exponent) <= int(scale[1]):
+        return number
+    return number.quantize(Decimal(1).scaleb(-int(scale[1])), rounding, Context(prec=MAX_PREC))
 
 
 def _numeric(number: Decimal, column: Column) -> str:
