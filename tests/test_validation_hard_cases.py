@@ -168,6 +168,32 @@ class TestV3Case:
         assert checks[0].columns == ("Total Price",)
         assert checks[4].columns == ("Total Price", "sTatus")
 
+    @pytest.mark.parametrize(
+        ("condition", "columns"),
+        [
+            ("date >= DATE '2024-01-02'", ("Date",)),
+            ("CAST(date AS timestamp) >= TIMESTAMP '2024-01-02 00:00:00'", ("Date",)),
+            ("CAST(text AS date) < date", ("text", "Date")),
+            ("CAST(text AS /* so to say */ DATE) < DATE", ("text", "Date")),
+            ("count > 1 AND length(text) > TIMESTAMP", ("Count", "text", "Timestamp")),
+        ],
+    )
+    def test_words_that_are_types_or_functions_too_may_be_columns(
+        self, lakehouse: Lakehouse, tmp_path: Path, condition: str, columns: tuple[str, ...]
+    ) -> None:
+        """Where they are followed by no bracket and no text, and don't stand behind AS."""
+        make(
+            tmp_path,
+            columns={
+                "Date": [dt.date(2024, 1, 1), dt.date(2024, 1, 2)],
+                "Count": [1, 2],
+                "Timestamp": [1, 2],
+                "text": ["2024-01-01", "2024-01-01"],
+            },
+        )
+        found = result_of(lakehouse, tmp_path, Condition(condition=condition))
+        assert (made(found), found.columns) == ((FAILED, 1), columns), found.finding
+
 
 @pytest.mark.parametrize(
     ("check", "violations"),

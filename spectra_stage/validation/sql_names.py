@@ -21,12 +21,12 @@ _TOKEN = re.compile(
     re.VERBOSE | re.DOTALL,
 )
 
-# Words that are never a column unless quoted.
+# Words that are never a column unless quoted, whatever stands around them.
 _RESERVED = frozenset(
     """
-    all and any as asc between by case cast count current_date current_timestamp date desc distinct
-    else end escape exists extract false from group having ilike in interval is like limit not null
-    on or order over partition select similar then timestamp to true try_cast when where
+    all and any as asc between by case current_date current_timestamp desc distinct else end escape
+    false from group having ilike in interval is like limit not null on or order over partition
+    select similar then to true when where
     """.split()
 )
 
@@ -104,6 +104,14 @@ def _is_column(tokens: list[re.Match[str]], place: int) -> bool:
         return False
     if tokens[place].lastgroup != "name":
         return True
-    after = next((token[0] for token in tokens[place + 1 :] if not token[0].isspace()), "")
-    # A function, or the type in DATE '2024-01-01'.
-    return tokens[place][0].lower() not in _RESERVED and after != "(" and after[:1] != "'"
+    after = _next(tokens[place + 1 :])
+    before = _next(tokens[place - 1 :: -1] if place else [])
+    # A function, or the type in DATE '2024-01-01' or in CAST(x AS DATE).
+    if after == "(" or after[:1] == "'" or before.lower() in {"as", ":"}:
+        return False
+    return tokens[place][0].lower() not in _RESERVED
+
+
+def _next(tokens: list[re.Match[str]]) -> str:
+    """The first token that is no space and no comment."""
+    return next((t[0] for t in tokens if not t[0].isspace() and t.lastgroup != "comment"), "")
