@@ -310,6 +310,27 @@ def test_what_looks_like_more_than_a_pattern_may_say_is_a_pattern(
 
 
 @pytest.mark.parametrize(
+    ("condition", "violations"),
+    [
+        ("price <= 12345678901234567.89", 1),
+        ("price % 0.01 = 0 AND price NOT IN (.5, 0.)", 0),
+        ("x = 0.3", 0),
+        ("x < 0.4 OR price = 0.3", 0),
+        ("round(price, 1) > 0.2", 0),
+        ("price > 1e-3 AND price > 0.1", 0),
+    ],
+)
+def test_fractions_in_conditions_are_what_the_columns_are(
+    lakehouse: Lakehouse, tmp_path: Path, condition: str, violations: int
+) -> None:
+    """Decimals to the last digit beside decimals, and floats beside floats."""
+    prices = [Decimal("12345678901234567.90"), Decimal("0.30")]
+    make(tmp_path, columns={"price": prices, "x": [0.3, 0.3]}, price=pl.Decimal(38, 2))
+    found = result_of(lakehouse, tmp_path, Condition(condition=condition))
+    assert (found.violations, found.finding) == (violations, found.finding)
+
+
+@pytest.mark.parametrize(
     ("check", "violations"),
     [
         (Range(column="price", minimum="0.00001"), 1),

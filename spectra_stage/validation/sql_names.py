@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from spectra_stage.validation.literals import MOST_DIGITS
 from spectra_stage.validation.view import ImpossibleError, TableView
 
 __all__ = ["Resolved", "names_in", "resolved"]
@@ -16,10 +17,13 @@ _TOKEN = re.compile(
     | (?P<back>`(?:[^`]|``)*`)
     | (?P<comment>--[^\n]*|/\*.*?\*/)
     | (?P<name>[^\W\d]\w*)
+    | (?P<fraction>(?:\d+\.\d*|\.\d+)(?![\w.]))
     | (?P<other>.)
     """,
     re.VERBOSE | re.DOTALL,
 )
+
+_NAMES = frozenset(("double", "back", "name"))
 
 # Words that are never a column unless quoted, whatever stands around them.
 _RESERVED = frozenset(
@@ -42,14 +46,15 @@ class Resolved:
 def names_in(sql: str) -> frozenset[str]:
     """The names in some SQL that may be columns, in lower case."""
     return frozenset(
-        _name(token).lower()
-        for token in _TOKEN.finditer(sql)
-        if token.lastgroup in {"double", "back", "name"}
+        _name(token).lower() for token in _TOKEN.finditer(sql) if token.lastgroup in _NAMES
     )
 
 
 def resolved(sql: str, view: TableView) -> Resolved:
     """SQL whose columns, in whatever case, are the table's own.
+
+    Fractions are decimals where they meet no floats but decimals, as Spark has them anyway:
+    DataFusion makes floats of them, and then of the column too.
 
     Names that are no column stay as they are, and so do words of SQL, functions, and fields behind
     a dot.
@@ -61,6 +66,7 @@ def resolved(sql: str, view: TableView) -> Resolved:
     columns: list[str] = []
     tokens = list(_TOKEN.finditer(sql))
     _check_brackets(tokens)
+    exact = _is_exact(tokens, view)
     for place, token in enumerate(tokens):
         text = token[0]
         quoted = token.lastgroup in {"double", "back"}
@@ -69,7 +75,9 @@ def resolved(sql: str, view: TableView) -> Resolved:
         elif token.lastgroup == "comment":
             # It may hide what follows it on the line.
             parts.append(" ")
-        elif quoted or token.lastgroup == "name":
+        elif token.lastgroup == "fraction":
+            parts.append(_decimal(text) if exact else text)
+        elif token.lastgroup in _NAMES:
             name = _name(token)
             if view.has(name) and _is_column(tokens, place):
                 name = view.column(name).name
@@ -84,6 +92,32 @@ def resolved(sql: str, view: TableView) -> Resolved:
 def _name(token: re.Match[str]) -> str:
     text = token[0]
     return text if token.lastgroup == "name" else text[1:-1].replace(text[0] * 2, text[0])
+
+
+def _is_exact(tokens: list[re.Match[str]], view: TableView) -> bool:
+    """Whether some SQL reckons with decimals, and surely with no float.
+
+    DataFusion would make a float that meets a decimal a decimal, which may not hold it.
+    """
+    types = []
+    for place, token in enumerate(tokens):
+        if token.lastgroup not in _NAMES:
+            continue
+        if _is_column(tokens, place) and view.has(_name(token)):
+            types.append(view.column(_name(token)).type)
+        elif token[0].lower() not in _RESERVED:
+            # A function or a type, or the exponent of a number; which of them give floats?
+            return False
+    floating = any(kind in {"float", "double"} or "<" in kind for kind in types)
+    return not floating and any(kind.startswith("decimal") for kind in types)
+
+
+def _decimal(fraction: str) -> str:
+    whole, _, digits = fraction.partition(".")
+    precision = max(len(whole.lstrip("0")) + len(digits), 1)
+    if precision > MOST_DIGITS:
+        return fraction
+    return f"CAST('{fraction}' AS DECIMAL({precision}, {len(digits)}))"
 
 
 def _check_brackets(tokens: list[re.Match[str]]) -> None:
