@@ -74,6 +74,15 @@ def test_show_as_json_has_every_column(log: Log, tmp_path: Path) -> None:
     assert "trace_id" in row
 
 
+@pytest.mark.parametrize("end", ["", "/"])
+def test_the_root_of_a_table_may_be_a_uri(log: Log, tmp_path: Path, end: str) -> None:
+    """A relative table is below the URI; an absolute path is where it is."""
+    log("INFO", "first")
+    for table in (TABLE, tmp_path / TABLE):
+        (row,) = rows_of(spectra("log", "show", table, "--root", tmp_path.as_uri() + end, "--json"))
+        assert row["event"] == "first"
+
+
 def test_show_filters_by_level_and_those_above(log: Log, tmp_path: Path) -> None:
     """--level WARNING shows warnings and errors; its case does not matter."""
     for level in ("DEBUG", "INFO", "WARNING", "ERROR"):

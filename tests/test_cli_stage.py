@@ -155,6 +155,26 @@ def test_prepare_ends_with_1_at_a_conflict(tmp_path: Path) -> None:
     assert "column entity is long there, not string" in err
 
 
+def test_a_root_may_be_a_uri(
+    tmp_path: Path, arguments: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The tables are at the URI, and no folder of its name is made in the working directory."""
+    working = tmp_path / "working"
+    working.mkdir()
+    monkeypatch.chdir(working)
+    lake = tmp_path / "lake"
+    root = ("--root", lake.as_uri())
+    assert invoke(*arguments, *root).exit_code == 0
+    told = json.loads(invoke("prepare", *root, "--json").stdout)
+    assert not told["changed"]
+    assert [table["path"] for table in told["tables"]] == [
+        f"{lake.as_uri()}/{table_path(spec)}" for spec in PREPARE_TABLES
+    ]
+    assert invoke("ready", *root, "--source-system", "zephyr").exit_code == 0
+    assert len(record_rows(lake)) == 1
+    assert list(working.iterdir()) == []
+
+
 def test_ready_ends_with_0_or_5(tmp_path: Path, arguments: list[str]) -> None:
     """Each condition with its finding; 5 before a run, 0 after it, for another contract 5."""
     asked = ("ready", "--root", str(tmp_path), "--source-system", "zephyr")

@@ -6,21 +6,21 @@ import logging
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
 
 from spectra_logging.lakehouse import check_engine
+from spectra_stage.cli.options import absolute_root
 
 __all__ = ["environment", "stage_variables", "warnings_on_stderr"]
 
 
-def stage_variables(root: Path | None, engine: str) -> dict[str, str | None]:
+def stage_variables(root: str | None, engine: str) -> dict[str, str | None]:
     """What ``--root`` and ``--engine`` say, as the variables that every part reads.
 
     Raises:
         ConfigurationError: There is no such engine.
     """
     return {
-        "SPECTRA_ROOT": None if root is None else str(root.absolute()),
+        "SPECTRA_ROOT": None if root is None else absolute_root(root),
         "SPECTRA_ENGINE": None if check_engine(engine, "--engine") == "auto" else engine,
     }
 

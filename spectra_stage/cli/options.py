@@ -24,6 +24,7 @@ __all__ = [
     "SourceSystem",
     "StorageOptions",
     "TableArgument",
+    "absolute_root",
     "lakehouse_for",
     "place_of",
     "storage_options",
@@ -54,13 +55,16 @@ TableArgument = Annotated[
     ),
 ]
 Root = Annotated[
-    Path | None,
-    typer.Option(help="Folder that a relative TABLE is below.", show_default=False),
+    str | None,
+    typer.Option(
+        metavar="DIR", help="Folder or URI that a relative TABLE is below.", show_default=False
+    ),
 ]
 LakehouseRoot = Annotated[
-    Path | None,
+    str | None,
     typer.Option(
-        help="Folder that holds Tables; by default SPECTRA_ROOT, else the working directory.",
+        metavar="DIR",
+        help="Folder or URI that holds Tables; by default SPECTRA_ROOT, else the working one.",
         show_default=False,
     ),
 ]
@@ -86,15 +90,20 @@ JournalDirectory = Annotated[
 ]
 
 
-def place_of(table: str, root: Path | None) -> str:
+def absolute_root(root: str) -> str:
+    """The absolute path of ``--root``, or its URI as it is."""
+    return root if is_uri(root) else str(Path(root).absolute())
+
+
+def place_of(table: str, root: str | None) -> str:
     """The table's path or URI; a relative path is below ``root`` when one is given.
 
     Raises:
         ConfigurationError: The table is no usable path or URI.
     """
-    if root is not None and not is_uri(table):
-        return resolve_table(str(root.absolute() / table))
-    return resolve_table(table)
+    if root is None or is_uri(table) or Path(table).is_absolute():
+        return resolve_table(table)
+    return resolve_table(f"{absolute_root(root).rstrip('/')}/{table}")
 
 
 def storage_options(pairs: list[str] | None) -> dict[str, str] | None:
