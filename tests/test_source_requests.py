@@ -16,6 +16,7 @@ from spectra_stage.errors import (
 )
 from spectra_stage.source import RetryPolicy
 from tests.stages import (
+    AT_ONCE,
     record_rows,
     run_stage,
     set_up,
@@ -69,6 +70,27 @@ def test_a_source_system_that_asks_for_an_hour_is_not_waited_for(
     with pytest.raises(SourceServiceError, match="asks to wait 3600"):
         run_stage()
     assert len(system.requests) == 1
+
+
+@pytest.mark.parametrize(
+    "wait",
+    [
+        "0.01",
+        "-1",
+        "nan",
+        "soon",
+        "",
+        "Wed, 21 Oct 2015 07:28:00 GMT",
+        "Wed, 21 Oct 99999 07:28:00 GMT",
+    ],
+)
+def test_a_wait_in_any_form_is_no_reason_not_to_try_again(
+    stage_root: Path, system: FakeSourceSystem, wait: str
+) -> None:
+    """Fractions of a second are waited for, a date as ever; what says nothing is ignored."""
+    system.first_answers += [(status, {"Retry-After": wait}) for status in (429, 503)]
+    assert run_stage(retry=AT_ONCE).result["errors"]["total_errors"] == 0
+    assert [status for _, _, status in system.requests] == [429, 503, 200, 200]
 
 
 def test_a_source_system_that_is_down_is_a_network_error(

@@ -10,7 +10,7 @@ from urllib.parse import SplitResult, urljoin, urlsplit
 import requests
 from requests.adapters import HTTPAdapter
 from requests.auth import AuthBase
-from urllib3.exceptions import MaxRetryError, ResponseError
+from urllib3.exceptions import InvalidHeader, MaxRetryError, ResponseError
 from urllib3.util.retry import Retry
 
 from spectra_logging._version import __version__
@@ -96,6 +96,18 @@ class _PatientRetry(Retry):
 
     def new(self, **options: Any) -> Self:
         return super().new(longest_wait_seconds=self._longest_wait_seconds, **options)
+
+    def parse_retry_after(self, retry_after: str) -> float:
+        try:
+            seconds = float(retry_after)
+        except ValueError:
+            try:
+                seconds = super().parse_retry_after(retry_after)
+            except (InvalidHeader, ValueError, OverflowError):
+                # That nobody can tell how long to wait is no reason not to try again.
+                return 0.0
+        # No number is more than nothing either, and there is no waiting for it.
+        return seconds if seconds > 0 else 0.0
 
     def increment(
         self,
