@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from spectra_logging.errors import ConfigurationError
 from spectra_logging.testing import FakeSourceSystem
 from spectra_stage.errors import (
     SourceNetworkError,
@@ -20,6 +21,7 @@ from tests.stages import (
     record_rows,
     run_stage,
     set_up,
+    source,
 )
 
 
@@ -120,6 +122,39 @@ def test_the_token_goes_to_no_other_host(stage_root: Path, system: FakeSourceSys
         with pytest.raises(SourceServiceError, match=r"redirects to http://127\.0\.0\.1"):
             run_stage()
         assert another.requests == []
+
+
+@pytest.mark.parametrize("target", ["http://h:99999/", "http://[::1/", "http://h:port/"])
+def test_a_redirect_to_no_address_is_the_source_system_s_error(
+    stage_root: Path, system: FakeSourceSystem, target: str
+) -> None:
+    """The tables show the failed authentication, as after any other failure."""
+    system.first_answers.append((302, {"Location": target}))
+    with pytest.raises(SourceServiceError, match="redirects to what is no address"):
+        run_stage()
+    (credentials,) = source(stage_root, "credentials")
+    assert credentials["validation_status"] == "Failed"
+
+
+@pytest.mark.parametrize("base_url", ["http://h:99999", "http://[::1", "http://a..b"])
+def test_a_base_url_that_is_no_address_is_refused_by_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, base_url: str
+) -> None:
+    """Before anything is asked or written."""
+    set_up(monkeypatch, tmp_path, BASE_URL=base_url, API_TOKEN="example-token-1234")
+    with pytest.raises(ConfigurationError, match="BASE_URL is no address"):
+        run_stage()
+    assert not (tmp_path / "Tables/source").exists()
+
+
+def test_a_proxy_that_is_no_address_is_a_network_error(
+    stage_root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The HTTP client looks at it only when it connects."""
+    monkeypatch.setenv("BASE_URL", "http://example.invalid")
+    monkeypatch.setenv("http_proxy", "http://a..b:3128")
+    with pytest.raises(SourceNetworkError, match=r"can't be reached: .*a\.\.b"):
+        run_stage(retry=RetryPolicy(retries=0))
 
 
 def test_redirects_in_a_circle_end(stage_root: Path, system: FakeSourceSystem) -> None:

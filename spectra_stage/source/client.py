@@ -10,7 +10,7 @@ from urllib.parse import SplitResult, urljoin, urlsplit
 import requests
 from requests.adapters import HTTPAdapter
 from requests.auth import AuthBase
-from urllib3.exceptions import InvalidHeader, MaxRetryError, ResponseError
+from urllib3.exceptions import InvalidHeader, LocationParseError, MaxRetryError, ResponseError
 from urllib3.util.retry import Retry
 
 from spectra_logging._version import __version__
@@ -124,6 +124,11 @@ class _PatientRetry(Retry):
         return super().increment(method, url, response, error, _pool, _stacktrace)
 
 
+class _Session(requests.Session):
+    def get_redirect_target(self, resp: requests.Response) -> None:
+        """None: requests would prepare the next request, and trip over an address that is none."""
+
+
 class SourceClient:
     """GET requests for JSON to one source system.
 
@@ -153,7 +158,7 @@ class SourceClient:
         self.base_url = _checked_url(base_url).rstrip("/")
         self._timeout_seconds = check_seconds("timeout", timeout_seconds, more_than_zero=True)
         self._retry = retry or RetryPolicy()
-        self._http = requests.Session()
+        self._http = _Session()
         self._http.auth = authentication
         self._http.headers["Accept"] = "application/json"
         self._http.headers["User-Agent"] = f"spectra-logging/{__version__}"
@@ -209,11 +214,21 @@ class SourceClient:
                 # It carries the request, and with it the token, to whoever looks closer.
                 error.request = None
                 raise self._unreachable(place, error) from error
+            except LocationParseError as error:
+                # Of a proxy's address; requests lets it through.
+                raise self._unreachable(place, error) from error
             if not response.is_redirect:
                 return response
-            url = urljoin(url, response.headers["Location"])
-            target = urlsplit(url)
-            if _origin(target) != origin:
+            try:
+                url = urljoin(url, response.headers["Location"])
+                target = urlsplit(url)
+                elsewhere = _origin(target) != origin
+            except ValueError as error:
+                raise SourceServiceError(
+                    f"{place}: redirects to what is no address: {redact_text(str(error))}",
+                    code="REDIRECT",
+                ) from error
+            if elsewhere:
                 raise SourceServiceError(
                     f"{place}: redirects to {target.scheme}://{target.hostname}, where the token "
                     "must not go. If the API is there, set BASE_URL to it.",
@@ -236,7 +251,7 @@ class SourceClient:
             retryable=status in RETRIED_STATUSES,
         )
 
-    def _unreachable(self, place: str, error: requests.RequestException) -> SourceNetworkError:
+    def _unreachable(self, place: str, error: Exception) -> SourceNetworkError:
         cause = _first_cause(error)
         reason = redact_text(safe_text(cause))
         if isinstance(error, requests.exceptions.SSLError):
@@ -261,7 +276,16 @@ class SourceClient:
 
 
 def _checked_url(base_url: str) -> str:
-    parts = urlsplit(base_url)
+    try:
+        parts = urlsplit(base_url)
+        _origin(parts)
+        # As it is looked up: no empty label, and none that is too long.
+        (parts.hostname or "").encode("idna")
+    except ValueError as error:
+        raise ConfigurationError(
+            f"BASE_URL is no address: {redact_text(str(error))}; it must be one such as "
+            "https://api.example.com"
+        ) from error
     if parts.username or parts.password:
         raise ConfigurationError(
             "BASE_URL holds a user or a password; give them as API_TOKEN instead, with "
