@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from spectra_logging.errors import ConfigurationError
 from spectra_logging.testing import FakeSourceSystem
 from spectra_stage.source.authentication import masked
 from tests.stages import (
@@ -86,6 +87,20 @@ def test_the_token_is_nowhere(
         base64.b64encode(f"me:{token}".encode()).decode(),
     ):
         assert not [text for text in texts if form in text]
+
+
+@pytest.mark.parametrize("prefix", ["Tok\r\nX: y", "Bearer\N{EN DASH}", "Bearer\t"])
+def test_a_prefix_that_no_header_can_carry_is_refused_without_the_token(
+    stage_root: Path, system: FakeSourceSystem, prefix: str
+) -> None:
+    """Before it is sent: the HTTP client's own error has prefix and token in it."""
+    with pytest.raises(ConfigurationError, match="auth_prefix holds characters") as raised:
+        run_stage(auth_prefix=prefix)
+    error: BaseException | None = raised.value
+    while error is not None:
+        assert system.token not in f"{error!r} {vars(error)}"
+        error = error.__cause__ or error.__context__
+    assert system.requests == []
 
 
 @given(st.text(alphabet=st.characters(min_codepoint=33, max_codepoint=126), min_size=1))

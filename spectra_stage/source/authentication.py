@@ -60,11 +60,11 @@ def authentication(
 
     Raises:
         ConfigurationError: The method is not known, the header can't be one, ``basic`` has no
-            user, or the token holds what no header can. The token is not in the message.
+            user, or the token or the prefix holds what no header can. Neither is in the message.
     """
     known = method.lower() if isinstance(method, str) else method
     token = token.strip()
-    if not token.isascii() or not token.isprintable() or not token:
+    if not _can_be_sent(token) or not token:
         raise ConfigurationError(
             "API_TOKEN holds characters that no HTTP header can carry; was it copied whole, "
             "and nothing with it?"
@@ -85,6 +85,9 @@ def authentication(
         header, prefix = "Authorization", "Bearer"
     if not header.isascii() or not header.replace("-", "").replace("_", "").isalnum():
         raise ConfigurationError(f"auth_header={header!r} can't be an HTTP header's name")
+    if not _can_be_sent(prefix):
+        # The HTTP client would refuse prefix and token together, and name both.
+        raise ConfigurationError("auth_prefix holds characters that no HTTP header can carry")
     return HeaderAuthentication(header, f"{prefix} {token}".strip())
 
 
@@ -96,6 +99,10 @@ def masked(token: str) -> str:
     token = token.strip()
     shown = min(_SHOWN_CHARACTERS, len(token) // 4)
     return REDACTED + token[len(token) - shown :]
+
+
+def _can_be_sent(text: str) -> bool:
+    return text.isascii() and text.isprintable()
 
 
 def _base64(text: str) -> str:
