@@ -15,6 +15,7 @@ from spectra_logging._version import __version__
 from spectra_logging.errors import StageFailedError
 from spectra_logging.lakehouse import open_lakehouse
 from spectra_logging.testing import FakeSourceSystem
+from spectra_stage.errors import AuthenticationError
 from spectra_stage.tables import PREPARE_TABLES, SOURCE_TABLES, table_path
 from tests.stages import (
     CAPABILITIES,
@@ -120,6 +121,32 @@ def test_other_source_systems_keep_their_portfolio_rows(
     another, zephyr = source(stage_root, "portfolio")
     assert another["source_system"] == "another"
     assert zephyr == first
+
+
+def test_columns_that_users_added_to_the_portfolio_keep_their_values(
+    stage_root: Path, system: FakeSourceSystem, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the run's own row and in those of others, after a success and after a failure."""
+    run_stage()
+    monkeypatch.setenv("SOURCE_SYSTEM", "another")
+    run_stage(test_endpoint="/project/details")
+    place = stage_root / "Tables/source/portfolio"
+    owned = pl.read_delta(str(place)).with_columns(**{'Our "own"': pl.lit("me"), "rank": 7})
+    write_deltalake(place, owned, mode="overwrite", schema_mode="overwrite")
+    run_stage(test_endpoint="/project/details")
+    system.fail_with = 401
+    with pytest.raises(AuthenticationError):
+        run_stage()
+    rows = source(stage_root, "portfolio")
+    assert [(row["source_system"], row["auth_status"]) for row in rows] == [
+        ("another", "Failed"),
+        ("zephyr", "Success"),
+    ]
+    assert [(row['Our "own"'], row["rank"]) for row in rows] == [("me", 7)] * 2
+    system.fail_with = None
+    monkeypatch.setenv("SOURCE_SYSTEM", "new")
+    run_stage(test_endpoint="/project/details")
+    assert [row["rank"] for row in source(stage_root, "portfolio")] == [7, None, 7]
 
 
 def test_without_bootstrap_the_catalogue_stays(stage_root: Path) -> None:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from typing import Any
 
 from spectra_logging._version import __version__
 from spectra_logging.paths import resolve_table
 from spectra_logging.session import NotebookSession
-from spectra_logging.tables import TableSpec
+from spectra_logging.tables import SCALAR_TYPES, TableSpec
 from spectra_stage.catalog import EndpointCatalog
 from spectra_stage.source.authentication import masked
 from spectra_stage.source.settings import SourceSettings
@@ -100,11 +100,13 @@ def write_portfolio(
 ) -> dict[str, Any]:
     """Write this source system's row of ``source.portfolio``; those of others stay.
 
-    The counts are those of ``source.endpoints`` as it is now, and the discovery date is the one
-    of the row that was there. Returns the row.
+    So does what users' own columns hold, in this row too. The counts are those of
+    ``source.endpoints`` as it is now, and the discovery date is the one of the row that was there.
+    Returns the row.
     """
     now = datetime.now(timezone.utc)
-    before = _portfolio_rows(session)
+    spec = _portfolio_spec(session)
+    before = _portfolio_rows(session, spec)
     source_system = session.ctx["source_system"]
     known = before.get(source_system, {})
     endpoints = session.delta.lakehouse.query(
@@ -113,6 +115,7 @@ def write_portfolio(
     ).to_dicts()
     categories = Counter(endpoint["category"] for endpoint in endpoints)
     row = {
+        **known,
         "source_system": source_system,
         "contract_version": settings.contract_version,
         "discovery_date": known.get("discovery_date") or now.date(),
@@ -129,7 +132,7 @@ def write_portfolio(
         "is_enabled": True,
         "last_updated": now,
     }
-    _overwrite(session, SOURCE_PORTFOLIO, [*({**before, source_system: row}).values()])
+    _overwrite(session, spec, [*({**before, source_system: row}).values()])
     return row
 
 
@@ -139,27 +142,48 @@ def note_failed_authentication(session: NotebookSession, findings: Findings) -> 
     Returns:
         Whether there was such a row; a first run that fails leaves none.
     """
-    rows = _portfolio_rows(session)
+    spec = _portfolio_spec(session)
+    rows = _portfolio_rows(session, spec)
     known = rows.get(session.ctx["source_system"])
     if known is None:
         return False
     known["auth_status"] = findings.auth_status
     known["last_auth_check"] = findings.checked_at
     known["last_updated"] = datetime.now(timezone.utc)
-    _overwrite(session, SOURCE_PORTFOLIO, [*rows.values()])
+    _overwrite(session, spec, [*rows.values()])
     return True
 
 
-def _portfolio_rows(session: NotebookSession) -> dict[str, dict[str, Any]]:
-    """The rows of ``source.portfolio`` by source system."""
+def _portfolio_spec(session: NotebookSession) -> TableSpec:
+    """``source.portfolio`` as it is there: with the columns that its users added.
+
+    Those of a type that no spec can have are left out, and come out null.
+    """
     place = resolve_table(table_path(SOURCE_PORTFOLIO))
     lakehouse = session.delta.lakehouse
     if not lakehouse.exists(place):
-        return {}
+        return SOURCE_PORTFOLIO
     # Columns of the spec that an older table lacks are there to be asked for afterwards.
     lakehouse.ensure(place, SOURCE_PORTFOLIO)
-    names = ", ".join(column.name for column in SOURCE_PORTFOLIO.columns)
-    rows = lakehouse.query(f"SELECT {names} FROM portfolio", {"portfolio": place}).to_dicts()  # noqa: S608 - the spec's own names
+    declared = {column.name for column in SOURCE_PORTFOLIO.columns}
+    added = [
+        column
+        for column in lakehouse.schema(place)
+        if column.name not in declared and column.type in SCALAR_TYPES
+    ]
+    return replace(SOURCE_PORTFOLIO, columns=(*SOURCE_PORTFOLIO.columns, *added))
+
+
+def _portfolio_rows(session: NotebookSession, spec: TableSpec) -> dict[str, dict[str, Any]]:
+    """The rows of ``source.portfolio`` by source system."""
+    place = resolve_table(table_path(spec))
+    if not session.delta.lakehouse.exists(place):
+        return {}
+    names = ", ".join('"' + column.name.replace('"', '""') + '"' for column in spec.columns)
+    rows = session.delta.lakehouse.query(
+        f"SELECT {names} FROM portfolio",  # noqa: S608 - the table's own names, quoted
+        {"portfolio": place},
+    ).to_dicts()
     return {row["source_system"]: row for row in rows}
 
 
