@@ -11,7 +11,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from deltalake import DeltaTable, write_deltalake
+from deltalake import DeltaTable, TableFeatures, write_deltalake
 
 from spectra_logging.errors import (
     ConfigurationError,
@@ -210,6 +210,39 @@ def test_expired_log_entries_go_and_what_is_within_the_retention_can_be_read(
     assert engine.query("SELECT count(*) FROM t", {"t": table}).rows == ((40,),)
     replay = engine.append(table, lines(), spec, transaction=transaction(7, "old journal"))
     assert replay.replayed, "the checkpoint keeps the transactions of entries that are gone"
+
+
+def test_a_log_that_is_to_be_kept_is_kept(engine: EmbeddedLakehouse, table: str) -> None:
+    """Where the table says that expired entries stay, every version can still be opened."""
+    spec = spec_of(("n", "long", False), **{"delta.enableExpiredLogCleanup": "false"})
+    engine.ensure(table, spec)
+    for number in range(5):
+        engine.append(table, lines({"n": number}), spec, transaction=transaction(number))
+    log = Path(table, "_delta_log")
+    long_ago = time.time() - 400 * 86_400
+    for entry in log.glob("*.json"):
+        os.utime(entry, (long_ago, long_ago))
+    engine.upkeep(table)
+    assert len(list(log.glob("*.json"))) == DeltaTable(table).version() + 1
+    assert DeltaTable(table, version=2).count() == 2
+
+
+def test_a_vacuum_spares_what_a_table_with_deletion_vectors_may_use(
+    engine: EmbeddedLakehouse, table: str
+) -> None:
+    """A vector's file is no data file of the log, so that a listing takes it for a leaving."""
+    fill(engine, table, 2)
+    DeltaTable(table).alter.add_feature(
+        TableFeatures.DeletionVectors, allow_protocol_versions_increase=True
+    )
+    vector = Path(table, "deletion_vector_0a1b2c3d-0000-0000-0000-000000000000.bin")
+    stray = Path(table, "part-00000-0a1b2c3d-0000-0000-0000-000000000000-c000.parquet")
+    long_ago = time.time() - 400 * 86_400
+    for path in (vector, stray):
+        path.write_bytes(b"x")
+        os.utime(path, (long_ago, long_ago))
+    EmbeddedLakehouse().upkeep(table)
+    assert vector.exists()
 
 
 @pytest.mark.parametrize("folder", ["with space", "ünïcödé", "hash#mark", "question?mark", "plus+"])

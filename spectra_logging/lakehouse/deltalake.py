@@ -68,6 +68,8 @@ ATTEMPTS = 10
 CLEAN_UP_EVERY_SECONDS = 3600.0
 """How often to look for log entries and data files that have expired: that lists them all."""
 
+_CLEANS_UP_LOG = "delta.enableExpiredLogCleanup"
+
 # The writer does this in its upkeep, not in the midst of an append.
 _NO_HOOKS = PostCommitHookProperties(create_checkpoint=False, cleanup_expired_logs=False)
 # For changes that are not appends. A retry of delta-rs's own would create a table a second time on
@@ -233,12 +235,17 @@ class EmbeddedLakehouse(Lakehouse):
         if last is not None and now - last < CLEAN_UP_EVERY_SECONDS:
             return 0
         self._cleaned_up_at_seconds[table] = now
-        delta.cleanup_metadata()
+        # delta-rs asks this of its own hook only.
+        if delta.metadata().configuration.get(_CLEANS_UP_LOG, "true").lower() != "false":
+            delta.cleanup_metadata()
         if folder := local_folder(table):
             clear_abandoned(folder)
+        protocol = delta.protocol()
+        plain = protocol.min_reader_version == 1 and protocol.min_writer_version <= 2
         # Without retention_hours: delta.deletedFileRetentionDuration, a week unless it says else.
-        # In full: also files that killed processes left and no entry of the log ever named.
-        vacuumed = delta.vacuum(dry_run=False, full=True, post_commithook_properties=_NO_HOOKS)
+        # In full: also files that killed processes left and no entry of the log ever named. But
+        # what such a listing finds of a table with deletion vectors may be one that is in use.
+        vacuumed = delta.vacuum(dry_run=False, full=plain, post_commithook_properties=_NO_HOOKS)
         return len(vacuumed)
 
     def _converge(self, table: str, spec: TableSpec) -> TableChange:
