@@ -84,6 +84,22 @@ class TestTheUsersSession:
         assert settings_of(spark) == before
         assert type(spark).getActiveSession() is active
 
+    @delta_only
+    def test_may_make_its_own_writes_idempotent(
+        self, spark: Any, engine_of_spark: Lakehouse, table: str
+    ) -> None:
+        """Delta skips what has the settings' number a second time; ours have no part in it."""
+        for key, value in (("txnAppId", "program"), ("txnVersion", "7")):
+            spark.conf.set(f"spark.databricks.delta.write.{key}", value)
+        try:
+            lakehouse = open_lakehouse("spark", spark=spark)
+            for n in (1, 2):
+                lakehouse.write(table, [{"n": n, "text": None}], spec=SMALL)
+        finally:
+            for key in ("txnAppId", "txnVersion"):
+                spark.conf.unset(f"spark.databricks.delta.write.{key}")
+        assert numbers(engine_of_spark, table) == [2]
+
     @classic_only
     def test_keeps_the_names_of_its_jobs(
         self, spark: Any, engine_of_spark: Lakehouse, table: str

@@ -48,10 +48,18 @@ _OWN_SETTINGS = {
     "spark.sql.sources.parallelPartitionDiscovery.parallelism": "8",
     "spark.sql.session.timeZone": "UTC",
     "spark.sql.timestampType": "TIMESTAMP_LTZ",
+    # By default Parquet holds nanoseconds, which others read in 64 bits: from 1677 to 2262.
+    "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
     # As the embedded engine reads SQL: "name" is a column, and what can't be cast is an error.
     "spark.sql.ansi.enabled": "true",
     "spark.sql.ansi.doubleQuotedIdentifiers": "true",
 }
+
+_NOT_OURS = (
+    "spark.databricks.delta.write.txnAppId",
+    "spark.databricks.delta.write.txnVersion",
+)
+"""By these Delta skips what the user's program repeats; of ours it would skip all."""
 
 _COPIED_SETTINGS = ("fs.", "spark.hadoop.", "spark.sql.", "spark.databricks.", "spark.microsoft.")
 
@@ -296,6 +304,8 @@ def _beside(users: Session) -> Session:
         _copy_settings(users, own)
     for key, value in _OWN_SETTINGS.items():
         own.conf.set(key, value)
+    for key in _NOT_OURS:
+        own.conf.unset(key)
     return own
 
 
