@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import logging
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 from deltalake import DeltaTable
 
-from spectra_logging.errors import SchemaConflictError
+from spectra_logging.errors import ConfigurationError, SchemaConflictError
 from spectra_logging.lakehouse import open_lakehouse
 from spectra_logging.tables import Column, TableSpec
 from spectra_logging.testing import FakeSourceSystem
@@ -23,6 +27,8 @@ from spectra_stage.errors import (
     SourceSystemError,
 )
 from spectra_stage.source import RetryPolicy
+from spectra_stage.source.authentication import authentication
+from spectra_stage.source.client import SourceClient
 from spectra_stage.tables import PREPARE_TABLES, table_path
 from tests.stages import (
     CAPABILITIES,
@@ -163,3 +169,62 @@ def test_a_table_in_the_way_is_recorded_and_raised(stage_root: Path) -> None:
     (row,) = record_rows(stage_root)
     assert row["error_type"] == "SchemaConflictError"
     assert "column entity is long there, not string" in row["error_message"]
+
+
+GZIP = "Content-Encoding: gzip\r\nContent-Length: 2"
+BODIES: dict[str, tuple[str, bytes, type[SourceSystemError], str, int]] = {
+    "cut off": ("Content-Length: 10", b"{}", SourceNetworkError, "CUT_OFF", 2),
+    "no gzip": (GZIP, b"{}", SourceDataError, "NOT_DECODABLE", 1),
+    "nested": ("X: y", b"[" * 200_000 + b"]" * 200_000, SourceDataError, "NOT_JSON", 1),
+}
+
+
+@contextmanager
+def answers(*bodies: tuple[str, bytes]) -> Iterator[SourceClient]:
+    """A client of a server that answers with a header and a body, one a connection."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve() -> None:
+            for header, body in bodies:
+                connection, _ = listener.accept()
+                with connection:
+                    connection.recv(65_536)
+                    head = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
+                    connection.sendall(f"{head}Connection: close\r\n{header}\r\n\r\n".encode())
+                    connection.sendall(body)
+
+        server = threading.Thread(target=serve, daemon=True)
+        server.start()
+        address = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        with SourceClient(address, authentication("bearer", "example-token-1234")) as client:
+            yield client
+        server.join(10)
+        assert not server.is_alive()
+
+
+@pytest.mark.parametrize("case", BODIES)
+def test_a_body_that_can_not_be_used_is_told_for_what_it_is(case: str) -> None:
+    """Not as a source system that can't be reached; what breaks off is asked for once more."""
+    header, body, error_class, code, asked = BODIES[case]
+    with answers(*[(header, body)] * asked) as client, pytest.raises(error_class) as raised:
+        client.get_json("/")
+    assert raised.value.code == code
+    assert "reached" not in str(raised.value)
+
+
+def test_a_body_that_breaks_off_once_is_no_failure() -> None:
+    """The second answer is whole."""
+    with answers(("Content-Length: 10", b"{}"), ("Content-Length: 2", b"{}")) as client:
+        assert client.get_json("/") == {}
+
+
+def test_json_may_begin_with_a_byte_order_mark() -> None:
+    """Some servers write one before UTF-8."""
+    with answers(("X: y", b'\xef\xbb\xbf{"a": "\xc3\xa9"}')) as client:
+        assert client.get_json("/") == {"a": "\N{LATIN SMALL LETTER E WITH ACUTE}"}
+
+
+def test_a_time_out_that_no_socket_can_wait_for_is_refused(stage_root: Path) -> None:
+    """Before anything is asked."""
+    with pytest.raises(ConfigurationError, match=r"timeout=10000000000\.0 must be 86400 seconds"):
+        run_stage(timeout=1e10)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -35,6 +36,8 @@ __all__ = ["RetryPolicy", "SourceClient"]
 
 RETRIED_STATUSES = (429, 500, 502, 503, 504)
 REDIRECTS_FOLLOWED = 5
+LONGEST_TIMEOUT_SECONDS = 86_400.0
+"""A day; sockets can't wait for more than a few weeks, and overflow at more."""
 
 _BY_STATUS: dict[int, tuple[type[SourceSystemError], str]] = {
     401: (AuthenticationError, "The token is not known there: check API_TOKEN and AUTH_METHOD."),
@@ -50,7 +53,7 @@ class RetryPolicy:
     """What is tried again, and how patiently.
 
     Answers of 429, 500, 502, 503 and 504 and refused connections are tried again; an answer that
-    does not come in time once only, and any other answer never.
+    does not come in time, or breaks off, once only, and any other answer never.
 
     Args:
         retries: How often at most.
@@ -144,7 +147,7 @@ class SourceClient:
 
     Raises:
         ConfigurationError: The address is none of http or https, or holds credentials; or the
-            time-out is no positive number.
+            time-out is no positive number, or longer than a day.
     """
 
     def __init__(
@@ -157,6 +160,11 @@ class SourceClient:
     ) -> None:
         self.base_url = _checked_url(base_url).rstrip("/")
         self._timeout_seconds = check_seconds("timeout", timeout_seconds, more_than_zero=True)
+        if self._timeout_seconds > LONGEST_TIMEOUT_SECONDS:
+            raise ConfigurationError(
+                f"timeout={timeout_seconds!r} must be {LONGEST_TIMEOUT_SECONDS:g} seconds, a day, "
+                "at most"
+            )
         self._retry = retry or RetryPolicy()
         self._http = _Session()
         self._http.auth = authentication
@@ -194,9 +202,11 @@ class SourceClient:
         response = self._get(place, self.base_url + path)
         if not response.ok:
             raise self._refusal(place, response)
+        if response.content.startswith(codecs.BOM_UTF8):
+            response.encoding = "utf-8-sig"
         try:
             return response.json()
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             kind = response.headers.get("Content-Type", "an answer without a type")
             raise SourceDataError(
                 f"{place}: answered {response.status_code} with {redact_text(kind)} in place of "
@@ -209,7 +219,7 @@ class SourceClient:
         origin = _origin(urlsplit(url))
         for _ in range(REDIRECTS_FOLLOWED + 1):
             try:
-                response = self._http.get(url, timeout=self._timeout_seconds, allow_redirects=False)
+                response = self._answer(url)
             except requests.RequestException as error:
                 # It carries the request, and with it the token, to whoever looks closer.
                 error.request = None
@@ -238,6 +248,18 @@ class SourceClient:
             f"{place}: redirects more than {REDIRECTS_FOLLOWED} times", code="REDIRECT"
         )
 
+    def _answer(self, url: str) -> requests.Response:
+        """One answer; when its body breaks off it is asked for again, once, as after a time-out."""
+        try:
+            return self._ask(url)
+        except requests.exceptions.ChunkedEncodingError:
+            if not self._retry.retries:
+                raise
+        return self._ask(url)
+
+    def _ask(self, url: str) -> requests.Response:
+        return self._http.get(url, timeout=self._timeout_seconds, allow_redirects=False)
+
     def _refusal(self, place: str, response: requests.Response) -> SourceSystemError:
         status = response.status_code
         said = f"{place}: {status} {redact_text(response.reason or '')}".rstrip()
@@ -251,7 +273,7 @@ class SourceClient:
             retryable=status in RETRIED_STATUSES,
         )
 
-    def _unreachable(self, place: str, error: Exception) -> SourceNetworkError:
+    def _unreachable(self, place: str, error: Exception) -> SourceSystemError:
         cause = _first_cause(error)
         reason = redact_text(safe_text(cause))
         if isinstance(error, requests.exceptions.SSLError):
@@ -267,6 +289,18 @@ class SourceClient:
                 "with a longer timeout.",
                 code="TIMEOUT",
                 retryable=True,
+            )
+        if isinstance(error, requests.exceptions.ChunkedEncodingError):
+            return SourceNetworkError(
+                f"{place}: the answer was cut off: {reason}. Try again later.",
+                code="CUT_OFF",
+                retryable=True,
+            )
+        if isinstance(error, requests.exceptions.ContentDecodingError):
+            return SourceDataError(
+                f"{place}: the answer can't be decoded: {reason}. It is not in the "
+                "Content-Encoding that it names.",
+                code="NOT_DECODABLE",
             )
         return SourceNetworkError(
             f"{place}: can't be reached: {reason}. Check BASE_URL and the network.",
