@@ -344,6 +344,7 @@ def test_logging_from_a_finaliser_and_a_signal_handler_lands(
 ) -> None:
     """In the middle of other log calls: nothing deadlocks, nothing is lost."""
     handler = attach(logger, table, flush_interval_seconds=0.01)
+    collected: list[int] = []
 
     class LogsWhenCollected:
         def __init__(self) -> None:
@@ -351,6 +352,7 @@ def test_logging_from_a_finaliser_and_a_signal_handler_lands(
 
         def __del__(self) -> None:
             logger.info("finaliser")
+            collected.append(1)
 
     def on_signal(*_: object) -> None:
         logger.info("signal")
@@ -364,7 +366,12 @@ def test_logging_from_a_finaliser_and_a_signal_handler_lands(
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, old)
-    gc.collect()
+
+    def all_are_collected() -> bool:
+        gc.collect()  # does nothing while another thread is at it
+        return len(collected) == 2000
+
+    wait_until(all_are_collected)
     assert handler.flush(60)
     stats = handler.stats()
     landed = Counter(column(table))
