@@ -44,6 +44,52 @@ def test_a_child_forked_after_a_flush_keeps_its_records(tmp_path: Path, ending: 
     )
 
 
+def test_a_child_forked_while_the_engine_is_loaded_only_appends(tmp_path: Path) -> None:
+    """The parent's thread holds the import's locks, which in the child nobody ever lets go."""
+    table = tmp_path / "events"
+    done = run_program(
+        """
+        import sys
+        import threading
+        from importlib.machinery import PathFinder
+
+        reached, go_on = threading.Event(), threading.Event()
+
+        class SlowToLoad:
+            def find_spec(self, name, path=None, target=None):
+                if name != "spectra_logging.lakehouse.auto":
+                    return None
+                spec = PathFinder.find_spec(name, path)
+                load = spec.loader.exec_module
+
+                def wait_and_load(module):
+                    reached.set()
+                    go_on.wait(30)
+                    load(module)
+
+                spec.loader.exec_module = wait_and_load
+                return spec
+
+        sys.meta_path.insert(0, SlowToLoad())
+        handler = DeltaHandler(table, flush_interval_seconds=3600)
+        logger.addHandler(handler)
+        logger.error("parent")
+        assert reached.wait(30)
+        child = os.fork()
+        if child == 0:
+            logger.error("child")
+            os._exit(threading.active_count() - 1)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        go_on.set()
+        assert handler.flush(30)
+        """,
+        table,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    drain_journals(str(table))
+    assert sorted(column(table)) == ["child", "parent"]
+
+
 def test_a_child_whose_parent_has_loaded_no_engine_drains_by_itself(tmp_path: Path) -> None:
     """As the workers of a server that forks before it logs."""
     table = tmp_path / "events"

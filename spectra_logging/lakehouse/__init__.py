@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,8 @@ __all__ = ["ENGINES", "check_engine", "is_loaded", "open_lakehouse"]
 
 ENGINES = ("auto", "deltalake", "spark")
 """What ``engine`` may be. ``auto`` chooses for each table, unless ``SPECTRA_ENGINE`` names one."""
+
+_loading = threading.Event()
 
 
 def check_engine(engine: str, option: str = "engine") -> str:
@@ -59,6 +62,7 @@ def open_lakehouse(
     if check_engine(engine) == "auto":
         environment = check_engine(os.environ.get("SPECTRA_ENGINE") or "auto", "SPECTRA_ENGINE")
     asked = check_choice_of_engine(engine, environment, table="")
+    _loading.set()
     lakehouse: Lakehouse
     if asked is not None and asked.engine == "spark":
         from spectra_logging.lakehouse.spark import SparkLakehouse
@@ -77,9 +81,9 @@ def open_lakehouse(
 
 
 def is_loaded() -> bool:
-    """Whether this process has loaded an engine that a forked child must not use.
+    """Whether this process has loaded an engine that a forked child must not use, or began to.
 
     delta-rs runs threads that a fork does not copy, and panics in the child; a Spark session's
-    connection is the parent's.
+    connection is the parent's. And what a thread was importing at the fork stays locked there.
     """
-    return "deltalake" in sys.modules
+    return _loading.is_set() or "deltalake" in sys.modules
