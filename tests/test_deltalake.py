@@ -11,7 +11,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from deltalake import DeltaTable, TableFeatures, write_deltalake
+from deltalake import DeltaTable, TableFeatures, convert_to_deltalake, write_deltalake
 
 from spectra_logging.errors import (
     ConfigurationError,
@@ -210,6 +210,44 @@ def test_expired_log_entries_go_and_what_is_within_the_retention_can_be_read(
     assert engine.query("SELECT count(*) FROM t", {"t": table}).rows == ((40,),)
     replay = engine.append(table, lines(), spec, transaction=transaction(7, "old journal"))
     assert replay.replayed, "the checkpoint keeps the transactions of entries that are gone"
+
+
+def test_files_that_others_gave_odd_names_are_left_as_they_are(
+    engine: EmbeddedLakehouse, table: str
+) -> None:
+    """As a folder of Parquet files that was made a table has them; the others are merged."""
+    Path(table).mkdir(parents=True)
+    for n in range(9):
+        pl.DataFrame({"n": [n]}).write_parquet(Path(table, f"day {n} 100% ü#.parquet"))
+    convert_to_deltalake(table)
+    for n in range(9, 18):
+        write_deltalake(table, pl.DataFrame({"n": [n]}), mode="append")
+    report = engine.upkeep(table)
+    assert (report.compacted_files, report.checkpointed) == (9, True)
+    rows = engine.query("SELECT n FROM t ORDER BY n", {"t": table}).rows
+    assert [n for (n,) in rows] == list(range(18))
+    assert DeltaTable(table).count() == 18
+
+
+def test_a_table_with_structures_is_kept_up(engine: EmbeddedLakehouse, table: str) -> None:
+    """Their statistics are structures, too."""
+    for n in range(9):
+        frame = pl.DataFrame({"n": [n], "at": [{"x": n, "y": "text"}]})
+        write_deltalake(table, frame, mode="append")
+    report = engine.upkeep(table)
+    assert (report.compacted_files, report.checkpointed) == (9, True)
+    assert engine.query("SELECT sum(at['x']) FROM t", {"t": table}).rows == ((36,),)
+
+
+def test_a_compaction_that_fails_keeps_no_checkpoint_from_being_made(
+    engine: EmbeddedLakehouse, table: str
+) -> None:
+    """The log would grow for ever, and every reader with it."""
+    fill(engine, table, 9)
+    next(Path(table).glob("*.parquet")).unlink()
+    with pytest.raises(LakehouseError):
+        engine.upkeep(table)
+    assert list(Path(table, "_delta_log").glob("*.checkpoint.parquet"))
 
 
 def test_a_log_that_is_to_be_kept_is_kept(engine: EmbeddedLakehouse, table: str) -> None:

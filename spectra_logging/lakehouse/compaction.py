@@ -17,6 +17,7 @@ import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
 
 from arro3.core import DataType, RecordBatch, Schema
 from arro3.io import read_parquet, write_parquet
@@ -61,7 +62,14 @@ class Statistics:
 
 @dataclass(frozen=True, kw_only=True)
 class DataFile:
-    """A data file of a table, as its log describes it."""
+    """A data file of a table, as its log describes it.
+
+    Args:
+        path: Where it is, as the log writes it: a blank in its name is ``%20``.
+        size_bytes: Its size.
+        modified_at_milliseconds: When it was made, since 1970.
+        statistics: What is in it.
+    """
 
     path: str
     size_bytes: int
@@ -81,7 +89,7 @@ def compact(delta: DeltaTable, storage_options: Mapping[str, str]) -> int:
     plain = protocol.min_reader_version == 1 and protocol.min_writer_version <= 2
     if not plain or delta.metadata().partition_columns:
         return 0
-    files = files_to_merge(_data_files(delta))
+    files = files_to_merge([file for file in _data_files(delta) if _is_nameable(file.path)])
     if not files:
         return 0
     store = _store(delta, storage_options)
@@ -123,6 +131,15 @@ def compact(delta: DeltaTable, storage_options: Mapping[str, str]) -> int:
         # The merged file stays, unused: a commit that took effect may be told as a failed one.
         return 0
     return len(files)
+
+
+def _is_nameable(path: str) -> bool:
+    """Whether a file's path is written in one way only.
+
+    delta-rs gives paths as the log has them and encodes those that it is given: a file removed
+    under another spelling would stay, and its rows be there twice. A clone's files are elsewhere.
+    """
+    return unquote(path) == path and "://" not in path and not path.startswith("/")
 
 
 def _store(delta: DeltaTable, storage_options: Mapping[str, str]) -> DeltaFileSystemHandler:
@@ -244,12 +261,13 @@ def _merged(
 def merged_statistics(parts: Sequence[Statistics], row_count: int) -> dict[str, Any]:
     """Delta's statistics of a file that holds the rows of several, from theirs.
 
-    A column has a bound only when each part has one for it or holds nothing but nulls there.
+    A column has a bound only when each part has one for it or holds nothing but nulls there. Of a
+    structure's fields, which are counted each by itself, nothing is said.
     """
     null_counts = {
         name: sum(part.null_counts[name] or 0 for part in parts)
         for name in parts[0].null_counts
-        if all(part.null_counts.get(name) is not None for part in parts)
+        if all(isinstance(part.null_counts.get(name), int) for part in parts)
     }
     statistics: dict[str, Any] = {"numRecords": row_count, "nullCount": null_counts}
     for key, bounds, outermost in (

@@ -213,12 +213,16 @@ class EmbeddedLakehouse(Lakehouse):
         delta = self._tables.current(table)
         if self._upkept_versions.get(table) == delta.version():
             return UpkeepReport()
-        with self._changing(table):
-            compacted = compact(delta, self._storage.options(table))
-        delta = self._tables.current(table)
-        with self._changing(table):
-            delta.create_checkpoint()
-            vacuumed = self._clean_up(table, delta)
+        try:
+            with self._changing(table):
+                compacted = compact(delta, self._storage.options(table))
+        finally:
+            # Small files cost readers time; a log without checkpoints costs everybody more and
+            # more.
+            delta = self._tables.current(table)
+            with self._changing(table):
+                delta.create_checkpoint()
+                vacuumed = self._clean_up(table, delta)
         self._upkept_versions[table] = self._tables.current(table).version()
         return UpkeepReport(compacted_files=compacted, checkpointed=True, vacuumed_files=vacuumed)
 
