@@ -179,15 +179,13 @@ class Drainer:
 
     def _commit(self, batch: Batch, lakehouse: Lakehouse, staged: Staged | None) -> DrainReport:
         transaction = Transaction(application_id=batch.application_id, version=batch.number)
-        rows, rejected = batch.rows, list[Reject]()
+        rejected = list[Reject]()
         commit = None
-        if rows:
+        if batch.rows:
             try:
-                commit = self._append(lakehouse, rows, transaction, staged)
+                commit = self._append(lakehouse, batch.rows, transaction, staged)
             except RowsRejectedError:
-                rows, unreadable = split_unreadable(rows, self._spec)
-                rejected = [Reject(line, reason) for line, reason in unreadable]
-                commit = self._append(lakehouse, rows, transaction) if rows else None
+                commit, rejected = self._append_what_fits(lakehouse, batch.rows, transaction)
         self._batches.note_committed(batch, rejected)
         row_count = batch.row_count - len(rejected)
         last_commit = None
@@ -205,6 +203,21 @@ class Drainer:
             left_behind=batch.left_behind,
             unrecorded_runs=self._unrecorded_runs(batch.left_behind_rows),
         )
+
+    def _append_what_fits(
+        self, lakehouse: Lakehouse, rows: bytes, transaction: Transaction
+    ) -> tuple[Commit | None, list[Reject]]:
+        """Append the rows that the table can take; returns the others with the reasons."""
+        rows, rejected = split_unreadable(rows, self._spec)
+        commit = None
+        if rows:
+            try:
+                commit = self._append(lakehouse, rows, transaction)
+            except RowsRejectedError:
+                rows, refused = lakehouse.split_refused(self.table, rows, self._spec)
+                rejected += refused
+                commit = self._append(lakehouse, rows, transaction) if rows else None
+        return commit, [Reject(line, reason) for line, reason in rejected]
 
     def _note_version(self, version: int) -> None:
         """Others commit too: the version that ends a round of upkeep may be anybody's."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from deltalake import DeltaTable, TableFeatures, convert_to_deltalake, write_del
 from spectra_logging.errors import (
     ConfigurationError,
     LakehouseError,
+    RowsRejectedError,
     TableNotFoundError,
     TableUnavailableError,
 )
@@ -26,7 +28,9 @@ from spectra_logging.lakehouse.deltalake import EmbeddedLakehouse
 from spectra_logging.lakehouse.staging import StagedRows
 from spectra_logging.lakehouse.translation import translated
 from spectra_logging.tables import TableSpec
+from tests.handlers import attach
 from tests.lakehouses import lines, spec_of, transaction
+from tests.tables import column
 
 SMALL = spec_of(("n", "long", False), ("text", "string", True))
 
@@ -210,6 +214,47 @@ def test_expired_log_entries_go_and_what_is_within_the_retention_can_be_read(
     assert engine.query("SELECT count(*) FROM t", {"t": table}).rows == ((40,),)
     replay = engine.append(table, lines(), spec, transaction=transaction(7, "old journal"))
     assert replay.replayed, "the checkpoint keeps the transactions of entries that are gone"
+
+
+def test_rows_that_a_constraint_keeps_out_are_set_aside_alone(
+    tmp_path: Path, logger: logging.Logger
+) -> None:
+    """One of them would else keep every record behind it from the table."""
+    table = str(tmp_path / "events")
+    handler = attach(logger, table, flush_interval_seconds=3600)
+    logger.info("first")
+    assert handler.flush(30)
+    DeltaTable(table).alter.add_constraint({"no_noise": "event <> 'noise'"})
+    for event in ("second", "noise", "third", "noise", "fourth"):
+        logger.info(event)
+    assert handler.flush(30)
+    assert column(table) == ["first", "second", "third", "fourth"]
+    stats = handler.stats()
+    assert (stats.written, stats.quarantined, stats.pending) == (4, 2, 0)
+    (aside,) = Path(stats.journal_directory, "quarantine").iterdir()
+    for line in aside.read_text().splitlines():
+        kept = json.loads(line)
+        assert json.loads(kept["data"])["event"] == "noise"
+        assert "failed validation check" in kept["reason"]
+        assert "noise" not in kept["reason"]
+    logger.info("noise")
+    assert handler.flush(30), "also when none is left"
+    assert handler.stats().quarantined == 3
+
+
+def test_a_replay_tells_of_the_rows_that_a_constraint_kept_out(
+    engine: EmbeddedLakehouse, table: str
+) -> None:
+    """A drain that was killed behind its commit has set nothing aside yet."""
+    fill(engine, table, 1)
+    DeltaTable(table).alter.add_constraint({"small": "n < 100"})
+    good, all_rows = lines({"n": 1}), lines({"n": 1}, {"n": 100})
+    with pytest.raises(RowsRejectedError):
+        engine.append(table, all_rows, SMALL, transaction=transaction(7))
+    assert not engine.append(table, good, SMALL, transaction=transaction(7)).replayed
+    with pytest.raises(RowsRejectedError):
+        engine.append(table, all_rows, SMALL, transaction=transaction(7))
+    assert engine.append(table, good, SMALL, transaction=transaction(7)).replayed
 
 
 def test_files_that_others_gave_odd_names_are_left_as_they_are(

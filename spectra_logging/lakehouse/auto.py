@@ -115,6 +115,12 @@ class AutoLakehouse(Lakehouse):
             lambda engine: engine.append(table, rows, spec, transaction=transaction, staged=staged),
         )
 
+    def split_refused(
+        self, table: str, rows: bytes, spec: TableSpec
+    ) -> tuple[bytes, list[tuple[bytes, str]]]:
+        """Tell the rows that the table takes from those that its constraints keep out."""
+        return self._through(table, lambda engine: engine.split_refused(table, rows, spec))
+
     def transaction_version(self, table: str, application_id: str) -> int | None:
         """The newest version committed under that application id."""
         return self._through(

@@ -239,8 +239,29 @@ class Lakehouse(abc.ABC):
                 by the caller afterwards, whatever comes of the append.
 
         Raises:
-            RowsRejectedError: Some row can't be read as the spec's columns; nothing was written.
+            RowsRejectedError: Some row can't be read as the spec's columns, or breaks a constraint
+                of the table's; nothing was written.
         """
+
+    def split_refused(
+        self,
+        table: str,  # noqa: ARG002 - not told apart here
+        rows: bytes,
+        spec: TableSpec,  # noqa: ARG002 - likewise
+    ) -> tuple[bytes, list[tuple[bytes, str]]]:
+        """Tell the rows that the table takes from those that its constraints keep out.
+
+        Args:
+            table: The table's place.
+            rows: Newline-delimited JSON that :meth:`append` has rejected, though each row can be
+                read as the spec's columns.
+            spec: The columns.
+
+        Returns:
+            The rows that it takes, and each of the others with the reason; all and none where the
+            engine can't tell.
+        """
+        return rows, []
 
     @abc.abstractmethod
     def transaction_version(self, table: str, application_id: str) -> int | None:

@@ -21,6 +21,7 @@ from deltalake.exceptions import CommitFailedError
 
 from spectra_logging.errors import (
     LakehouseError,
+    RowsRejectedError,
     TableNotFoundError,
     TableUnavailableError,
 )
@@ -46,6 +47,7 @@ from spectra_logging.lakehouse.base import (
     check_mode,
 )
 from spectra_logging.lakehouse.compaction import compact
+from spectra_logging.lakehouse.constraints import split_by_constraints
 from spectra_logging.lakehouse.delta_schema import columns_of, delta_field
 from spectra_logging.lakehouse.local_append import append_rows
 from spectra_logging.lakehouse.opened import OpenTables, local_folder
@@ -157,7 +159,17 @@ class EmbeddedLakehouse(Lakehouse):
         if commit.replayed:
             # Rows that the table can't take are to be told of in a replay too.
             _check_rows(rows, spec)
+            if self.split_refused(table, rows, spec)[1]:
+                raise RowsRejectedError(f"{table} refuses rows: its constraints keep some out")
         return commit
+
+    def split_refused(
+        self, table: str, rows: bytes, spec: TableSpec
+    ) -> tuple[bytes, list[tuple[bytes, str]]]:
+        """Tell the rows that the table takes from those that its constraints keep out."""
+        delta = self._tables.current(table)
+        with translated(table):
+            return split_by_constraints(delta, rows, spec)
 
     def transaction_version(self, table: str, application_id: str) -> int | None:
         """The newest version in the table's log under that application id."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import msgspec
 
 from spectra_logging.errors import RowsRejectedError
 from spectra_logging.tables import TableSpec
 
-__all__ = ["split_unreadable"]
+__all__ = ["split_by", "split_unreadable"]
 
 _one_value = msgspec.json.Decoder(msgspec.Raw)
 
@@ -27,27 +29,45 @@ def split_unreadable(rows: bytes, spec: TableSpec) -> tuple[bytes, list[tuple[by
     schema = arrow_schema(spec.columns)
 
     def why_not(lines: list[bytes]) -> str | None:
+        # Arrow's parser lets a comma be missing and an object go on in the next line, so that bad
+        # lines can make up as many rows as they are. Each has to be one value by itself first.
+        malformed = _why_malformed(lines)
+        if malformed and len(lines) > 1:
+            return malformed
         try:
             row_count = read_rows(b"".join(lines), schema).num_rows
         except RowsRejectedError as error:
             return str(error)
         if row_count != len(lines):
             return f"the line holds {row_count} rows, not one"
-        return None
+        return malformed
 
+    return split_by(rows, why_not)
+
+
+def split_by(
+    rows: bytes, why_not: Callable[[list[bytes]], str | None]
+) -> tuple[bytes, list[tuple[bytes, str]]]:
+    """Find the rows that can't be taken, by halving.
+
+    Args:
+        rows: Newline-delimited JSON.
+        why_not: Tells why some lines can't be taken all together; ``None`` when they can.
+
+    Returns:
+        The rows that can be taken, and each of the others with the reason.
+    """
     good: list[bytes] = []
     bad: list[tuple[bytes, str]] = []
     # bytes.splitlines would also split at a carriage return, which JSON allows between tokens.
     pending = [[line + b"\n" for line in rows.split(b"\n") if line.strip()]]
     while pending:
         lines = pending.pop()
-        # Arrow's parser lets a comma be missing and an object go on in the next line, so that bad
-        # lines can make up as many rows as they are. Each has to be one value by itself first.
-        reason = _why_malformed(lines) or why_not(lines)
+        reason = why_not(lines) if lines else None
         if reason is None:
             good += lines
         elif len(lines) == 1:
-            bad.append((lines[0].rstrip(b"\n"), why_not(lines) or reason))
+            bad.append((lines[0].rstrip(b"\n"), reason))
         else:
             middle = len(lines) // 2
             pending += [lines[middle:], lines[:middle]]

@@ -69,6 +69,8 @@ def _translate(error: BaseException, table: str) -> LakehouseError:
     if isinstance(error, SchemaMismatchError):
         return SchemaConflictError(table, [reason])
     if isinstance(error, DeltaError) and "failed validation check" in reason:
+        # Without what delta-rs shows of the rows.
+        reason = reason.partition(" Preview of invalid data")[0]
         return RowsRejectedError(f"{table} refuses rows: {reason}")
     if isinstance(error, DeltaError) and not isinstance(error, CommitFailedError):
         return LakehouseError(f"{table}: {reason}")
