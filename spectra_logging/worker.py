@@ -7,7 +7,6 @@ whatever sends over a network.
 from __future__ import annotations
 
 import _thread
-import contextlib
 import logging
 import math
 import os
@@ -17,6 +16,8 @@ import threading
 import time
 import weakref
 from collections.abc import Callable
+
+from spectra_logging.stderr import tell
 
 __all__ = [
     "POLL_SECONDS",
@@ -44,15 +45,12 @@ def is_from_worker(record: logging.LogRecord) -> bool:
     """Whether a worker thread logged a record in the course of its work.
 
     The ident alone does not tell: the system gives a new thread that of one which has ended, and
-    what that one logged may come late, through a queue, or from another process.
-    What a finaliser logs there is the program's: the garbage collector runs finalisers on whichever
-    thread happens to need memory.
+    what that one logged may come late, through a queue, or from another process. And what a
+    finaliser logs there is the program's: the garbage collector runs finalisers on whichever thread
+    happens to need memory.
     """
-    if record.thread not in worker_idents:
-        return False
-    if record.threadName != worker_idents.get(record.thread) or (
-        record.process not in (None, os.getpid())
-    ):
+    name = worker_idents.get(record.thread)
+    if name is None or record.threadName != name or record.process not in (None, os.getpid()):
         return False
     return record.thread != threading.get_ident() or not _is_in_finaliser()
 
@@ -268,8 +266,7 @@ def log_from_worker(level: int, message: str, *, exc_info: bool = False) -> None
         try:
             logger.handle(record)
         except Exception as error:  # noqa: BLE001 - a user's filter or handler may raise
-            with contextlib.suppress(AttributeError, OSError, ValueError):  # no stderr, or closed
-                sys.stderr.write(f"spectra_logging: {message} ({type(error).__name__})\n")
+            tell(f"{message} ({type(error).__name__})")
 
 
 _workers: weakref.WeakSet[Worker] = weakref.WeakSet()

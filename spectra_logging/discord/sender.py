@@ -16,8 +16,8 @@ from spectra_logging.discord.outbox import Outbox
 from spectra_logging.discord.post import Answer, InDoubtError, NotSentError, Poster
 from spectra_logging.discord.rate_limit import RateLimit
 from spectra_logging.discord.webhook import Webhook
-from spectra_logging.handlers.background import tell
 from spectra_logging.redaction import redact_text
+from spectra_logging.stderr import tell
 from spectra_logging.worker import (
     POLL_SECONDS,
     Signal,
@@ -182,7 +182,7 @@ class Sender:
         except BaseException as error:
             outbox.settle(notices, "internal_error")
             channel.last_error = redact_text(f"{type(error).__name__}: {error}")
-            tell(f"spectra_logging: a message for Discord was dropped: {channel.last_error}")
+            tell(f"a message for Discord was dropped: {channel.last_error}")
             if not isinstance(error, Exception):
                 raise
         else:
@@ -245,7 +245,7 @@ class Sender:
                     del _senders[identity]
         lost = sum(channel.outbox.close("webhook_gone") for channel in list(self._channels))
         tell(
-            f"spectra_logging: Discord webhook {self._webhook.id} is switched off: "
+            f"Discord webhook {self._webhook.id} is switched off: "
             f"{answer.in_words}. {lost} more records were dropped. Set another webhook's URL."
         )
 

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import logging
 import os
-import sys
 import time
 import weakref
 from abc import ABC, abstractmethod
 
-__all__ = ["BackgroundHandler", "level_of", "tell"]
+__all__ = ["BackgroundHandler", "level_of"]
 
 _JUST_NOW_SECONDS = 1.0
 
@@ -91,14 +90,6 @@ def level_of(record: logging.LogRecord) -> int:
         name = record.levelname
         level = logging.getLevelName(name) if isinstance(name, str) else 0
     return level if isinstance(level, int) else 0
-
-
-def tell(message: str) -> None:
-    """Write a line to stderr, if there is one: for what no log record can tell."""
-    try:
-        sys.stderr.write(message + "\n")
-    except (AttributeError, OSError, ValueError):
-        pass  # No stderr, or one that is closed: there is nobody left to tell.
 
 
 _handlers: weakref.WeakSet[BackgroundHandler] = weakref.WeakSet()

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 from spectra_logging import lakehouse
 from spectra_logging.errors import ConfigurationError
-from spectra_logging.handlers.background import BackgroundHandler, level_of, tell
+from spectra_logging.handlers.background import BackgroundHandler, level_of
 from spectra_logging.handlers.options import check_choice, check_level, check_seconds
 from spectra_logging.journal.appender import Appender
 from spectra_logging.journal.folder import drain_command, open_folder
@@ -18,6 +18,7 @@ from spectra_logging.lakehouse.storage import check_storage_options
 from spectra_logging.paths import resolve_table
 from spectra_logging.record import RowEncoder
 from spectra_logging.stats import HandlerStats
+from spectra_logging.stderr import tell
 from spectra_logging.tables import load_spec
 from spectra_logging.worker import is_from_worker, worker_idents
 from spectra_logging.writer import Writer
@@ -174,7 +175,7 @@ class DeltaHandler(BackgroundHandler):
 
     def _give_up(self, error: Exception) -> None:
         self._appender.count_dropped("internal_error")
-        tell(f"spectra_logging: a record was dropped: {type(error).__name__}: {error}")
+        tell(f"a record was dropped: {type(error).__name__}: {error}")
 
     def start(self) -> None:
         """Start the background thread now rather than with the first record.
@@ -224,7 +225,7 @@ class DeltaHandler(BackgroundHandler):
         if pending and pending != self._told_pending and not self._append_only:
             self._told_pending = pending
             tell(
-                f"spectra_logging: {pending} records are not yet in {self.table}. They are "
+                f"{pending} records are not yet in {self.table}. They are "
                 f"journalled in {self._directory}; the next process that logs to the table commits "
                 f"them, and so does: {drain_command(self.table, self._directory)}"
             )

@@ -12,10 +12,11 @@ from spectra_logging.discord.outbox import Outbox
 from spectra_logging.discord.sender import Channel, sender_for
 from spectra_logging.discord.webhook import find_webhook
 from spectra_logging.errors import ConfigurationError
-from spectra_logging.handlers.background import BackgroundHandler, level_of, tell
+from spectra_logging.handlers.background import BackgroundHandler, level_of
 from spectra_logging.handlers.options import check_level, check_seconds
 from spectra_logging.redaction import redact_text
 from spectra_logging.stats import DiscordStats
+from spectra_logging.stderr import tell
 from spectra_logging.values import safe_text
 from spectra_logging.variables import VariableLibrary
 from spectra_logging.worker import is_from_worker
@@ -169,7 +170,7 @@ class DiscordHandler(BackgroundHandler):
             self._outbox.add(record)
         except Exception as error:  # noqa: BLE001 - a log call must not raise
             words = redact_text(f"{type(error).__name__}: {safe_text(error)}")
-            tell(f"spectra_logging: a record was not taken for Discord: {words}")
+            tell(f"a record was not taken for Discord: {words}")
 
     def flush(self, timeout_seconds: float | None = None) -> bool:  # type: ignore[override]
         """Post all that waits now, without waiting for the end of a storm or a session.
@@ -207,7 +208,7 @@ class DiscordHandler(BackgroundHandler):
         if given_up and was_on:
             problem = self._channel.last_error
             tell(
-                f"spectra_logging: {given_up} records were not posted to Discord webhook "
+                f"{given_up} records were not posted to Discord webhook "
                 f"{self._webhook_id} in time" + (f" ({problem})" if problem else "")
             )
 
