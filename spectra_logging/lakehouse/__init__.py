@@ -24,6 +24,7 @@ ENGINES = ("auto", "deltalake", "spark")
 """What ``engine`` may be. ``auto`` chooses for each table, unless ``SPECTRA_ENGINE`` names one."""
 
 _loading = threading.Event()
+"""Set before the first engine is imported, and for good."""
 
 
 def check_engine(engine: str, option: str = "engine") -> str:

@@ -21,12 +21,13 @@ from urllib.parse import unquote
 
 from arro3.core import DataType, RecordBatch, Schema
 from arro3.io import read_parquet, write_parquet
-from deltalake import CommitProperties, DeltaTable, PostCommitHookProperties
+from deltalake import CommitProperties, DeltaTable
 from deltalake.exceptions import CommitFailedError
 from deltalake.transaction import AddAction, RemoveAction
 
 from spectra_logging.errors import LakehouseError
 from spectra_logging.lakehouse.arrow import conform, reader_of
+from spectra_logging.lakehouse.staging import NO_HOOKS
 
 if TYPE_CHECKING:
     from deltalake._internal import DeltaFileSystemHandler
@@ -123,9 +124,7 @@ def compact(delta: DeltaTable, storage_options: Mapping[str, str]) -> int:
             schema=delta.schema(),
             # A retry would commit on top of what others have done to these files meanwhile.
             commit_properties=CommitProperties(max_commit_retries=0),
-            post_commithook_properties=PostCommitHookProperties(
-                create_checkpoint=False, cleanup_expired_logs=False
-            ),
+            post_commithook_properties=NO_HOOKS,
         )
     except CommitFailedError:
         # The merged file stays, unused: a commit that took effect may be told as a failed one.

@@ -50,7 +50,7 @@ def split_by_constraints(
             try:
                 write_deltalake(trial, data, mode="append", schema_mode="merge")
             except DeltaError as error:
-                return in_one_line(error).partition(" Preview of invalid data")[0]
+                return in_one_line(error)
             return None
 
         return split_by(rows, why_not)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
@@ -11,7 +10,6 @@ from arro3.core import Table
 from deltalake import (
     CommitProperties,
     DeltaTable,
-    PostCommitHookProperties,
     QueryBuilder,
     write_deltalake,
 )
@@ -46,15 +44,16 @@ from spectra_logging.lakehouse.base import (
     UpkeepReport,
     check_mode,
 )
+from spectra_logging.lakehouse.clean_up import CleanUp
 from spectra_logging.lakehouse.compaction import compact
 from spectra_logging.lakehouse.constraints import split_by_constraints
 from spectra_logging.lakehouse.delta_schema import columns_of, delta_field
 from spectra_logging.lakehouse.local_append import append_rows
-from spectra_logging.lakehouse.opened import OpenTables, local_folder
+from spectra_logging.lakehouse.opened import OpenTables
 from spectra_logging.lakehouse.schemas import missing_columns
 from spectra_logging.lakehouse.staging import (
+    NO_HOOKS,
     StagedRows,
-    clear_abandoned,
     stage,
     writer_properties,
 )
@@ -67,13 +66,6 @@ __all__ = ["EmbeddedLakehouse"]
 ATTEMPTS = 10
 """How often a change is planned anew when another process's commit came first."""
 
-CLEAN_UP_EVERY_SECONDS = 3600.0
-"""How often to look for log entries and data files that have expired: that lists them all."""
-
-_CLEANS_UP_LOG = "delta.enableExpiredLogCleanup"
-
-# The writer does this in its upkeep, not in the midst of an append.
-_NO_HOOKS = PostCommitHookProperties(create_checkpoint=False, cleanup_expired_logs=False)
 # For changes that are not appends. A retry of delta-rs's own would create a table a second time on
 # top of another process's, and overwrite without removing what a compaction has merged meanwhile.
 _NO_RETRY = CommitProperties(max_commit_retries=0)
@@ -97,7 +89,7 @@ class EmbeddedLakehouse(Lakehouse):
         self._storage = StorageAccess(storage_options)
         self._tables = OpenTables(self._storage)
         self._upkept_versions: dict[str, int] = {}
-        self._cleaned_up_at_seconds: dict[str, float] = {}
+        self._clean_up = CleanUp()
 
     def exists(self, table: str) -> bool:
         """Whether a Delta table can be opened there."""
@@ -234,7 +226,7 @@ class EmbeddedLakehouse(Lakehouse):
             delta = self._tables.current(table)
             with self._changing(table):
                 delta.create_checkpoint()
-                vacuumed = self._clean_up(table, delta)
+                vacuumed = self._clean_up.run(table, delta)
         self._upkept_versions[table] = self._tables.current(table).version()
         return UpkeepReport(compacted_files=compacted, checkpointed=True, vacuumed_files=vacuumed)
 
@@ -243,26 +235,6 @@ class EmbeddedLakehouse(Lakehouse):
         if version is None or version == current.version():
             return current
         return self._tables.at_version(table, version)
-
-    def _clean_up(self, table: str, delta: DeltaTable) -> int:
-        """Remove what has expired by the table's own retention; returns how many data files."""
-        now = time.monotonic()
-        last = self._cleaned_up_at_seconds.get(table)
-        if last is not None and now - last < CLEAN_UP_EVERY_SECONDS:
-            return 0
-        self._cleaned_up_at_seconds[table] = now
-        # delta-rs asks this of its own hook only.
-        if delta.metadata().configuration.get(_CLEANS_UP_LOG, "true").lower() != "false":
-            delta.cleanup_metadata()
-        if folder := local_folder(table):
-            clear_abandoned(folder)
-        protocol = delta.protocol()
-        plain = protocol.min_reader_version == 1 and protocol.min_writer_version <= 2
-        # Without retention_hours: delta.deletedFileRetentionDuration, a week unless it says else.
-        # In full: also files that killed processes left and no entry of the log ever named. But
-        # what such a listing finds of a table with deletion vectors may be one that is in use.
-        vacuumed = delta.vacuum(dry_run=False, full=plain, post_commithook_properties=_NO_HOOKS)
-        return len(vacuumed)
 
     def _converge(self, table: str, spec: TableSpec) -> TableChange:
         try:
@@ -281,7 +253,7 @@ class EmbeddedLakehouse(Lakehouse):
             with self._changing(table):
                 delta.alter.add_columns(
                     [delta_field(column, nullable=True) for column in missing],
-                    post_commithook_properties=_NO_HOOKS,
+                    post_commithook_properties=NO_HOOKS,
                 )
         return TableChange(added_columns=tuple(column.name for column in missing))
 
@@ -340,7 +312,7 @@ class EmbeddedLakehouse(Lakehouse):
                 schema_mode="merge",
                 writer_properties=writer_properties(spec),
                 commit_properties=CommitProperties(app_transactions=marks),
-                post_commithook_properties=_NO_HOOKS,
+                post_commithook_properties=NO_HOOKS,
             )
         return Commit(version=delta.version())
 
@@ -364,7 +336,7 @@ class EmbeddedLakehouse(Lakehouse):
                 storage_options=self._storage.options(table),
                 writer_properties=writer_properties(spec),
                 commit_properties=None if appends else _NO_RETRY,
-                post_commithook_properties=_NO_HOOKS,
+                post_commithook_properties=NO_HOOKS,
             )
         return self._tables.current(table).version()
 

@@ -25,14 +25,15 @@ from deltalake import ColumnProperties, PostCommitHookProperties, WriterProperti
 from spectra_logging.lakehouse.arrow import arrow_schema, in_order, stream_rows
 from spectra_logging.tables import Column, TableSpec
 
-__all__ = ["StagedFile", "StagedRows", "clear_abandoned", "stage", "writer_properties"]
+__all__ = ["NO_HOOKS", "StagedFile", "StagedRows", "clear_abandoned", "stage", "writer_properties"]
 
 ABANDONED_AFTER_SECONDS = 86_400.0
 
 _PREFIX = "_spectra-"
 _NAME = re.compile(rf"{_PREFIX}[0-9a-f]{{32}}")
 
-_NO_HOOKS = PostCommitHookProperties(create_checkpoint=False, cleanup_expired_logs=False)
+NO_HOOKS = PostCommitHookProperties(create_checkpoint=False, cleanup_expired_logs=False)
+"""The writer does these in its upkeep, not in the midst of a commit."""
 
 
 class _Add(msgspec.Struct):
@@ -148,7 +149,7 @@ def stage(
             mode="error",
             configuration=statistics,
             writer_properties=writer_properties(spec),
-            post_commithook_properties=_NO_HOOKS,
+            post_commithook_properties=NO_HOOKS,
         )
         return StagedRows(place, tuple(_files_of(place / "0")), columns)
     except BaseException:

@@ -69,8 +69,6 @@ def _translate(error: BaseException, table: str) -> LakehouseError:
     if isinstance(error, SchemaMismatchError):
         return SchemaConflictError(table, [reason])
     if isinstance(error, DeltaError) and "failed validation check" in reason:
-        # Without what delta-rs shows of the rows.
-        reason = reason.partition(" Preview of invalid data")[0]
         return RowsRejectedError(f"{table} refuses rows: {reason}")
     if isinstance(error, DeltaError) and not isinstance(error, CommitFailedError):
         return LakehouseError(f"{table}: {reason}")
@@ -97,4 +95,6 @@ def in_one_line(error: BaseException) -> str:
     plain = re.sub(r"\x1b\[[0-9;]*m", "", str(error))
     # A backtrace of the engine's own, which says nothing without its symbols.
     plain = re.sub(r"(?m)^ *[0-9]+: (?:<unknown>|[\w:]+(?: at |\n|$)).*$", "", plain)
+    # A picture of the rows that a constraint keeps out.
+    plain = plain.partition("Preview of invalid data")[0]
     return re.sub(r"\s*↳\s*", ": ", " ".join(plain.split()))
