@@ -50,6 +50,17 @@ class Backlog:
     def append_line(self, payload: bytes) -> None:
         self._appender.append(frame(payload))
 
+    def fail_append(self, number: int, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Have the engine's append of that number, from 1, fail."""
+        append, calls = self.lakehouse.append, count(1)
+
+        def may_fail(*arguments: object, **options: object) -> object:
+            if next(calls) == number:
+                raise TableUnavailableError("the store is away")
+            return append(*arguments, **options)  # type: ignore[arg-type]
+
+        monkeypatch.setattr(self.lakehouse, "append", may_fail)
+
     def lying_about(self) -> list[str]:
         """What is staged beside the table."""
         return [path.name for path in Path(self.table).glob("_spectra-*")]
@@ -81,15 +92,7 @@ def test_a_backlog_whose_commit_fails_goes_on_from_there(
 ) -> None:
     """What was read ahead is not lost and not taken twice, also by another drainer."""
     backlog.append(1000, size=1000)
-    append, commits = backlog.lakehouse.append, list[int]()
-
-    def fail_the_third(*arguments: object, **options: object) -> object:
-        commits.append(1)
-        if len(commits) == 3:
-            raise TableUnavailableError("the store is away")
-        return append(*arguments, **options)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(backlog.lakehouse, "append", fail_the_third)
+    backlog.fail_append(3, monkeypatch)
     with pytest.raises(TableUnavailableError):
         backlog.drainer.drain()
     assert 0 < len(backlog.rows()) < 1000
@@ -107,15 +110,7 @@ def test_what_was_done_before_a_failure_is_in_the_next_report(
     """Else nobody would hear of what those batches set aside, or of whom they came from."""
     backlog.append_line(b'{"n":"no number"')
     backlog.append(1000, size=1000)
-    append, commits = backlog.lakehouse.append, list[int]()
-
-    def fail_the_fourth(*arguments: object, **options: object) -> object:
-        commits.append(1)
-        if len(commits) == 4:
-            raise TableUnavailableError("the store is away")
-        return append(*arguments, **options)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(backlog.lakehouse, "append", fail_the_fourth)
+    backlog.fail_append(4, monkeypatch)
     with pytest.raises(TableUnavailableError):
         backlog.drainer.drain()
     report = backlog.drainer.drain()

@@ -100,6 +100,24 @@ class TestTheUsersSession:
                 spark.conf.unset(f"spark.databricks.delta.write.{key}")
         assert numbers(engine_of_spark, table) == [2]
 
+    @delta_only
+    def test_times_far_away_are_the_same_for_both_engines(
+        self, engine_of_spark: Lakehouse, table: str
+    ) -> None:
+        """Spark's default for Parquet holds nanoseconds, which wrap beyond 1677 to 2262."""
+        spec = spec_of(("n", "long", False), ("moment", "timestamp", True))
+        engine_of_spark.ensure(table, spec)
+        far_away = [dt.datetime(year, 1, 1, tzinfo=UTC) for year in (1582, 9999)]
+        epoch = dt.datetime(1970, 1, 1, tzinfo=UTC)
+        rows = [
+            {"n": n, "moment": (moment - epoch) // dt.timedelta(microseconds=1)}
+            for n, moment in enumerate(far_away)
+        ]
+        engine_of_spark.append(table, lines(*rows), spec, transaction=transaction(1))
+        for lakehouse in (engine_of_spark, open_lakehouse("deltalake")):
+            found = lakehouse.query("SELECT moment FROM t ORDER BY n", {"t": table}).rows
+            assert [moment for (moment,) in found] == far_away
+
     @classic_only
     def test_keeps_the_names_of_its_jobs(
         self, spark: Any, engine_of_spark: Lakehouse, table: str

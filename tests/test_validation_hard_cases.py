@@ -7,6 +7,7 @@ import json
 import logging
 import random
 import shutil
+from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -37,7 +38,7 @@ from spectra_stage.validation.checks import (
     Unique,
     ValidJson,
 )
-from spectra_stage.validation.checks.base import RowCheck
+from spectra_stage.validation.checks.base import KINDS, RowCheck
 from spectra_stage.validation.opened import OpenTables
 from spectra_stage.validation.results import Outcome
 from spectra_stage.validation.run import run
@@ -49,6 +50,15 @@ from tests.validations import UTC, made, make, outcomes, report_of, result_of
 
 PASSED, FAILED, ERROR = Outcome.PASSED, Outcome.FAILED, Outcome.ERROR
 DATA = Path(__file__).parent / "data"
+
+
+@pytest.fixture(autouse=True)
+def kinds_of_ones_own_go() -> Iterator[None]:
+    """A check enters itself for good; those of one test are nothing to the next."""
+    before = dict(KINDS)
+    yield
+    KINDS.clear()
+    KINDS.update(before)
 
 
 class TestV1EmptyTables:
@@ -757,8 +767,6 @@ class TestV12Size:
         place = tmp_path / "Tables/t/checked"
 
         class Meddling(Condition):
-            kind = "condition"
-
             def plan(self, view: Any) -> Any:
                 write_deltalake(place, pl.DataFrame({"k": [1], "n": [-1]}), mode="append")
                 return super().plan(view)
