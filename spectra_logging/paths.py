@@ -65,12 +65,21 @@ def resolve_table(table: str, spark: Any | None = None) -> str:
         return table.rstrip("/")
     if "://" in table or "\0" in table:
         raise ConfigurationError(f"table={table!r} is no usable path or URI; {accepted}")
-    path = Path(table).expanduser()
+    path = _at_home("table", table)
     if not path.is_absolute() and path.parts[:1] == ("Tables",):
         return f"{lakehouse_root(spark).rstrip('/')}/{path.as_posix()}"
     if path.is_relative_to(MOUNTED_LAKEHOUSE) and (uri := default_lakehouse_uri(spark)):
         return f"{uri}/{path.relative_to(MOUNTED_LAKEHOUSE).as_posix()}"
     return str(path.absolute())
+
+
+def _at_home(option: str, path: str | os.PathLike[str]) -> Path:
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as error:
+        raise ConfigurationError(
+            f"{option}={str(path)!r} begins with ~, and that user's home is not known"
+        ) from error
 
 
 def lakehouse_root(spark: Any | None = None) -> str:
@@ -97,13 +106,24 @@ def journals_root(journal_directory: str | None = None) -> Path:
     Args:
         journal_directory: That folder; by default ``SPECTRA_JOURNAL_DIRECTORY``, else the user's
             state folder.
+
+    Raises:
+        ConfigurationError: It is not text, or below the home of a user who has none.
     """
+    if journal_directory is not None and not isinstance(journal_directory, (str, os.PathLike)):
+        raise ConfigurationError(f"journal_directory={journal_directory!r} must be a folder's path")
     base = journal_directory or os.environ.get("SPECTRA_JOURNAL_DIRECTORY")
     if base:
-        return Path(base).expanduser().absolute()
+        return _at_home("journal_directory", base).absolute()
     import platformdirs
 
-    return platformdirs.user_state_path("spectra-logging") / "journals"
+    try:
+        return platformdirs.user_state_path("spectra-logging") / "journals"
+    except RuntimeError as error:
+        raise ConfigurationError(
+            "the user has no home to keep journals in; name a folder by journal_directory or "
+            "SPECTRA_JOURNAL_DIRECTORY"
+        ) from error
 
 
 def journal_folder_name(table: str, spec: str) -> str:

@@ -257,8 +257,9 @@ def load_spec(spec: str | TableSpec) -> TableSpec:
         raise ConfigurationError(f"spec={spec!r} is not known; {known}")
     try:
         found = getattr(importlib.import_module(module_name), name)
-    except (ImportError, AttributeError) as error:
-        raise ConfigurationError(f"spec={spec!r} can't be loaded: {error}; {known}") from error
+    except Exception as error:  # the module is the user's, and may raise whatever it likes
+        reason = f"{type(error).__name__}: {error}"
+        raise ConfigurationError(f"spec={spec!r} can't be loaded: {reason}; {known}") from error
     if not isinstance(found, TableSpec):
         raise ConfigurationError(f"spec={spec!r} is a {type(found).__name__}; {known}")
     return found

@@ -407,6 +407,9 @@ def test_a_journal_folder_that_can_not_be_written_is_told_and_another_serves(
         ("spec", "nonsense", "spec='nonsense' is not known; spec may be activity, events or"),
         ("spec", "spectra_logging.tables:load_spec", "is a function"),
         ("spec", "no.such.module:SPEC", "can't be loaded"),
+        ("spec", ".relative:SPEC", "can't be loaded"),
+        ("journal_directory", 5, "journal_directory=5 must be a folder's path"),
+        ("journal_directory", "~no-such-user/j", "'~no-such-user/j' begins with ~"),
         ("engine", "sqlite", "engine='sqlite'"),
         ("level", "LOUD", "level='LOUD'"),
         ("flush_level", 1.5, "flush_level=1.5"),
@@ -434,6 +437,12 @@ def test_a_table_that_is_no_place_is_refused(table: str) -> None:
     """With what a table may be."""
     with pytest.raises(ConfigurationError, match="table may be a path"):
         DeltaHandler(table)
+
+
+def test_a_table_at_the_home_of_nobody_is_refused() -> None:
+    """By a message that names it."""
+    with pytest.raises(ConfigurationError, match="table='~no-such-user/t' begins with ~"):
+        DeltaHandler("~no-such-user/t")
 
 
 def test_construction_starts_no_thread_and_loads_no_engine(table: str) -> None:

@@ -167,6 +167,8 @@ def test_without_a_webhook_the_handler_is_off(
         ({"shutdown_timeout_seconds": None}, "shutdown_timeout_seconds=None must be"),
         ({"api_base_url": "discord.com"}, "api_base_url may be an address"),
         ({"webhook_url": ""}, "webhook_url must be text"),
+        ({"webhook_url": None, "source_system": 5}, "source_system=5 must be"),
+        ({"variable_library": 5}, "variable library name 5 must be"),
     ],
 )
 def test_an_option_that_can_not_work_is_refused_by_name(options: Any, words: str) -> None:

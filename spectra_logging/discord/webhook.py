@@ -101,6 +101,8 @@ def find_webhook(
     """
     if webhook_url is not None and secret is not None:
         raise ConfigurationError("webhook_url and secret both name the webhook; give one of them")
+    if source_system is not None and not isinstance(source_system, str):
+        raise ConfigurationError(f"source_system={source_system!r} must be a source system's key")
     for option, value in (("webhook_url", webhook_url), ("secret", secret)):
         if value is not None and (not isinstance(value, str) or not value.strip()):
             raise ConfigurationError(f"{option} must be text, and not empty; {_EXPECTED}")

@@ -107,7 +107,7 @@ class DiscordHandler(BackgroundHandler):
         request_timeout_seconds = check_seconds(
             "request_timeout_seconds", request_timeout_seconds, more_than_zero=True
         )
-        if isinstance(variable_library, str):
+        if variable_library is not None and not isinstance(variable_library, VariableLibrary):
             variable_library = VariableLibrary(variable_library)
         webhook = find_webhook(
             webhook_url=webhook_url,
