@@ -50,6 +50,9 @@ _OWN_SETTINGS = {
     "spark.sql.timestampType": "TIMESTAMP_LTZ",
     # By default Parquet holds nanoseconds, which others read in 64 bits: from 1677 to 2262.
     "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
+    # Spark 3 refuses times before 1900 unless it is told by which calendar: everybody else's.
+    "spark.sql.parquet.datetimeRebaseModeInRead": "CORRECTED",
+    "spark.sql.parquet.datetimeRebaseModeInWrite": "CORRECTED",
     # As the embedded engine reads SQL: "name" is a column, and what can't be cast is an error.
     "spark.sql.ansi.enabled": "true",
     "spark.sql.ansi.doubleQuotedIdentifiers": "true",
