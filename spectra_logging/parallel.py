@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import Generic, TypeVar
 
-from spectra_logging.worker import worker_idents
+from spectra_logging.feedback import as_worker, worker_idents
 
 __all__ = ["Task", "call_all", "usable_cores"]
 
@@ -42,13 +42,8 @@ class Task(Generic[_T]):
                 self._wait = thread.join
 
     def _call_beside(self) -> None:
-        ident = threading.get_ident()
-        if self._for_worker:
-            worker_idents[ident] = threading.current_thread().name
-        try:
+        with as_worker() if self._for_worker else contextlib.nullcontext():
             self._call()
-        finally:
-            worker_idents.pop(ident, None)
 
     def _call(self) -> None:
         if self._results or self._error:

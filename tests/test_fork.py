@@ -44,6 +44,44 @@ def test_a_child_forked_after_a_flush_keeps_its_records(tmp_path: Path, ending: 
     )
 
 
+def test_a_cleaner_of_old_files_costs_an_idle_child_no_record(tmp_path: Path) -> None:
+    """The child has no thread of ours to keep its lock's file young: its parent's does."""
+    table = tmp_path / "events"
+    done = run_program(
+        """
+        from pathlib import Path
+
+        handler = DeltaHandler(table, flush_interval_seconds=3600)
+        logger.addHandler(handler)
+        logger.info("parent")
+        assert handler.flush(30)
+        (parent_ended, end_child), (child_logged, tell_parent) = os.pipe(), os.pipe()
+        child = os.fork()
+        if child == 0:
+            os.close(end_child)
+            logger.info("child")
+            os.close(tell_parent)
+            os.read(parent_ended, 1)
+            os._exit(0)
+        os.close(tell_parent)
+        os.read(child_logged, 1)
+        owners = list(Path(handler.stats().journal_directory).glob("*.owner"))
+        for owner in owners:
+            os.utime(owner, (0, 0))
+        # Twice, as the round of the first may have begun before.
+        assert handler.flush(30)
+        assert handler.flush(30)
+        assert len(owners) == 2
+        assert all(owner.stat().st_mtime > 0 for owner in owners)
+        os.close(end_child)
+        os.waitpid(child, 0)
+        """,
+        table,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert sorted(column(table)) == ["child", "parent"]
+
+
 def test_a_child_forked_while_the_engine_is_loaded_only_appends(tmp_path: Path) -> None:
     """The parent's thread holds the import's locks, which in the child nobody ever lets go."""
     table = tmp_path / "events"
@@ -140,6 +178,180 @@ def test_multiprocessing_s_forked_workers_log_into_the_parent_s_table(tmp_path: 
     assert Counter(column(table)) == Counter(
         ["parent", *(f"{i}/{n}" for i in range(8) for n in range(50))]
     )
+
+
+def test_a_parent_that_logs_nothing_commits_for_a_child_that_may_not(tmp_path: Path) -> None:
+    """The parent has loaded the engine for something else; the child's flush waits for it."""
+    table = tmp_path / "events"
+    done = run_program(
+        """
+        import deltalake
+        handler = DeltaHandler(table, flush_interval_seconds=0.05)
+        logger.addHandler(handler)
+        child = os.fork()
+        if child == 0:
+            logger.info("child")
+            os._exit(0 if handler.flush(30) else 1)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        """,
+        table,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert column(table) == ["child"]
+
+
+def test_a_parent_s_flush_takes_what_ended_children_have_left(tmp_path: Path) -> None:
+    """A pool's workers end without a flush; the parent has nothing of its own to commit."""
+    table = tmp_path / "events"
+    done = run_program(
+        """
+        import multiprocessing
+        handler = DeltaHandler(table, flush_interval_seconds=3600)
+        logger.addHandler(handler)
+        logger.info("parent")
+        assert handler.flush(30)
+        with multiprocessing.get_context("fork").Pool(2) as pool:
+            pool.map(logger.info, ["a", "b", "c"])
+        assert handler.flush(30)
+        assert handler.stats().left_behind == 3
+        """,
+        table,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert sorted(column(table)) == ["a", "b", "c", "parent"]
+
+
+@pytest.mark.parametrize("shutdown_timeout_seconds", [0, 0.5])
+def test_a_parent_s_end_tells_what_children_have_left_and_no_table_took(
+    tmp_path: Path, shutdown_timeout_seconds: float
+) -> None:
+    """It may have logged nothing itself, and its children's ends say nothing."""
+    table = tmp_path / "events"
+    table.write_text("not a table")
+    done = run_program(
+        """
+        import deltalake
+        logging.getLogger("spectra_logging").disabled = True
+        logger.addHandler(DeltaHandler(table, shutdown_timeout_seconds=float(arguments[0])))
+        child = os.fork()
+        if child == 0:
+            logger.info("child")
+            os._exit(0)
+        os.waitpid(child, 0)
+        """,
+        table,
+        str(shutdown_timeout_seconds),
+    )
+    assert done.stderr.count(f"1 records are not yet in {table}") == 1
+    table.unlink()
+    drain_journals(str(table))
+    assert column(table) == ["child"]
+
+
+def test_a_parent_that_can_start_no_thread_at_its_end_tells_what_children_have_left(
+    tmp_path: Path,
+) -> None:
+    """Python 3.12 and later refuse new threads then, and this parent has had no need of one."""
+    table = tmp_path / "events"
+    done = run_program(
+        """
+        handler = DeltaHandler(table)
+        logger.addHandler(handler)
+        child = os.fork()
+        if child == 0:
+            logger.info("child")
+            os._exit(0)
+        os.waitpid(child, 0)
+
+        def refuse(_thread):
+            raise RuntimeError("can't create new thread at interpreter shutdown")
+
+        threading.Thread.start = refuse
+        """,
+        table,
+    )
+    assert done.returncode == 0
+    assert done.stderr.count(f"1 records are not yet in {table}") == 1
+    drain_journals(str(table))
+    assert column(table) == ["child"]
+
+
+def test_a_fork_starts_no_thread_for_a_handler_that_is_closed(tmp_path: Path) -> None:
+    """Nor for one of a process that has loaded no engine, whose children commit by themselves."""
+    table = tmp_path / "events"
+    done = run_program(
+        """
+        def fork_once():
+            child = os.fork()
+            if child == 0:
+                os._exit(0)
+            os.waitpid(child, 0)
+
+        handler = DeltaHandler(table)
+        fork_once()
+        assert threading.active_count() == 1
+        logger.addHandler(handler)
+        logger.info("parent")
+        logger.removeHandler(handler)
+        handler.close()
+        fork_once()
+        assert handler.flush()
+        assert not [t for t in threading.enumerate() if t.name == "spectra-logging-writer"]
+        """,
+        table,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert column(table) == ["parent"]
+
+
+def test_a_lock_that_another_thread_holds_at_a_fork_is_free_in_the_child(tmp_path: Path) -> None:
+    """Each that a log call, its figures or a flush may take, held at that very moment."""
+    table = tmp_path / "events"
+    done = run_program(
+        """
+        import contextlib
+        from spectra_logging import executors, register_secret
+        from spectra_logging.redaction import registry
+
+        handler = DeltaHandler(table, flush_interval_seconds=3600)
+        logger.addHandler(handler)
+        logger.info("parent")
+        appender, writer = handler._appender, handler._writer
+        locks = [
+            appender._lock, appender._ledger._lock, writer._changed.lock,
+            writer._worker._start_lock, registry._registering, executors._lock,
+        ]
+        held, go_on = threading.Event(), threading.Event()
+
+        def hold():
+            with contextlib.ExitStack() as stack:
+                for lock in locks:
+                    stack.enter_context(lock)
+                held.set()
+                go_on.wait()
+
+        thread = threading.Thread(target=hold)
+        thread.start()
+        held.wait()
+        child = os.fork()
+        if child == 0:
+            signal.alarm(20)
+            register_secret("correct-horse")
+            logger.info("child")
+            assert handler.stats().emitted == 1
+            assert handler.flush(15)
+            executors.worker_logger(table, "worker").info("child, too")
+            os._exit(0)
+        status = os.waitpid(child, 0)[1]
+        go_on.set()
+        thread.join()
+        assert status == 0, status
+        assert handler.flush(30)
+        """,
+        table,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert sorted(column(table)) == ["child", "child, too", "parent"]
 
 
 def test_a_fork_while_threads_hold_the_locks_does_not_hang_the_child(tmp_path: Path) -> None:

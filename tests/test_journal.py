@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import linecache
 import os
+import shutil
 import sys
 import threading
 import time
@@ -28,7 +30,7 @@ from spectra_logging.journal.content import Content, Reject
 from spectra_logging.journal.folder import find_journals, open_folder
 from spectra_logging.journal.framing import frame
 from spectra_logging.journal.locks import FileLock
-from spectra_logging.journal.segment import list_segments
+from spectra_logging.journal.segment import list_segments, segment_bytes_on_disk
 from spectra_logging.journal.state import StateFile
 
 SEGMENT = 256 << 10
@@ -180,6 +182,23 @@ def test_a_living_owner_s_segment_is_never_removed(tmp_path: Path) -> None:
     appender.append(line(0))
     assert drain(tmp_path) == [0]
     assert len(list_segments(tmp_path)) == 1
+
+
+def test_a_drain_of_one_s_own_goes_by_the_lock_and_not_by_its_file(tmp_path: Path) -> None:
+    """A cleaner of old files may remove it at any moment, in the middle of a drain say."""
+    appender = make_appender(tmp_path)
+    appender.append(line(0))
+    (owner_file,) = tmp_path.glob("*.owner")
+    owner_file.unlink()
+    assert drain(tmp_path) == [0]
+    appender.append(line(1))
+    assert appender.stay_alive() == 0
+    appender.append(line(2))
+    assert sorted(drain(tmp_path)) == [1, 2]
+    figures = appender.figures()
+    assert (figures.emitted, figures.written, figures.dropped) == (3, 3, {})
+    # What was given up is removed, and the new owner's is not.
+    assert [name.owner for name in list_segments(tmp_path)] == [appender.owner]
 
 
 def test_logging_that_resumes_while_a_drainer_looks_for_the_owner_loses_nothing(
@@ -340,6 +359,25 @@ def test_a_record_larger_than_the_journal_costs_no_other(tmp_path: Path, when_fu
     assert balanced(appender)
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this platform has no fork")
+@pytest.mark.parametrize("when_full", ["drop_oldest", "drop_newest", "block"])
+def test_killed_processes_leave_room_for_those_after_them(tmp_path: Path, when_full: str) -> None:
+    """Each has allocated a quarter of the journal for one record; the table does not answer."""
+    for n in range(12):
+        child = os.fork()
+        if child == 0:
+            appender = make_appender(tmp_path, when_full=when_full)
+            appender.append(line(n))
+            os._exit(len(appender.figures().dropped))
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    live = make_appender(tmp_path, when_full=when_full)
+    live.append(line(12))
+    assert segment_bytes_on_disk(tmp_path) <= 4 * SEGMENT
+    assert sorted(drain(tmp_path)) == list(range(13))
+    live.append(line(13))
+    assert drain(tmp_path) == [13]
+
+
 def test_drop_oldest_spares_the_batch_in_flight(tmp_path: Path) -> None:
     """What a sealed batch holds may be in the table already; giving it up would count it twice."""
     appender = make_appender(tmp_path)
@@ -387,6 +425,18 @@ def test_blocking_goes_on_when_a_drain_makes_room(tmp_path: Path) -> None:
     assert appender.figures().dropped == {}
 
 
+def test_threads_that_block_wait_side_by_side(tmp_path: Path) -> None:
+    """One that has waited for another's turn has waited: no log call takes longer for it."""
+    appender = make_appender(tmp_path, when_full="block", block_timeout_seconds=1.0)
+    for n in range(4):
+        appender.append(line(n, SEGMENT * 3 // 4))
+    began = time.monotonic()
+    with ThreadPoolExecutor(6) as threads:
+        list(threads.map(appender.append, [line(n, SEGMENT * 3 // 4) for n in range(4, 10)]))
+    assert 1.0 <= time.monotonic() - began < 4.0
+    assert appender.figures().dropped == {"journal_full": 6}
+
+
 def test_closing_waits_for_nobody_who_waits_for_room(tmp_path: Path) -> None:
     """The record that waited is dropped and counted, and blocking goes on for later ones."""
     waits = threading.Event()
@@ -410,11 +460,23 @@ def test_closing_waits_for_nobody_who_waits_for_room(tmp_path: Path) -> None:
     assert balanced(appender)
 
 
+def refuse_to_allocate(*_: int) -> None:
+    """As musl's does on file systems that lack the call."""
+    raise OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP))
+
+
+@pytest.mark.parametrize(
+    "allocates", ["by one call", "by writing, as macOS", "by writing, as musl"]
+)
 def test_a_full_disk_is_counted_and_logging_goes_on_when_there_is_room(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, allocates: str
 ) -> None:
     """The limit on file sizes stands in for the disk: the allocation fails with a real error."""
     resource = pytest.importorskip("resource")
+    if "macOS" in allocates:
+        monkeypatch.delattr(os, "posix_fallocate", raising=False)
+    elif "musl" in allocates:
+        monkeypatch.setattr(os, "posix_fallocate", refuse_to_allocate, raising=False)
     old = resource.getrlimit(resource.RLIMIT_FSIZE)
     appender = make_appender(tmp_path)
     monkeypatch.setattr("spectra_logging.journal.appender.RETRY_SECONDS", 0.0)
@@ -464,14 +526,31 @@ def test_a_damaged_journal_s_folder_does_not_hide_the_others(
     assert str(damaged) in told.getMessage()
 
 
-def test_a_folder_that_vanishes_is_counted(tmp_path: Path) -> None:
-    """No log call raises for it."""
+def test_a_folder_that_is_made_again_has_its_appender_for_alive(tmp_path: Path) -> None:
+    """Else whoever drains it would remove the segment that is still appended to."""
     folder = tmp_path / "journal"
     folder.mkdir()
-    appender = make_appender(folder)
+    appender = make_appender(folder, make_folder=folder.mkdir)
+    appender.append(line(0, SEGMENT // 2))
+    shutil.rmtree(folder)
+    appender.append(line(1, SEGMENT // 2))
+    assert drain(folder) == [1]
+    appender.append(line(2))
+    assert drain(folder) == [2]
+    assert appender.figures().dropped == {"journal_unwritable": 1}
+    assert balanced(appender)
+
+
+def test_a_folder_that_vanishes_is_counted(tmp_path: Path) -> None:
+    """No log call raises for it, and who tells of it is woken."""
+    folder = tmp_path / "journal"
+    folder.mkdir()
+    woken = threading.Event()
+    appender = make_appender(folder, on_segment=woken.set)
     folder.rmdir()
     appender.append(line(0))
-    assert appender.figures().dropped == {"journal_unwritable": 1}
+    assert appender.figures().dropped == appender.dropped() == {"journal_unwritable": 1}
+    assert woken.is_set()
 
 
 def test_threads_lose_nothing(tmp_path: Path) -> None:
@@ -659,6 +738,24 @@ def test_a_journal_whose_state_is_lost_goes_on_under_a_new_id(tmp_path: Path) ->
     assert new is not None
     assert new.application_id != old.application_id
     assert len(list(tmp_path.glob("*.damaged-*"))) == 2
+
+
+def test_a_copy_of_a_journal_goes_on_under_an_id_of_its_own(tmp_path: Path) -> None:
+    """As in an image or a backup; what was sealed before the copy is one batch in all of them."""
+    original, copy = tmp_path / "original", tmp_path / "copy"
+    original.mkdir()
+    make_appender(original).append(line(0))
+    with Batches(original).draining():
+        assert Batches(original).next_batch() is not None
+    shutil.copytree(original, copy)
+    seen: dict[Path, list[tuple[str, int]]] = {original: [], copy: []}
+    for folder in (original, copy, original, copy):
+        make_appender(folder).append(line(1))
+        transactions = seen[folder]
+        drain(folder, lambda b, to=transactions: to.append((b.application_id, b.number)))  # type: ignore[misc]
+    assert seen[original][0] == seen[copy][0]
+    assert not set(seen[original][1:]) & set(seen[copy][1:])
+    assert len({application_id for application_id, _ in seen[original]}) == 1
 
 
 def test_a_state_that_cannot_be_read_for_now_is_not_taken_for_lost(tmp_path: Path) -> None:

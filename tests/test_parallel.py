@@ -6,8 +6,8 @@ import threading
 
 import pytest
 
+from spectra_logging.feedback import as_worker, worker_idents
 from spectra_logging.parallel import call_all, usable_cores
-from spectra_logging.worker import worker_idents
 
 
 def test_calls_run_side_by_side_and_answer_in_order() -> None:
@@ -47,13 +47,10 @@ def test_a_worker_s_helpers_are_workers_while_they_run() -> None:
 
     ident = threading.get_ident()
     assert call_all([is_worker] * 2) == [False, False]
-    worker_idents[ident] = threading.current_thread().name
-    try:
+    with as_worker():
         assert call_all([is_worker] * 2) == [True, True]
         assert ident in worker_idents
         assert worker_idents.keys().isdisjoint(set(helpers) - {ident})
-    finally:
-        worker_idents.pop(ident, None)
 
 
 def test_without_threads_the_calls_are_made_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,12 +11,17 @@ from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 
+from spectra_logging.feedback import worker_idents
 from spectra_logging.journal.ledger import AppenderFigures, Ledger, Position
 from spectra_logging.journal.live import LiveSegment
 from spectra_logging.journal.locks import FileLock
-from spectra_logging.journal.segment import SegmentName, segment_bytes_on_disk
+from spectra_logging.journal.segment import (
+    SegmentName,
+    keep_owners_young,
+    segment_bytes_on_disk,
+    trim_one_left_behind,
+)
 from spectra_logging.journal.state import SEAL_LOCK
-from spectra_logging.worker import worker_idents
 
 __all__ = ["Appender"]
 
@@ -39,8 +44,10 @@ class Appender:
         max_bytes: What all segments in the folder may take up together.
         when_full: ``drop_oldest``, ``drop_newest`` or ``block``.
         block_timeout_seconds: How long ``block`` waits before the record is dropped after all.
-        on_segment: Called, holding the append lock, when a segment has been made: the moment to
-            see that somebody will drain it.
+        on_segment: Called, holding the append lock, when a segment has been made, or could not be:
+            the moment to see that somebody will drain it, or make room and tell of it.
+        make_folder: Makes the folder again where it has been removed; without it, records are
+            dropped from then on.
     """
 
     def __init__(
@@ -51,6 +58,7 @@ class Appender:
         when_full: str,
         block_timeout_seconds: float,
         on_segment: Callable[[], None],
+        make_folder: Callable[[], None] | None = None,
     ) -> None:
         self._directory = directory
         self._max_bytes = max_bytes
@@ -58,6 +66,7 @@ class Appender:
         self._when_full = when_full
         self._block_timeout_seconds = block_timeout_seconds
         self._on_segment = on_segment
+        self._make_folder = make_folder
         self._begin()
         _appenders.add(self)
 
@@ -100,9 +109,11 @@ class Appender:
         if threading.get_ident() in worker_idents:
             self._append_from_worker(line)
             return
+        # Counted from here: a thread that has waited for one that waits for room has waited, too.
+        deadline = time.monotonic() + self._block_timeout_seconds
         try:
             with self._lock:
-                self._append_or_roll(line)
+                self._append_or_roll(line, deadline)
         finally:
             self._append_reentered()
 
@@ -113,16 +124,16 @@ class Appender:
             return  # whoever holds it appends the line when it has let go
         try:
             while self._reentered:
-                self._append_or_roll(self._reentered.popleft())
+                self._append_or_roll(self._reentered.popleft(), time.monotonic())
         finally:
             self._lock.release()
             self._append_reentered()
 
-    def _append_or_roll(self, line: bytes) -> None:
+    def _append_or_roll(self, line: bytes, deadline: float) -> None:
         try:
             self._write(line)  # another thread may have made the next segment meanwhile
         except ValueError:
-            if self._roll(line):
+            if self._roll(line, deadline):
                 self._on_segment()
             else:
                 self.count_dropped(self._refused_reason)
@@ -135,7 +146,7 @@ class Appender:
                 break
             self._append_to_next_segment(line)
 
-    def _roll(self, line: bytes) -> bool:
+    def _roll(self, line: bytes, deadline: float) -> bool:
         """Make a new live segment that begins with this line; ``False`` when there is no room."""
         if time.monotonic() < self._refused_until:
             return False
@@ -145,9 +156,17 @@ class Appender:
             self._refuse("journal_full", 0.0)
             return False
         try:
-            if not self._make_room(size):
+            if self._make_folder is not None and not self._directory.is_dir():
+                self._make_folder()
+            if self._owner_lock.held and not self._owner_lock.path.exists():
+                # Also where another process has made the folder again. Who drains would take this
+                # process for dead, and remove a segment that it appends to.
+                self._begin_anew()
+            if not self._make_room(size, deadline):
                 # "block" asks again for each record, since that is what it waits for.
                 self._refuse("journal_full", 0.0 if self._when_full == "block" else RETRY_SECONDS)
+                # What others left may take it all, and this process has no thread to drain it yet.
+                self._on_segment()
                 return False
             if not self._owner_lock.held:
                 self._owner_lock.acquire()
@@ -155,6 +174,7 @@ class Appender:
         except OSError as error:
             full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
             self._refuse("disk_full" if full else "journal_unwritable", RETRY_SECONDS)
+            self._on_segment()
             return False
         self._ledger.retire_live_segment()
         self._ledger.live, self._write = fresh, fresh.write
@@ -190,13 +210,16 @@ class Appender:
         """Count records that were given up."""
         self._ledger.count_dropped(reason, records)
 
+    def dropped(self) -> dict[str, int]:
+        """How many records were given up so far, by reason; cheaper than all figures."""
+        return self._ledger.dropped()
+
     # -- room --------------------------------------------------------------------------------
 
-    def _make_room(self, size: int) -> bool:
-        deadline = time.monotonic() + self._block_timeout_seconds
+    def _make_room(self, size: int, deadline: float) -> bool:
         may_wait = self._when_full == "block" and threading.get_ident() not in worker_idents
         while segment_bytes_on_disk(self._directory) + size > self._max_bytes:
-            if self.reclaim():
+            if self.reclaim() or trim_one_left_behind(self._directory):
                 continue
             if self._when_full == "drop_oldest":
                 if not self._drop_oldest():
@@ -226,6 +249,33 @@ class Appender:
             Whether there was one.
         """
         return self._ledger.reclaim()
+
+    def stay_alive(self) -> int:
+        """Hold cleaners off the locks by which a process is taken for alive; call it now and then.
+
+        Where this process's own has been removed already, others take it for dead: the segments are
+        given up as by :meth:`close`, and the next record begins anew.
+
+        Returns:
+            How many records were in segments that have been removed likewise: they are dropped.
+        """
+        keep_owners_young(self._directory)
+        if not self._owner_lock.held or self._owner_lock.keep_young():
+            return 0
+        if not self._lock.acquire(blocking=False):
+            return 0  # Who holds it may wait for whoever calls this: the next time, then.
+        try:
+            return self._begin_anew()
+        finally:
+            self._lock.release()
+            self._append_reentered()
+
+    def _begin_anew(self) -> int:
+        """Give the segments up; returns how many records were in those that have been removed."""
+        self._ledger.retire_live_segment()
+        lost = self._ledger.give_up_removed()
+        self._give_up_segments()
+        return lost
 
     # -- figures -----------------------------------------------------------------------------
 

@@ -14,7 +14,6 @@ leaves a consumed segment to remove.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -27,6 +26,7 @@ from spectra_logging.journal.locks import FileLock
 from spectra_logging.journal.segment import (
     SegmentName,
     holds_bytes,
+    is_old,
     list_segments,
     owner_is_alive,
     read_range,
@@ -172,8 +172,7 @@ class Batches:
             # An owner makes its lock's file an instant before it holds the lock, and removes it
             # when it ends.
             with suppress(FileNotFoundError):
-                old = path.stat().st_mtime < time.time() - 3600
-                if old and not owner_is_alive(self._directory, path.stem):
+                if is_old(path) and not owner_is_alive(self._directory, path.stem):
                     path.unlink()
 
     def _remove_drained(self, state: JournalState, segments: Sequence[SegmentName]) -> None:

@@ -22,7 +22,9 @@ __all__ = [
     "drain_command",
     "find_journals",
     "journal_figures",
+    "make_folder",
     "open_folder",
+    "read_identity",
 ]
 
 _logger = logging.getLogger("spectra_logging")
@@ -83,17 +85,16 @@ def open_folder(table: str, spec: str, journal_directory: str | None) -> Path:
     Raises:
         ConfigurationError: Neither place can be written to.
     """
-    identity = msgspec.json.encode(JournalIdentity(table=table, spec=spec))
     folder = journals_root(journal_directory) / journal_folder_name(table, spec)
     try:
-        _make(folder, identity)
+        make_folder(folder, table, spec)
     except OSError as error:
         import tempfile  # not needed by those for whom all goes well
 
         user = getattr(os, "getuid", os.getpid)()
         fallback = Path(tempfile.gettempdir()) / f"spectra-logging-{user}" / folder.name
         try:
-            _make(fallback, identity)
+            make_folder(fallback, table, spec)
         except OSError as second:
             raise ConfigurationError(
                 f"journal_directory={str(folder.parent)!r} can't be written to ({error}), and "
@@ -109,7 +110,18 @@ def open_folder(table: str, spec: str, journal_directory: str | None) -> Path:
     return folder
 
 
-def _make(folder: Path, identity: bytes) -> None:
+def make_folder(folder: Path, table: str, spec: str) -> None:
+    """Make a journal's folder, or what it lacks.
+
+    Args:
+        folder: The folder.
+        table: Path or URI of the table.
+        spec: Name of the rows' spec.
+
+    Raises:
+        OSError: It can't be written to.
+    """
+    identity = msgspec.json.encode(JournalIdentity(table=table, spec=spec))
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     # Not by the process's number alone: two threads may make handlers for one table at once.
     temporary = folder / f"{IDENTITY_FILE}.{os.urandom(6).hex()}"

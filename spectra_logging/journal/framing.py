@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from zlib import crc32
 
 __all__ = [
+    "CHECKSUM_KEY",
     "NO_START",
     "SUFFIX_BYTES",
     "LineStart",
@@ -27,10 +28,13 @@ __all__ = [
     "verify",
 ]
 
+CHECKSUM_KEY = "crc"
+"""Every line's last key; no column of a row may be called so."""
+
 # A character of the checksum is one of "01234567pqrstuvw": bits 0, 1, 2 and 6 are free, so that
 # eight of them hold 32 bits. Of those bits and the payload's CRC, the line's CRC is the XOR of what
 # each contributes, and these four make every line's equation solvable, which few others do.
-_SUFFIX = b',"crc":"00000000"}\n'
+_SUFFIX = b',"%b":"00000000"}\n' % CHECKSUM_KEY.encode()
 _FREE_BITS = (0, 1, 2, 6)
 _LAST_CHARACTER = _SUFFIX.rindex(b"0")
 SUFFIX_BYTES = len(_SUFFIX)

@@ -6,6 +6,7 @@ import os
 import threading
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from spectra_logging.journal.live import LiveSegment
 from spectra_logging.journal.segment import SegmentName
@@ -14,8 +15,7 @@ from spectra_logging.journal.state import JournalState, StateFile
 __all__ = ["AppenderFigures", "Ledger", "Position"]
 
 
-@dataclass(frozen=True, order=True)
-class Position:
+class Position(NamedTuple):
     """A place in one process's stream of records: segment sequence, then byte."""
 
     sequence: int
@@ -91,6 +91,11 @@ class Ledger:
         with self._lock:
             self._dropped[reason] = self._dropped.get(reason, 0) + records
 
+    def dropped(self) -> dict[str, int]:
+        """How many records were given up so far, by reason."""
+        with self._lock:
+            return dict(self._dropped)
+
     def give_up_oldest(self) -> bool:
         """Remove the oldest full segment that is in no batch; the caller holds the seal lock.
 
@@ -108,6 +113,25 @@ class Ledger:
                     self.count_dropped("journal_full", self._settle(name, state))
                     return True
         return False
+
+    def give_up_removed(self) -> int:
+        """Count as dropped what full segments held that somebody else has removed.
+
+        Returns:
+            How many records.
+        """
+        state = self._state()
+        with self._lock:
+            # Those given up before are removed by whoever drains them.
+            removed = [
+                name
+                for name in self._full_segments.keys() - self._given_up
+                if not (self._directory / str(name)).exists()
+            ]
+            lost = sum(self._settle(name, state) for name in removed)
+        if lost:
+            self.count_dropped("journal_unwritable", lost)
+        return lost
 
     def reclaim(self) -> bool:
         """Remove the full segments that are in the table whole.
@@ -141,12 +165,12 @@ class Ledger:
         return bool(done)
 
     def _state(self) -> JournalState | None:
-        """The journal's state; where it can't be read now, what it last was.
+        """The journal's state; where it can't be read now, or is gone, what it last was.
 
         A segment's progress only ever grows, so that an old one makes nobody forget a record.
         """
         try:
-            self._known_state = self._state_file.load()
+            self._known_state = self._state_file.load() or self._known_state
         except OSError:
             pass
         return self._known_state

@@ -34,7 +34,7 @@ else:
         fcntl.flock(descriptor, fcntl.LOCK_UN)
 
 
-__all__ = ["FileLock"]
+__all__ = ["FileLock", "is_held_here"]
 
 _HELD_ELSEWHERE = frozenset({errno.EACCES, errno.EAGAIN, errno.EWOULDBLOCK})
 
@@ -80,13 +80,29 @@ class FileLock:
         except BaseException:
             os.close(descriptor)
             raise
+        _held.add(self.path)
         self._descriptor = descriptor
+        return True
+
+    def keep_young(self) -> bool:
+        """Set the file's times to now: what cleans folders for temporary files goes by its age.
+
+        Returns:
+            Whether it is still there.
+        """
+        try:
+            os.utime(self.path)
+        except FileNotFoundError:
+            return False
+        except OSError:
+            pass  # It only grows older.
         return True
 
     def release(self) -> None:
         """Let the lock go; without effect when it isn't held."""
         descriptor, self._descriptor = self._descriptor, None
         if descriptor is not None:
+            _held.discard(self.path)
             # Closing alone would leave it locked while a child just forked still has a copy.
             _unlock(descriptor)
             os.close(descriptor)
@@ -107,10 +123,17 @@ def _taken(descriptor: int) -> bool:
     return True
 
 
+def is_held_here(path: Path) -> bool:
+    """Whether this process holds the lock of that file, which may have been removed meanwhile."""
+    return path in _held
+
+
 _locks: weakref.WeakSet[FileLock] = weakref.WeakSet()
+_held = set[Path]()
 
 
 def _after_fork_in_child() -> None:
+    _held.clear()
     for lock in list(_locks):
         lock._forget_in_child()  # noqa: SLF001 - the registry belongs to the class
 

@@ -7,31 +7,38 @@ process is gone.
 
 from __future__ import annotations
 
+import errno
 import mmap
 import os
+import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from contextlib import suppress
 from pathlib import Path
+from typing import NamedTuple
 
-from spectra_logging.journal.locks import FileLock
+from spectra_logging.journal.locks import FileLock, is_held_here
 
 __all__ = [
+    "PIECE_BYTES",
     "SegmentName",
     "create_segment",
     "holds_bytes",
+    "is_old",
+    "keep_owners_young",
     "list_segments",
     "owner_is_alive",
     "read_range",
     "segment_bytes_on_disk",
     "segments_by_owner",
+    "trim_one_left_behind",
 ]
 
 EXTENSION = ".ndjson"
 PIECE_BYTES = 64 << 10
+YOUNG_SECONDS = 3600.0
 
 
-@dataclass(frozen=True, order=True)
-class SegmentName:
+class SegmentName(NamedTuple):
     """A segment's name in parts; sorts by owner, then by age.
 
     Args:
@@ -66,16 +73,27 @@ def create_segment(path: Path, size: int) -> mmap.mmap:
     """
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
     try:
-        if hasattr(os, "posix_fallocate"):
-            os.posix_fallocate(descriptor, 0, size)
-        else:
-            os.write(descriptor, bytes(size))
+        _allocate(descriptor, size)
         return mmap.mmap(descriptor, size)
     except BaseException:
         path.unlink(missing_ok=True)
         raise
     finally:
         os.close(descriptor)
+
+
+def _allocate(descriptor: int, size: int) -> None:
+    if hasattr(os, "posix_fallocate"):
+        try:
+            os.posix_fallocate(descriptor, 0, size)
+            return
+        except OSError as error:
+            # Where a file system can't, glibc writes zeros by itself; musl does not.
+            if error.errno not in (errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS):
+                raise
+    # One write may stop short where the disk is full; the next one says so.
+    while size > 0:
+        size -= os.write(descriptor, bytes(size))
 
 
 def list_segments(directory: Path) -> list[SegmentName]:
@@ -98,6 +116,9 @@ def segments_by_owner(segments: Sequence[SegmentName]) -> dict[str, list[Segment
 def owner_is_alive(directory: Path, owner: str) -> bool:
     """Whether the process that appends under this token still runs."""
     path = directory / f"{owner}.owner"
+    if is_held_here(path):
+        # Somebody may have removed its file, and what this process appends to must not follow.
+        return True
     if not path.exists():
         return False
     lock = FileLock(path)
@@ -105,6 +126,22 @@ def owner_is_alive(directory: Path, owner: str) -> bool:
         return True
     lock.release()
     return False
+
+
+def keep_owners_young(directory: Path) -> None:
+    """Keep what cleans folders of temporary files from the lock of an owner that still runs.
+
+    A forked child that only appends has no thread to do so.
+    """
+    with suppress(OSError):  # one ends this very moment, say: the next time, then
+        for path in directory.glob("*.owner"):
+            if is_old(path) and owner_is_alive(directory, path.stem):
+                os.utime(path)
+
+
+def is_old(path: Path) -> bool:
+    """Whether a file has not been touched for an hour; cleaners of temporary files go by days."""
+    return path.stat().st_mtime < time.time() - YOUNG_SECONDS
 
 
 def segment_bytes_on_disk(directory: Path) -> int:
@@ -117,6 +154,27 @@ def _size(path: Path) -> int:
         return path.stat().st_size
     except FileNotFoundError:
         return 0
+
+
+def trim_one_left_behind(directory: Path) -> bool:
+    """Cut off what a process that is gone had allocated for records that never came.
+
+    Returns:
+        Whether there was a segment with such a rest.
+    """
+    for name in list_segments(directory):
+        path = directory / str(name)
+        with suppress(OSError):  # it has been drained and removed, or is another user's
+            if _ends_in_zeros(path) and not owner_is_alive(directory, name.owner):
+                # From the end: zeros before it may be damage, with records behind.
+                os.truncate(path, len(path.read_bytes().rstrip(b"\0")))
+                return True
+    return False
+
+
+def _ends_in_zeros(path: Path) -> bool:
+    size = path.stat().st_size
+    return size > 0 and read_range(path, size - 1, size) == b"\0"
 
 
 def read_range(path: Path, start: int, end: int | None = None) -> bytes:

@@ -9,7 +9,9 @@ copies are kept, since losing the state to a flipped bit would mean not knowing 
 
 from __future__ import annotations
 
+import functools
 import os
+import socket
 from pathlib import Path
 from zlib import crc32
 
@@ -80,12 +82,14 @@ class JournalState(msgspec.Struct, kw_only=True):
 
     Args:
         application_id: Application id of the journal's Delta transactions.
+        place: Where the journal was when it got that id.
         committed_batch: Number of the newest batch known to be in the table; 0 for none.
         sealed: The batch in flight, if there is one.
         segments: Segment name → progress, for segments that still exist.
     """
 
     application_id: str
+    place: str = ""
     committed_batch: int = 0
     sealed: SealedBatch | None = None
     segments: dict[str, SegmentProgress] = msgspec.field(default_factory=dict)
@@ -123,15 +127,22 @@ class StateFile:
     def load_or_create(self) -> JournalState:
         """The state, or a new journal's; damaged copies are set aside, not overwritten.
 
+        A journal that has been copied, with an image or a backup of its machine, goes on under an
+        id of its own. Its original counts batches up from the same number, and of two batches with
+        one id and number the table takes the first alone.
+
         Raises:
             OSError: The state can't be read or written now.
         """
-        state = self.load()
+        state, place = self.load(), _place(self._copies[0].parent)
         if state is None:
             for path in self._copies:
                 if path.exists():
                     os.replace(path, path.with_name(f"{path.name}.damaged-{os.urandom(4).hex()}"))
-            state = JournalState(application_id=f"spectra-logging-{os.urandom(16).hex()}")
+            state = JournalState(application_id=_new_id(), place=place)
+            self.save(state)
+        elif state.place != place and state.sealed is None:
+            state.application_id, state.place = _new_id(), place
             self.save(state)
         return state
 
@@ -143,3 +154,23 @@ class StateFile:
             temporary = path.with_suffix(".new")
             temporary.write_bytes(content)
             os.replace(temporary, path)
+
+
+def _new_id() -> str:
+    return f"spectra-logging-{os.urandom(16).hex()}"
+
+
+def _place(folder: Path) -> str:
+    """What tells a folder from its copies, whichever machine or container they are on."""
+    found = os.stat(folder)
+    return f"{_machine()} {found.st_dev}:{found.st_ino}"
+
+
+@functools.cache
+def _machine() -> str:
+    try:
+        # Unlike a host's name, the same in all containers that may share a folder, and another in
+        # each copy of a machine that has been started.
+        return Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
+    except OSError:
+        return socket.gethostname()
