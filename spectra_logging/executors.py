@@ -22,11 +22,16 @@ from typing import Any
 from spectra_logging.errors import ConfigurationError
 from spectra_logging.handlers.delta import DeltaHandler
 from spectra_logging.handlers.options import check_level, check_seconds
-from spectra_logging.paths import is_catalog_name, is_uri
+from spectra_logging.hierarchy import handlers_above, loggers_above
+from spectra_logging.lakehouse.storage import check_storage_options
+from spectra_logging.paths import is_catalog_name, is_uri, resolve_table
+from spectra_logging.stderr import tell
 
 __all__ = ["worker_logger", "worker_logging"]
 
 _handlers: dict[tuple[str, str], DeltaHandler] = {}
+_seen_storage_options: dict[DeltaHandler, list[dict[str, str]]] = {}
+"""Of the handlers that were made here; copies, as a program may put a new token in place."""
 _lock = threading.RLock()
 
 
@@ -35,14 +40,16 @@ def worker_logger(
 ) -> logging.Logger:
     """A logger of this process whose records go to a table; the same one for the same names.
 
-    Cheap to call for each row: the handler is made with the first call of a process.
+    Cheap to call for each row: the handler is made with the first call of a process. Where a logger
+    above it sends its records to the table already, that logger's handler serves both.
 
     Args:
         table: Absolute path or URI, as the driver sees it: ``resolve_table("Tables/log/events")``
             there. A relative path would be another place in each process.
         name: The logger's name.
         level: Its level, by name or number.
-        options: As :class:`~spectra_logging.handlers.delta.DeltaHandler` takes them.
+        options: As :class:`~spectra_logging.handlers.delta.DeltaHandler` takes them. Those of the
+            first call count, and of later ones ``storage_options`` that are new: another token.
 
     Raises:
         ConfigurationError: The table is relative or a name in a catalog, or an option holds
@@ -54,10 +61,14 @@ def worker_logger(
         logger = logging.getLogger(name)
         if handler is None:
             number = check_level("level", level)
-            handler = _handlers[table, name] = DeltaHandler(table, **options)
+            handler = _handler_above(logger, table, number) or _made(table, options)
+            _handlers[table, name] = handler
             logger.setLevel(number)
-        if handler not in logger.handlers:
+        elif "storage_options" in options:
+            _renew(handler, options["storage_options"])
+        if handler not in handlers_above(logger):
             logger.addHandler(handler)
+            _detach_below(logger, table, handler)
     return logger
 
 
@@ -93,18 +104,63 @@ def worker_logging(
 
     check_seconds("flush_timeout_seconds", flush_timeout_seconds)
     logger = worker_logger(table, name, level=level, **options)
+    begun_with = _handlers[table, name]
     context = {**_task(), **({} if execution_id is None else {"execution_id": execution_id})}
     with structlog.contextvars.bound_contextvars(**context):
         try:
             yield logger
         finally:
-            handler = _handlers[table, name]
-            if not handler.flush(flush_timeout_seconds):
-                stats = handler.stats()
-                sys.stderr.write(
-                    f"spectra_logging: {stats.pending} records are not yet in {table} "
-                    f"({stats.last_error}); they are journalled in {stats.journal_directory}\n"
-                )
+            # A logger above may have come to serve this one meanwhile.
+            for handler in dict.fromkeys((begun_with, _handlers[table, name])):
+                if not handler.flush(flush_timeout_seconds):
+                    stats = handler.stats()
+                    tell(
+                        f"{stats.pending} records are not yet in {table} ({stats.last_error}); "
+                        f"they are journalled in {stats.journal_directory}"
+                    )
+
+
+def _made(table: str, options: dict[str, Any]) -> DeltaHandler:
+    handler = DeltaHandler(table, **options)
+    _seen_storage_options[handler] = [check_storage_options(options.get("storage_options"))]
+    return handler
+
+
+def _renew(handler: DeltaHandler, storage_options: Any) -> None:
+    """Have a handler of ours use options that come the first time.
+
+    Spark uses its workers again, and what a function brings for its store may be a token, newer
+    than the one that the worker was first given, which is over by then. Functions run by turns may
+    bring one each: the later to come is taken for the newer.
+    """
+    seen = _seen_storage_options.get(handler)
+    brought = check_storage_options(storage_options)
+    if seen is not None and brought and brought not in seen:
+        handler.renew_storage_options(brought)
+        seen.append(brought)
+
+
+def _handler_above(logger: logging.Logger, table: str, level: int) -> DeltaHandler | None:
+    """A handler that takes all of the logger's records to the table already.
+
+    Such as that of ``spark.worker`` for ``spark.worker.udf``, or the driver's own for code that
+    Spark runs there. With one more, each row would land twice.
+    """
+    resolved = resolve_table(table)
+    for handler in handlers_above(logger):
+        takes_all = handler.level <= level and not handler.filters
+        if isinstance(handler, DeltaHandler) and handler.table == resolved and takes_all:
+            return handler
+    return None
+
+
+def _detach_below(logger: logging.Logger, table: str, handler: DeltaHandler) -> None:
+    """Have loggers below this one, whose records now come here, use this one's handler alone."""
+    for key, other in _handlers.items():
+        below = logging.getLogger(key[1])
+        if key[0] == table and below is not logger and logger in loggers_above(below):
+            below.removeHandler(other)
+            _handlers[key] = handler
 
 
 def _check_table(table: str) -> None:

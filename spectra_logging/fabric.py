@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 __all__ = [
+    "MOUNTED_LAKEHOUSE",
     "PipelineRun",
     "RuntimeContext",
     "default_lakehouse_uri",

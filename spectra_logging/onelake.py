@@ -13,7 +13,7 @@ from typing import Any
 
 from spectra_logging.errors import TableUnavailableError
 from spectra_logging.fabric import find_notebookutils
-from spectra_logging.redaction import redact_text
+from spectra_logging.redaction import describe_error
 from spectra_logging.redaction.registry import forget_secret, register_secret
 
 __all__ = ["StorageToken", "gives_tokens", "is_onelake", "shared_token"]
@@ -83,7 +83,7 @@ class StorageToken:
         except Exception as error:
             if good:
                 return  # The one at hand serves for as long as it is good.
-            reason = redact_text(f"{type(error).__name__}: {error}")
+            reason = describe_error(error)
             raise TableUnavailableError(
                 f"no token for OneLake: notebookutils.credentials.getToken('storage') {reason}"
             ) from error

@@ -18,7 +18,15 @@ from spectra_logging._version import __version__
 from spectra_logging.errors import ConfigurationError
 from spectra_logging.identifiers import new_activity_id
 
-__all__ = ["ACTIVITY_LOG", "EVENT_LOG", "Column", "TableSpec", "load_spec"]
+__all__ = [
+    "ACTIVITY_LOG",
+    "EVENT_LOG",
+    "SCALAR_TYPES",
+    "Column",
+    "TableSpec",
+    "is_type_of_spec",
+    "load_spec",
+]
 
 SCALAR_TYPES = ("string", "long", "integer", "double", "boolean", "timestamp", "date")
 """Delta's own names. ``timestamp`` is UTC with a zone, in microseconds."""
@@ -76,7 +84,7 @@ class TableSpec:
         properties: Delta table properties to set at creation.
 
     Raises:
-        ConfigurationError: A column's type is unknown, two columns share a name, or
+        ConfigurationError: A column's type is unknown, two columns share a name in any case, or
             ``json_column`` or a key is no column.
     """
 
@@ -89,15 +97,19 @@ class TableSpec:
 
     def __post_init__(self) -> None:
         for column in self.columns:
-            if not column.name or not _TYPE.fullmatch(column.type):
+            if not column.name or not is_type_of_spec(column.type):
                 raise ConfigurationError(
                     f"spec {self.name!r}: column {column.name!r} of type {column.type!r} needs a "
                     f"name, and a type that is {', '.join(SCALAR_TYPES)} or array<...> of one"
                 )
         names = [column.name for column in self.columns]
-        doubled = sorted({name for name in names if names.count(name) > 1})
+        folded = [name.lower() for name in names]
+        doubled = sorted({name for name in names if folded.count(name.lower()) > 1})
         if doubled:
-            raise ConfigurationError(f"spec {self.name!r} declares twice: {', '.join(doubled)}")
+            raise ConfigurationError(
+                f"spec {self.name!r} declares twice: {', '.join(doubled)}; the names of a Delta "
+                "table's columns differ by more than case"
+            )
         for name in (*self.keys, *([self.json_column] if self.json_column else [])):
             if name not in names:
                 raise ConfigurationError(f"spec {self.name!r} has no column {name!r}")
@@ -112,6 +124,11 @@ class TableSpec:
             if column.name == name:
                 return column
         raise KeyError(name)
+
+
+def is_type_of_spec(column_type: str) -> bool:
+    """Whether a spec's columns may be of that type; a table that others made may hold more."""
+    return _TYPE.fullmatch(column_type) is not None
 
 
 LOG_RETENTION = MappingProxyType(
@@ -238,21 +255,23 @@ ACTIVITY_LOG = TableSpec(
 _NAMED = {"activity": ACTIVITY_LOG, "events": EVENT_LOG}
 
 
-def load_spec(spec: str | TableSpec) -> TableSpec:
+def load_spec(spec: str) -> TableSpec:
     """The spec of that name.
 
     Args:
-        spec: ``activity``, ``events``, ``package.module:NAME``, or a :class:`TableSpec` as it is.
+        spec: ``activity``, ``events`` or ``package.module:NAME``. A name, since whichever process
+            drains a journal has to find its spec.
 
     Raises:
         ConfigurationError: The name is none of these, can't be imported, or names something else.
     """
-    if isinstance(spec, TableSpec):
-        return spec
+    known = f"spec may be {', '.join(sorted(_NAMED))} or package.module:NAME of a TableSpec"
+    if not isinstance(spec, str):
+        given = f"the TableSpec {spec.name!r} itself" if isinstance(spec, TableSpec) else repr(spec)
+        raise ConfigurationError(f"spec={given} is no name; {known}, as text")
     if spec in _NAMED:
         return _NAMED[spec]
-    known = f"spec may be {', '.join(sorted(_NAMED))} or package.module:NAME of a TableSpec"
-    module_name, colon, name = str(spec).partition(":")
+    module_name, colon, name = spec.partition(":")
     if not (colon and module_name and name):
         raise ConfigurationError(f"spec={spec!r} is not known; {known}")
     try:

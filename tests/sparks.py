@@ -17,6 +17,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from tests.programs import free_port
+
 __all__ = ["CANNOT", "KINDS", "kind_of_spark", "start_session", "why_not"]
 
 KINDS = ("classic", "connect", "sail")
@@ -198,12 +200,6 @@ def _client(url: str) -> Iterator[Any]:
     session = SparkSession.builder.remote(url).getOrCreate()
     yield session
     session.stop()
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def wait_for_port(port: int, server: subprocess.Popen[bytes]) -> None:

@@ -23,9 +23,9 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from spectra_logging.testing import storage_token
-from tests.programs import wait_until
+from tests.programs import free_port, wait_until
 
-__all__ = ["Azurite", "Store", "free_port", "missing_for", "moto_server", "s3_store"]
+__all__ = ["Azurite", "Store", "missing_for", "moto_server", "s3_store"]
 
 AZURITE = "azurite@3.35.0"
 ELSEWHERE = "object stores are tried by tox -e stores"
@@ -59,13 +59,6 @@ def missing_for(kind: str) -> str | None:
     if kind != "s3" and not _azurite().exists():
         return f"{AZURITE} is not installed: {_missing_node() or 'see the output of tox'}"
     return None
-
-
-def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        return int(taken.getsockname()[1])
 
 
 # -- S3 ------------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ __all__ = ["column", "read_rows", "row_count"]
 
 
 def read_rows(table: str | Path, order_by: str = "recorded_at, event") -> list[dict[str, Any]]:
-    """All rows, by DuckDB over delta-rs's Arrow; timestamps in UTC."""
+    """All rows, by DuckDB from the files that delta-rs names; timestamps in UTC."""
     connection = duckdb.connect()
     connection.execute("SET TimeZone = 'UTC'")
     files = DeltaTable(str(table)).file_uris()

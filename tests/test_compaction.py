@@ -11,11 +11,9 @@ from spectra_logging.lakehouse.compaction import (
     FILES_A_TIER,
     FULL_FILE_BYTES,
     FULL_FILE_ROWS,
-    DataFile,
-    Statistics,
     files_to_merge,
-    merged_statistics,
 )
+from spectra_logging.lakehouse.data_files import DataFile, Statistics, merged_statistics
 
 UTC = dt.timezone.utc
 

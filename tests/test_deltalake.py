@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import logging
 import os
+import shutil
 import subprocess
 import sys
 import time
+from contextlib import nullcontext
 from pathlib import Path
 
 import polars as pl
 import pytest
-from deltalake import DeltaTable, TableFeatures, convert_to_deltalake, write_deltalake
+from deltalake import (
+    DeltaTable,
+    Field,
+    Schema,
+    TableFeatures,
+    convert_to_deltalake,
+    write_deltalake,
+)
+from deltalake.schema import ArrayType, PrimitiveType
 
 from spectra_logging.errors import (
     ConfigurationError,
@@ -25,12 +36,13 @@ from spectra_logging.lakehouse import check_engine, is_loaded, open_lakehouse
 from spectra_logging.lakehouse.base import Commit, Transaction
 from spectra_logging.lakehouse.compaction import compact
 from spectra_logging.lakehouse.deltalake import EmbeddedLakehouse
+from spectra_logging.lakehouse.dialect import DATAFUSION
 from spectra_logging.lakehouse.staging import StagedRows
 from spectra_logging.lakehouse.translation import translated
 from spectra_logging.tables import TableSpec
 from tests.handlers import attach
 from tests.lakehouses import lines, spec_of, transaction
-from tests.tables import column
+from tests.tables import column, read_rows
 
 SMALL = spec_of(("n", "long", False), ("text", "string", True))
 
@@ -106,6 +118,62 @@ def test_a_compaction_that_can_t_read_a_file_commits_nothing(
     assert DeltaTable(table).version() == 10
 
 
+def test_a_compaction_that_finds_other_rows_than_the_log_says_commits_nothing(
+    engine: EmbeddedLakehouse, table: str
+) -> None:
+    """What reads too few rows of a file would lose the others for good."""
+    fill(engine, table, 10)
+    entry = Path(table, "_delta_log", f"{5:020}.json")
+    entry.write_text(entry.read_text().replace('numRecords\\":1,', 'numRecords\\":2,'))
+    engine = EmbeddedLakehouse()
+    version = engine.version(table)
+    with pytest.raises(LakehouseError, match="rows hold 10"):
+        engine.upkeep(table)
+    assert engine.version(table) == version
+
+
+@pytest.mark.parametrize("has_bounds", [True, False])
+def test_a_compaction_changes_no_time_that_spark_wrote(
+    engine: EmbeddedLakehouse, table: str, has_bounds: bool
+) -> None:
+    """Of times as Spark's default has them, only those are merged that are read as they are.
+
+    ``int96`` is a table by Spark 4.1 and Delta 4.2: n is 1 at 2026-11-27 19:00:00.000001Z, and in
+    another file 2 at 9999-12-31.
+    """
+    shutil.copytree(Path(__file__).with_name("data") / "int96", table)
+    if not has_bounds:
+        for entry in Path(table, "_delta_log").glob("*.json"):
+            actions = [json.loads(line) for line in entry.read_text().splitlines()]
+            for action in actions:
+                action.get("add", {}).pop("stats", None)
+            entry.write_text("".join(json.dumps(action) + "\n" for action in actions))
+    spec = spec_of(("n", "long", True), ("moment", "timestamp", True))
+    for number in range(3, 13):
+        row = lines({"n": number, "moment": 0})
+        engine.append(table, row, spec, transaction=transaction(number))
+    far_away = "part-00000-cf1715d8-6407-452e-b89e-54ccab778bd6-c000.snappy.parquet"
+    assert engine.upkeep(table).compacted_files == (11 if has_bounds else 10)
+    delta = DeltaTable(table)
+    assert len(delta.file_uris()) == (2 if has_bounds else 3)
+    assert any(uri.endswith(far_away) for uri in delta.file_uris())
+    moments = {row["n"]: row["moment"] for row in read_rows(table, "n") if row["n"] != 2}
+    assert moments.pop(1) == dt.datetime(2026, 11, 27, 19, 0, 0, 1, tzinfo=dt.timezone.utc)
+    assert set(moments.values()) == {dt.datetime(1970, 1, 1, tzinfo=dt.timezone.utc)}
+
+
+def test_a_query_reads_every_time_that_spark_wrote(engine: EmbeddedLakehouse, table: str) -> None:
+    """Also what 64 bits of nanoseconds have no room for, and also where it is looked for."""
+    shutil.copytree(Path(__file__).with_name("data") / "int96", table)
+    end = dt.datetime(9999, 12, 31, tzinfo=dt.timezone.utc)
+    moment = dt.datetime(2026, 11, 27, 19, 0, 0, 1, tzinfo=dt.timezone.utc)
+    rows = engine.query("SELECT n, moment FROM t ORDER BY n", {"t": table}).rows
+    assert rows == ((1, moment), (2, end))
+    since = DATAFUSION.moment(dt.datetime(3000, 1, 1, tzinfo=dt.timezone.utc), zoned=True)
+    found = engine.query(f"SELECT n FROM t WHERE moment > {since}", {"t": table})
+    assert found.rows == ((2,),)
+
+
 def test_a_compaction_gives_way_to_an_overwrite(engine: EmbeddedLakehouse, table: str) -> None:
     """Rows that were replaced while it ran do not come back."""
     fill(engine, table, 10)
@@ -149,6 +217,33 @@ def test_columns_added_during_an_append_do_not_fail_it(
     monkeypatch.setattr(engine._tables, "current", outrun)
     commit = engine.append(table, lines({"n": 1}), SMALL, transaction=transaction(1))
     assert (commit.version, commit.replayed) == (2, False)
+
+
+@pytest.mark.parametrize("feature", ["constraint", "change data", "append only", "all by name"])
+def test_upkeep_merges_files_of_tables_that_keep_an_eye_on_rows(
+    engine: EmbeddedLakehouse, table: str, feature: str
+) -> None:
+    """No row comes or goes, so their features have nothing to say."""
+    engine.ensure(table, SMALL)
+    alter = DeltaTable(table).alter
+    if feature == "all by name":
+        alter.add_feature([TableFeatures.ChangeDataFeed], allow_protocol_versions_increase=True)
+        DeltaTable(table).alter.add_constraint({"small": "n < 100"})
+        assert DeltaTable(table).protocol().min_writer_version == 7
+    elif feature == "constraint":
+        alter.add_constraint({"small": "n < 100"})
+    else:
+        name = "enableChangeDataFeed" if feature == "change data" else "appendOnly"
+        alter.set_table_properties({f"delta.{name}": "true"})
+    for number in range(10):
+        engine.append(table, lines({"n": number}), SMALL, transaction=transaction(number))
+    assert engine.upkeep(table).compacted_files == 10
+    delta = DeltaTable(table)
+    assert len(delta.file_uris()) == 1
+    assert [row["n"] for row in read_rows(table, "n")] == list(range(10))
+    kept_out = feature in {"constraint", "all by name"}
+    with pytest.raises(RowsRejectedError) if kept_out else nullcontext():
+        engine.append(table, lines({"n": 100}), SMALL, transaction=transaction(100))
 
 
 def test_upkeep_leaves_partitioned_tables_and_new_features_to_others(
@@ -217,9 +312,9 @@ def test_expired_log_entries_go_and_what_is_within_the_retention_can_be_read(
 
 
 def test_rows_that_a_constraint_keeps_out_are_set_aside_alone(
-    tmp_path: Path, logger: logging.Logger
+    tmp_path: Path, logger: logging.Logger, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """One of them would else keep every record behind it from the table."""
+    """One of them would else keep every record behind it from the table; a warning says where."""
     table = str(tmp_path / "events")
     handler = attach(logger, table, flush_interval_seconds=3600)
     logger.info("first")
@@ -232,6 +327,9 @@ def test_rows_that_a_constraint_keeps_out_are_set_aside_alone(
     stats = handler.stats()
     assert (stats.written, stats.quarantined, stats.pending) == (4, 2, 0)
     (aside,) = Path(stats.journal_directory, "quarantine").iterdir()
+    (told,) = [each.getMessage() for each in caplog.records if "set aside" in each.getMessage()]
+    assert told.startswith(f"2 records for {table} are damaged or refused by it")
+    assert told.endswith(str(aside.parent))
     for line in aside.read_text().splitlines():
         kept = json.loads(line)
         assert json.loads(kept["data"])["event"] == "noise"
@@ -255,6 +353,29 @@ def test_a_replay_tells_of_the_rows_that_a_constraint_kept_out(
     with pytest.raises(RowsRejectedError):
         engine.append(table, all_rows, SMALL, transaction=transaction(7))
     assert engine.append(table, good, SMALL, transaction=transaction(7)).replayed
+
+
+def test_nulls_in_an_array_that_must_hold_none_are_told_apart(
+    engine: EmbeddedLakehouse, table: str
+) -> None:
+    """delta-rs writes them, and then can't read the table any more."""
+    tags = Field("tags", ArrayType(PrimitiveType("string"), contains_null=False))
+    DeltaTable.create(table, Schema([tags]))
+    spec = spec_of(("tags", "array<string>", True))
+    good, bad = lines({"tags": ["a"]}, {"tags": None}, {"tags": []}), lines({"tags": ["b", None]})
+    assert engine.stager(table, spec) is None, "rows written ahead are looked at by nobody"
+    with pytest.raises(RowsRejectedError, match="column tags is null"):
+        engine.append(table, good + bad, spec, transaction=transaction(1))
+    kept, ((refused, reason),) = engine.split_refused(table, good + bad, spec)
+    assert (kept, refused) == (good, bad.rstrip(b"\n"))
+    assert "column tags" in reason
+    engine.append(table, kept, spec, transaction=transaction(1))
+    with pytest.raises(RowsRejectedError):
+        engine.append(table, good + bad, spec, transaction=transaction(1))
+    rows = engine.query("SELECT tags FROM t", {"t": table}).rows
+    assert sorted(str(tags) for (tags,) in rows) == ["None", "['a']", "[]"]
+    (kept_type,) = [field.type for field in DeltaTable(table).schema().fields]
+    assert kept_type == ArrayType(PrimitiveType("string"), contains_null=False)
 
 
 def test_files_that_others_gave_odd_names_are_left_as_they_are(
@@ -348,12 +469,14 @@ def test_tables_may_be_named_by_a_file_uri(engine: EmbeddedLakehouse, tmp_path: 
     assert engine.transaction_version(table, "journal-1") == 1
 
 
-def test_a_path_that_delta_rs_would_misread_is_refused(
-    engine: EmbeddedLakehouse, tmp_path: Path
+@pytest.mark.parametrize("name", ["a%20b", "clients [EU]", "a|b", "a^b", "a\\b", "a\nb"])
+def test_a_path_that_delta_rs_can_t_use_is_refused_before_anything_is_written(
+    engine: EmbeddedLakehouse, tmp_path: Path, name: str
 ) -> None:
-    """It would take %20 for a blank and look elsewhere; the error says so."""
-    with pytest.raises(LakehouseError, match="Choose a path without"):
-        engine.ensure(str(tmp_path / "a%20b"), SMALL)
+    """It would take %20 for a blank and look elsewhere, and panics at brackets, each time."""
+    with pytest.raises(LakehouseError, match=r"Choose a path without % .*, \[ \]"):
+        engine.ensure(str(tmp_path / name / "events"), SMALL)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_table_where_none_can_be_is_not_taken_for_a_missing_one(

@@ -6,6 +6,7 @@ import datetime as dt
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 
 from spectra_logging.lakehouse.base import Lakehouse
@@ -91,3 +92,22 @@ def test_a_moment_is_itself(lakehouse: Lakehouse, dialect: Dialect, moment: dt.d
 def test_an_array_ends_in_null(lakehouse: Lakehouse, dialect: Dialect) -> None:
     """So that a null among elements is none that is left over."""
     assert value(lakehouse, dialect.texts(["a'", "b"])) == ["a'", "b", None]
+
+
+@pytest.mark.parametrize(
+    ("orders", "found"),
+    [
+        ([1.0, 3.0, 2.0], "b"),
+        ([None, 3.0, float("nan")], "c"),
+        ([3.0, None, None], "a"),
+        ([None, None, None], None),
+    ],
+)
+def test_the_value_where_another_is_the_greatest(
+    lakehouse: Lakehouse, dialect: Dialect, tmp_path: Path, orders: list[float | None], found: Any
+) -> None:
+    """Nulls are no greatest: where there is nothing else, there is no such row."""
+    make(tmp_path, columns={"text": ["a", "b", "c"], "at": orders}, at=pl.Float64)
+    aggregate = dialect.at_greatest(dialect.quote("text"), dialect.quote("at"))
+    sql = f"SELECT {aggregate} AS found FROM t"
+    assert lakehouse.query(sql, {"t": str(tmp_path / "Tables/t/checked")}).rows == ((found,),)

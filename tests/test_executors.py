@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import logging
+import sys
 from pathlib import Path
 
 import pytest
 
+from spectra_logging import lakehouse
 from spectra_logging.drain import drain_journals
 from spectra_logging.errors import ConfigurationError
 from spectra_logging.executors import worker_logger, worker_logging
+from spectra_logging.lakehouse.base import Lakehouse
+from tests.handlers import attach
 from tests.tables import read_rows
 
 
@@ -18,12 +22,77 @@ def table(tmp_path: Path) -> str:
     return str(tmp_path / "events")
 
 
+@pytest.fixture
+def tokens_used(monkeypatch: pytest.MonkeyPatch) -> list[str | None]:
+    """The tokens that engines are opened with, in order."""
+    used: list[str | None] = []
+    original = lakehouse.open_lakehouse
+
+    def watched(engine: str, *, storage_options: dict[str, str]) -> Lakehouse:
+        used.append(storage_options.get("bearer_token"))
+        return original(engine, storage_options=storage_options)
+
+    monkeypatch.setattr(lakehouse, "open_lakehouse", watched)
+    return used
+
+
 class TestLogger:
     def test_is_made_once_a_process(self, table: str) -> None:
         """So that a function may ask for it for each row."""
         loggers = {id(worker_logger(table, "tests.once")) for _ in range(5)}
         assert len(loggers) == 1
         assert len(worker_logger(table, "tests.once").handlers) == 1
+
+    @pytest.mark.parametrize("names", [("tests.up", "tests.up.udf"), ("tests.a.udf", "tests.a")])
+    def test_doubles_no_row_below_another_of_the_same_table(
+        self, table: str, names: tuple[str, str]
+    ) -> None:
+        """Whichever of the two comes first; what came before the other is waited for too."""
+        with worker_logging(table, names[0]) as outer:
+            outer.info("before")
+            with worker_logging(table, names[1]) as inner:
+                inner.info("within")
+            outer.info("after")
+        events = [(row["event"], row["logger"]) for row in read_rows(table)]
+        assert sorted(events) == [
+            ("after", names[0]),
+            ("before", names[0]),
+            ("within", names[1]),
+        ]
+
+    @pytest.mark.parametrize("level", ["INFO", "ERROR"])
+    def test_doubles_no_row_where_the_driver_logs_to_the_same_table(
+        self, table: str, level: str, logger: logging.Logger
+    ) -> None:
+        """As in ``foreachBatch``; a handler that takes only some of the records won't do."""
+        attach(logger, table, level=level)
+        with worker_logging(table, f"{logger.name}.batch") as log:
+            log.info("cleaned")
+        assert [row["event"] for row in read_rows(table)] == ["cleaned"]
+
+    def test_takes_a_token_that_is_newer_than_the_first(
+        self, table: str, tokens_used: list[str | None]
+    ) -> None:
+        """A process lives longer than a token is good, and each function brings its own."""
+        for token in ("first", "second", "first", "second", "third"):
+            options = {"storage_options": {"bearer_token": token}}
+            with worker_logging(table, "tests.token", **options) as log:
+                log.info(token)
+            worker_logger(table, "tests.token", **options)
+        assert tokens_used == ["first", "second", "third"]
+        assert len(read_rows(table)) == 5
+
+    def test_takes_a_token_that_is_put_in_place_of_the_first(
+        self, table: str, tokens_used: list[str | None]
+    ) -> None:
+        """In the very mapping that it was given before; and what brings no options renews none."""
+        options = {"bearer_token": "first"}
+        for brought in (options, options, None, {}):
+            with worker_logging(table, "tests.in_place", storage_options=brought) as log:
+                log.info("cleaned")
+            options["bearer_token"] = "second"
+        assert tokens_used == ["first", "second"]
+        assert len(read_rows(table)) == 4
 
     @pytest.mark.parametrize("table", ["Tables/log/events", "main.log.events", ""])
     def test_takes_no_table_that_a_worker_can_not_find(self, table: str) -> None:
@@ -49,3 +118,12 @@ class TestLogger:
         with worker_logging(f"{tmp_path}/file/t", "tests.no", flush_timeout_seconds=0.5) as log:
             log.info("kept")
         assert "1 records are not yet in" in capsys.readouterr().err
+
+    def test_fails_no_task_where_stderr_is_closed(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Or where there is none; then nobody is told, and the block ends as ever."""
+        (tmp_path / "file").touch()
+        monkeypatch.setattr(sys, "stderr", None)
+        with worker_logging(f"{tmp_path}/file/t", "tests.mute", flush_timeout_seconds=0.2) as log:
+            log.info("kept")

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import datetime as dt
+from decimal import Decimal
 from functools import partial
 from pathlib import Path
 
+import duckdb
 import polars as pl
 import pytest
 from deltalake import DeltaTable, write_deltalake
@@ -402,6 +404,44 @@ class TestWrite:
         assert lakehouse.write(table, [{"n": 3}], spec=SMALL) == first + 1
         assert numbers(lakehouse, table) == [3]
 
+    @pytest.mark.parametrize("text", ["b", "it's \\ \"b\"\n\\'"], ids=["plain", "odd"])
+    def test_overwriting_may_replace_some_rows_alone(
+        self, lakehouse: Lakehouse, table: str, text: str
+    ) -> None:
+        """The others stay as they are, with columns that the spec does not know."""
+        wider = spec_of(*[(c.name, c.type, c.nullable) for c in SMALL.columns], ("x", "long", True))
+        rows = [{"n": 1, "text": "a", "x": 1}, {"n": 2, "text": text, "x": 2}, {"n": 3, "x": 3}]
+        first = lakehouse.write(table, rows, spec=wider)
+        for n in (4, 5):
+            new = [{"n": n, "text": text}]
+            lakehouse.write(table, new, spec=SMALL, replacing={"text": text})
+        lakehouse.write(table, [{"n": 6, "text": "c"}], spec=SMALL, replacing={"text": "c"})
+        assert lakehouse.version(table) == first + 3
+        assert read_rows(table, "n") == [
+            {"n": 1, "text": "a", "x": 1},
+            {"n": 3, "text": None, "x": 3},
+            {"n": 5, "text": text, "x": None},
+            {"n": 6, "text": "c", "x": None},
+        ]
+
+    def test_processes_that_race_to_replace_their_own_rows_all_land(self, table: str) -> None:
+        """None writes back what it has read of the others' rows before."""
+        source = """
+            small = spec_of(("n", "long", False), ("text", "string", True))
+            for number in range(3):
+                if number:
+                    wait_for_the_others()
+                row = {"n": number, "text": str(me)}
+                lakehouse.write(arguments[0], [row], spec=small, replacing={"text": str(me)})
+            answer = None
+        """
+        race(source, table, processes=3, rounds=3)
+        assert [(row["n"], row["text"]) for row in read_rows(table, "text")] == [
+            (2, "0"),
+            (2, "1"),
+            (2, "2"),
+        ]
+
     def test_appending_adds_to_the_rows(self, lakehouse: Lakehouse, table: str) -> None:
         """Mode append leaves what is there."""
         lakehouse.write(table, [{"n": 1}], spec=SMALL)
@@ -428,6 +468,27 @@ class TestWrite:
         wide = spec_of(("n", "long", False), ("text", "string", True), ("more", "long", True))
         lakehouse.write(table, frame, spec=wide)
         assert read_rows(table, "n") == [{"n": 1, "text": "a", "more": None}]
+
+    def test_columns_may_be_of_types_that_no_spec_has(
+        self, lakehouse: Lakehouse, table: str
+    ) -> None:
+        """Of others' tables: amounts, structures, lists of them."""
+        frame = pl.DataFrame(
+            {"n": [1], "amount": [Decimal("1.50")], "pair": [{"a": 1}], "pairs": [[{"a": "x"}]]},
+            schema_overrides={"amount": pl.Decimal(10, 2)},
+        )
+        lakehouse.write(table, frame)
+        spec = spec_of(("n", "long", True))
+        lakehouse.write(table, [{"n": 2}], spec=spec, mode="append")
+        lakehouse.write(table, frame.with_columns(n=pl.lit(3)), mode="append")
+        assert [row["amount"] for row in read_rows(table, "n")] == [
+            Decimal("1.50"),
+            None,
+            Decimal("1.50"),
+        ]
+        lakehouse.write(table, [{"n": 4}], spec=spec)
+        found = lakehouse.query("SELECT n, amount, pair, pairs FROM t", {"t": table})
+        assert found.rows == ((4, None, None, None),)
 
     def test_timestamps_without_a_zone_are_utc(self, lakehouse: Lakehouse, table: str) -> None:
         """They make no table that needs a reader for zoneless timestamps."""
@@ -464,6 +525,10 @@ class TestWrite:
         """Another mode, and mappings without a spec to read them by, are named."""
         with pytest.raises(ConfigurationError, match="mode='upsert'"):
             lakehouse.write(table, [], spec=SMALL, mode="upsert")
+        with pytest.raises(ConfigurationError, match="must be overwrite where replacing="):
+            lakehouse.write(table, [], spec=SMALL, mode="append", replacing={"text": "a"})
+        with pytest.raises(ConfigurationError, match="None} must be a text"):
+            lakehouse.write(table, [], spec=SMALL, replacing={"text": None})  # type: ignore[dict-item]
         with pytest.raises(ConfigurationError, match="pass spec="):
             lakehouse.write(table, [{"n": 1}])
 
@@ -494,6 +559,14 @@ class TestQuery:
             {"Mine": table, "log.other": other},
         )
         assert found.to_dicts() == [{"mine": "a", "yours": "b"}]
+
+    def test_maps_are_dictionaries(self, lakehouse: Lakehouse, table: str) -> None:
+        """Wherever they are nested."""
+        values = "MAP{'k': 1} AS a, [MAP{'k': MAP{2: NULL::INT}}] AS b, {'m': MAP{'k': ['x']}} AS c"
+        write_deltalake(table, duckdb.sql(f"SELECT {values}"))
+        assert lakehouse.query("SELECT a, b, c FROM t", {"t": table}).rows == (
+            ({"k": 1}, [{"k": {2: None}}], {"m": {"k": ["x"]}}),
+        )
 
     def test_queries_side_by_side_see_their_own_tables(
         self, lakehouse: Lakehouse, tmp_path: Path

@@ -8,18 +8,19 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 import pytest
-from deltalake import DeltaTable, write_deltalake
+from deltalake import DeltaTable, TableFeatures, write_deltalake
 
-from spectra_logging.errors import RowsRejectedError
+from spectra_logging.errors import RowsRejectedError, SchemaConflictError
 from spectra_logging.lakehouse import local_append
 from spectra_logging.lakehouse.base import Staged
 from spectra_logging.lakehouse.deltalake import EmbeddedLakehouse
@@ -341,6 +342,31 @@ def meanwhile(monkeypatch: pytest.MonkeyPatch, happens: Callable[[], object]) ->
     monkeypatch.setattr(local_append, "stage", stage_and_wait)
 
 
+def test_columns_that_were_replaced_since_are_not_written_as_they_were(
+    engine: EmbeddedLakehouse, table: str
+) -> None:
+    """Another writer's overwrite changed a type: the next append says so, and adds no such file."""
+    engine.ensure(table, SMALL)
+    append(engine, table, 1)
+    write_deltalake(table, pl.DataFrame({"n": ["one"]}), mode="overwrite", schema_mode="overwrite")
+    with pytest.raises(SchemaConflictError, match="column n"):
+        append(engine, table, 2)
+    assert pl.read_delta(table).to_dicts() == [{"n": "one"}]
+
+
+def test_a_protocol_that_was_raised_since_is_left_to_delta_rs(
+    engine: EmbeddedLakehouse, table: str
+) -> None:
+    """It may ask for more of a writer than a plain entry has."""
+    engine.ensure(table, SMALL)
+    append(engine, table, 1)
+    feature = TableFeatures.ChangeDataFeed
+    DeltaTable(table).alter.add_feature(feature, allow_protocol_versions_increase=True)
+    append(engine, table, 2)
+    assert engines(table) == ["delta-rs", "spectra-logging", "delta-rs", "delta-rs"]
+    assert numbers(table) == [1, 2]
+
+
 def test_a_constraint_that_came_meanwhile_is_heeded(
     engine: EmbeddedLakehouse, table: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -445,6 +471,29 @@ def test_entries_of_other_writers_are_followed(
     assert log.has(transaction(3, "stream"))
     assert not log.has(transaction(4, "stream"))
     assert not log.has(transaction(1, "unheard of"))
+
+
+def test_a_log_on_another_file_system_is_left_to_delta_rs(
+    engine: EmbeddedLakehouse, table: str, elsewhere: Path
+) -> None:
+    """No entry can be linked into it from where the data files are."""
+    engine.ensure(table, SMALL)
+    shutil.move(Path(table, "_delta_log"), elsewhere / "log")
+    Path(table, "_delta_log").symlink_to(elsewhere / "log")
+    for number in range(3):
+        commit = engine.append(table, lines({"n": number}), SMALL, transaction=transaction(number))
+        assert not commit.replayed
+    assert DeltaTable(table).count() == 3
+
+
+@pytest.fixture
+def elsewhere(tmp_path: Path) -> Iterator[Path]:
+    """A folder on another file system than the tests' own."""
+    memory = Path("/dev/shm")
+    if not memory.is_dir() or memory.stat().st_dev == tmp_path.stat().st_dev:
+        pytest.skip("there is no second file system here that anybody can write to")
+    with tempfile.TemporaryDirectory(dir=memory) as folder:
+        yield Path(folder)
 
 
 def test_tables_with_more_than_an_append_must_know_are_left_to_delta_rs(

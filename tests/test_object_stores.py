@@ -21,8 +21,8 @@ from spectra_logging.lakehouse import open_lakehouse
 from spectra_logging.lakehouse.base import Commit, Lakehouse, TableChange
 from tests.handlers import attach
 from tests.lakehouses import lines, race, spec_of, transaction
-from tests.programs import start_program
-from tests.stores import Azurite, Store, free_port, missing_for, moto_server, s3_store
+from tests.programs import free_port, start_program
+from tests.stores import Azurite, Store, missing_for, moto_server, s3_store
 
 SMALL = spec_of(("n", "long", False), ("text", "string", True))
 EVENTS_COUNT = "SELECT count(*), count(DISTINCT event) FROM t"

@@ -11,8 +11,15 @@ import pytest
 from spectra_logging import DeltaHandler
 from spectra_logging.errors import ConfigurationError
 from spectra_logging.fabric import has_schemas
-from spectra_logging.paths import is_catalog_name, resolve_table
+from spectra_logging.paths import (
+    catalog_words,
+    is_catalog_name,
+    journals_root,
+    resolve_table,
+    table_below,
+)
 from spectra_logging.testing import FakeNotebookUtils
+from spectra_stage.validation.suite import place_of
 
 IN_FABRIC = {"defaultLakehouseId": "lake", "defaultLakehouseWorkspaceId": "space"}
 NO_LAKEHOUSE = {"defaultLakehouseId": None, "defaultLakehouseName": None}
@@ -53,6 +60,76 @@ def test_on_any_machine_tables_are_below_the_working_directory(
     assert resolve_table("Tables/log/t") == "s3://bucket/lake/Tables/log/t"
 
 
+def test_a_path_with_dots_names_the_table_that_its_plain_path_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the name processes meet at the journal; above a link is what is above where it leads."""
+    (tmp_path / "notebooks" / "daily").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "notebooks")
+    plain = f"{tmp_path}/lake/events"
+    assert resolve_table("../lake/events") == plain
+    assert resolve_table("daily/../../missing/../lake/events") == plain
+    assert table_below("../lake", "events") == plain
+    monkeypatch.setenv("SPECTRA_ROOT", "../lake")
+    assert resolve_table("Tables/log/t") == f"{tmp_path}/lake/Tables/log/t"
+    assert resolve_table("Tables/log/../log/t") == f"{tmp_path}/lake/Tables/log/t"
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "today").symlink_to(tmp_path / "notebooks" / "daily")
+    assert resolve_table("../elsewhere/today/../lake/t") == f"{tmp_path}/notebooks/lake/t"
+    assert resolve_table("../elsewhere/today/t") == f"{tmp_path}/elsewhere/today/t"
+    assert resolve_table("/../lake") == "/lake"
+
+
+def test_a_root_may_be_below_the_user_s_home(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No shell expands ``--root=~/lake``, or what stands in a file of variables."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("SPECTRA_ROOT", "~/lake")
+    assert resolve_table("Tables/log/t") == f"{tmp_path}/lake/Tables/log/t"
+    assert table_below("~/other", "Tables/log/t") == f"{tmp_path}/other/Tables/log/t"
+    assert table_below("/lake", "~/other/t") == f"{tmp_path}/other/t"
+    assert place_of("log.t", None, root="~/other") == f"{tmp_path}/other/Tables/log/t"
+
+
+@pytest.mark.parametrize("found", [None, Path("~/.local/state/spectra-logging")])
+def test_journals_of_a_user_without_a_home_are_refused(
+    monkeypatch: pytest.MonkeyPatch, found: Path | None
+) -> None:
+    """Else they would be in the working directory, and lost to a process that changes it.
+
+    As where a container runs under a number that no user has; older platformdirs give a ``~`` out.
+    """
+
+    def state_path(_name: str) -> Path:
+        if found is None:
+            raise RuntimeError("could not determine the home directory")
+        return found
+
+    monkeypatch.delenv("SPECTRA_JOURNAL_DIRECTORY", raising=False)
+    monkeypatch.setattr("platformdirs.user_state_path", state_path)
+    with pytest.raises(ConfigurationError, match=r"no home .* journal_directory"):
+        journals_root()
+
+
+def test_below_a_root_an_address_is_written_as_everywhere() -> None:
+    """A suite's table is the one that a handler logs to, also where that is ``dbfs:/…``."""
+    assert place_of("log.t", None, root="dbfs:/lake/") == "dbfs:///lake/Tables/log/t"
+    assert table_below("dbfs:/lake", "Tables/log/t") == "dbfs:///lake/Tables/log/t"
+    assert table_below("dbfs:/lake", "/tmp/t") == "/tmp/t"
+
+
+@pytest.mark.parametrize("scheme", ["dbfs", "file", "hdfs"])
+def test_an_address_may_go_without_an_authority(
+    monkeypatch: pytest.MonkeyPatch, scheme: str
+) -> None:
+    """As Databricks and Hadoop write it; it is no folder called ``dbfs:``."""
+    assert resolve_table(f"{scheme}:/logs/t/") == f"{scheme}:///logs/t"
+    assert resolve_table(f"{scheme}:///logs/t") == f"{scheme}:///logs/t"
+    monkeypatch.setenv("SPECTRA_ROOT", f"{scheme}:/lake")
+    assert resolve_table("Tables/log/t") == f"{scheme}:///lake/Tables/log/t"
+
+
 def test_in_fabric_they_are_in_the_default_lakehouse(mounted: Path) -> None:
     """By OneLake's address, also where it is mounted: a mount can't keep writers apart."""
     with FakeNotebookUtils(context=IN_FABRIC):
@@ -60,6 +137,17 @@ def test_in_fabric_they_are_in_the_default_lakehouse(mounted: Path) -> None:
         assert resolve_table(f"{mounted}/Tables/log/t") == f"{ONELAKE}/Tables/log/t"
         assert resolve_table("/elsewhere/t") == "/elsewhere/t"
         assert DeltaHandler("Tables/log/t").table == f"{ONELAKE}/Tables/log/t"
+
+
+def test_a_root_at_the_mount_is_the_default_lakehouse_too(
+    mounted: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A table has one name, whoever names it, and the mount can't keep two writers apart."""
+    monkeypatch.setenv("SPECTRA_ROOT", str(mounted))
+    with FakeNotebookUtils(context=IN_FABRIC):
+        assert resolve_table("Tables/log/t") == f"{ONELAKE}/Tables/log/t"
+        assert table_below(mounted, "Tables/log/t") == f"{ONELAKE}/Tables/log/t"
+    assert resolve_table("Tables/log/t") == f"{mounted}/Tables/log/t"
 
 
 def test_a_lakehouse_of_the_notebooks_own_workspace_is_found_too() -> None:
@@ -109,6 +197,11 @@ def test_spectra_root_is_heeded_in_fabric(monkeypatch: pytest.MonkeyPatch) -> No
         ("./log.events", False),
         ("log.events/", False),
         ("s3://b/t", False),
+        ("`my-catalog`.log.events", True),
+        ("`a.b`.`c``d`", True),
+        ("my-catalog.log.events", False),
+        ("delta.`/tmp/t`", False),
+        ("``.events", False),
     ],
 )
 def test_a_catalog_name_is_two_to_four_words(table: str, is_name: bool) -> None:
@@ -116,6 +209,12 @@ def test_a_catalog_name_is_two_to_four_words(table: str, is_name: bool) -> None:
     assert is_catalog_name(table) is is_name
     if is_name:
         assert resolve_table(table) == table
+
+
+def test_words_of_a_catalog_name_may_stand_in_backticks() -> None:
+    """As in SQL, and a dot within them is none between words."""
+    assert catalog_words("main.log.events") == ["main", "log", "events"]
+    assert catalog_words("`my-catalog`.`a.b`.`c``d`") == ["my-catalog", "a.b", "c`d"]
 
 
 def test_an_unfinished_address_is_refused() -> None:

@@ -15,7 +15,12 @@ import polars as pl
 import pytest
 from deltalake import DeltaTable
 
-from spectra_logging.errors import LakehouseError, TableUnavailableError
+from spectra_logging.errors import (
+    LakehouseError,
+    RowsRejectedError,
+    TableNotFoundError,
+    TableUnavailableError,
+)
 from spectra_logging.lakehouse import open_lakehouse
 from spectra_logging.lakehouse.base import Commit, Lakehouse, TableChange
 from spectra_logging.lakehouse.spark import SparkLakehouse
@@ -68,6 +73,12 @@ def numbers(lakehouse: Lakehouse, table: str) -> list[int]:
     return [row[0] for row in lakehouse.query("SELECT n FROM t ORDER BY n", {"t": table}).rows]
 
 
+def drop_our_session(lakehouse: SparkLakehouse) -> None:
+    """Have the server of Spark Connect drop the engine's session, as it does by itself in time."""
+    with lakehouse._sessions.working("drop") as session:
+        session.client.release_session()
+
+
 class TestTheUsersSession:
     def test_keeps_its_settings_views_and_place(
         self, spark: Any, engine_of_spark: Lakehouse, table: str
@@ -101,6 +112,103 @@ class TestTheUsersSession:
         assert numbers(engine_of_spark, table) == [2]
 
     @delta_only
+    def test_settings_made_at_run_time_are_ours_too(
+        self, spark: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Such as the key to a store, which is no setting that Spark knows of."""
+        key = "fs.azure.account.key.example.dfs.core.windows.net"
+        settings = {key: "first", "spark.sql.shuffle.partitions": "3"}
+        for name, value in settings.items():
+            spark.conf.set(name, value)
+        monkeypatch.setattr("spectra_logging.lakehouse.spark_session._all_beside", [])
+        try:
+            lakehouse = SparkLakehouse(spark)
+            with lakehouse._sessions.working("test") as session:
+                assert {name: session.conf.get(name) for name in settings} == settings
+        finally:
+            spark.conf.unset(key)
+            spark.conf.set("spark.sql.shuffle.partitions", "2")
+
+    @delta_only
+    def test_may_escape_nothing_in_literals(
+        self, spark: Any, table: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """As Hive's users have it. Ours are written for a session that does."""
+        setting = "spark.sql.parser.escapedStringLiterals"
+        monkeypatch.setattr("spectra_logging.lakehouse.spark_session._all_beside", [])
+        spark.sql(f"SET {setting}=true").collect()
+        try:
+            lakehouse = open_lakehouse("spark", spark=spark)
+            lakehouse.write(table, [{"n": 1, "text": "it's 7"}], spec=SMALL)
+            dialect = lakehouse.dialect([table])
+            is_found = dialect.matches("text", r"\Ait's \d\z")
+            assert lakehouse.query(f"SELECT {is_found} FROM t", {"t": table}).rows == ((True,),)
+        finally:
+            spark.sql(f"RESET {setting}").collect()
+
+    @delta_only
+    def test_may_be_at_another_schema(self, spark: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A name means the same table in ours."""
+        place = "SELECT current_catalog(), current_schema()"
+        before = spark.catalog.currentDatabase()
+        spark.sql("CREATE SCHEMA IF NOT EXISTS elsewhere").collect()
+        monkeypatch.setattr("spectra_logging.lakehouse.spark_session._all_beside", [])
+        spark.sql("USE elsewhere").collect()
+        try:
+            lakehouse = open_lakehouse("spark", spark=spark)
+            assert lakehouse.query(place, {}).rows == (("spark_catalog", "elsewhere"),)
+        finally:
+            spark.sql(f"USE {before}").collect()
+            spark.sql("DROP SCHEMA elsewhere").collect()
+
+    @delta_only
+    @pytest.mark.parametrize("place", ["path", "name"])
+    @pytest.mark.parametrize("of_spark", [False, True])
+    def test_may_overwrite_partitions_alone(
+        self,
+        spark: Any,
+        table: str,
+        monkeypatch: pytest.MonkeyPatch,
+        place: str,
+        of_spark: bool,
+    ) -> None:
+        """Ours replace the table all the same, as they do with the embedded engine."""
+        setting = "spark.sql.sources.partitionOverwriteMode"
+        spark.sql("CREATE SCHEMA IF NOT EXISTS logs").collect()
+        name, target = ("logs.parted",) * 2 if place == "name" else (f"delta.`{table}`", table)
+        spark.sql(
+            f"CREATE TABLE {name} (n BIGINT, text STRING) USING DELTA PARTITIONED BY (text)"
+        ).collect()
+        spec = spec_of(("n", "long", True), ("text", "string", True))
+        monkeypatch.setattr("spectra_logging.lakehouse.spark_session._all_beside", [])
+        spark.conf.set(setting, "dynamic")
+        try:
+            lakehouse = open_lakehouse("spark", spark=spark)
+            spark.sql(f"INSERT INTO {name} VALUES (1, 'a')").collect()
+            new = spark.sql("SELECT 2L AS n, 'b' AS text") if of_spark else [{"n": 2, "text": "b"}]
+            lakehouse.write(target, new, spec=spec)
+            assert numbers(lakehouse, target) == [2]
+        finally:
+            spark.conf.unset(setting)
+            spark.sql("DROP TABLE IF EXISTS logs.parted").collect()
+
+    @pytest.mark.skipif(
+        kind_of_spark() != "connect", reason="Spark Connect's own server drops sessions"
+    )
+    def test_may_outlive_ours_on_the_server(
+        self, spark: Any, engine_of_spark: SparkLakehouse, table: str
+    ) -> None:
+        """The server drops a session that an hour goes by without: another takes its place."""
+        engine_of_spark.ensure(table, SMALL)
+        engine_of_spark.append(table, lines({"n": 1}), SMALL, transaction=transaction(1))
+        drop_our_session(engine_of_spark)
+        engine_of_spark.append(table, lines({"n": 2}), SMALL, transaction=transaction(2))
+        assert numbers(engine_of_spark, table) == [1, 2]
+        drop_our_session(engine_of_spark)
+        assert numbers(engine_of_spark, table) == [1, 2]
+        assert not spark.is_stopped
+
+    @delta_only
     def test_times_far_away_are_the_same_for_both_engines(
         self, engine_of_spark: Lakehouse, table: str
     ) -> None:
@@ -117,6 +225,44 @@ class TestTheUsersSession:
         for lakehouse in (engine_of_spark, open_lakehouse("deltalake")):
             found = lakehouse.query("SELECT moment FROM t ORDER BY n", {"t": table}).rows
             assert [moment for (moment,) in found] == far_away
+
+    @pytest.mark.parametrize("name", ["t", pytest.param("in two words", marks=delta_only)])
+    def test_lends_no_table_of_one_statement_to_the_next(
+        self, engine_of_spark: Lakehouse, table: str, name: str
+    ) -> None:
+        """A statement finds the tables that are passed with it and no others."""
+        engine_of_spark.write(table, [{"n": 1}], spec=SMALL)
+        sql = f"SELECT n FROM `{name}`"
+        assert engine_of_spark.query(sql, {name: table}).rows == ((1,),)
+        with pytest.raises(LakehouseError):
+            engine_of_spark.query(sql, {"other": table})
+
+    @delta_only
+    def test_need_not_take_settings(
+        self, spark: Any, table: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Databricks' serverless compute refuses all but a few, in these words."""
+        settings = type(spark.conf)
+        original = settings.set
+        refused = []
+
+        def refuses(self: Any, key: str, value: Any) -> None:
+            if key not in {"spark.sql.session.timeZone", "spark.sql.ansi.enabled"}:
+                refused.append(key)
+                raise RuntimeError(
+                    f"[CONFIG_NOT_AVAILABLE] Configuration {key} is not available. SQLSTATE: 42K0I"
+                )
+            original(self, key, value)
+
+        monkeypatch.setattr("spectra_logging.lakehouse.spark_session._all_beside", [])
+        monkeypatch.setattr(settings, "set", refuses)
+        lakehouse = open_lakehouse("spark", spark=spark)
+        lakehouse.ensure(table, SMALL)
+        for replayed in (False, True):
+            commit = lakehouse.append(table, lines({"n": 1}), SMALL, transaction=transaction(1))
+            assert commit.replayed is replayed
+        assert numbers(lakehouse, table) == [1]
+        assert refused
 
     @classic_only
     def test_keeps_the_names_of_its_jobs(
@@ -222,6 +368,26 @@ class TestBothEngines:
         assert failures == []
         assert numbers(engine_of_spark, table) == written[0] + written[1]
 
+    @delta_only
+    @pytest.mark.parametrize("mode", ["append", "overwrite"])
+    @pytest.mark.parametrize("place", ["path", "name"])
+    def test_columns_that_data_lacks_are_filled_by_delta(
+        self, spark: Any, engine_of_spark: Lakehouse, table: str, place: str, mode: str
+    ) -> None:
+        """With their defaults, or from the others, as an INSERT without them has it."""
+        spark.sql("CREATE SCHEMA IF NOT EXISTS logs").collect()
+        name, target = ("logs.filled",) * 2 if place == "name" else (f"delta.`{table}`", table)
+        spark.sql(
+            f"CREATE TABLE {name} (n BIGINT NOT NULL, text STRING, kind STRING DEFAULT 'usual') "
+            "USING DELTA TBLPROPERTIES ('delta.feature.allowColumnDefaults' = 'supported')"
+        ).collect()
+        try:
+            engine_of_spark.write(target, [{"n": 1, "text": None}], spec=SMALL, mode=mode)
+            found = engine_of_spark.query("SELECT * FROM t", {"t": target}).to_dicts()
+            assert found == [{"n": 1, "text": None, "kind": "usual"}]
+        finally:
+            spark.sql("DROP TABLE IF EXISTS logs.filled").collect()
+
     def test_a_journal_begun_on_one_is_finished_on_the_other(
         self, spark: Any, logger: logging.Logger, table: str
     ) -> None:
@@ -302,6 +468,63 @@ class TestExactlyOnce:
         assert numbers(open_lakehouse("spark"), table) == list(range(5))
 
 
+@delta_only
+class TestConstraints:
+    @pytest.mark.parametrize("engine", ["engine_of_spark", "apart"])
+    def test_keep_out_the_rows_that_break_them_and_no_others(
+        self, spark: Any, request: pytest.FixtureRequest, engine: str, table: str
+    ) -> None:
+        """Told by Spark, whose SQL they are written in, also of a column that no row has."""
+        lakehouse: Lakehouse = request.getfixturevalue(engine)
+        place = f"delta.`{table}`"
+        spark.sql(
+            f"CREATE TABLE {place} (n BIGINT, text VARCHAR(5), other INT) USING DELTA"
+        ).collect()
+        for name, condition in {
+            "small": "try_add(n, 1) <= 100",
+            "no_other": "other IS NULL AND text <> 'd'",
+        }.items():
+            spark.sql(f"ALTER TABLE {place} ADD CONSTRAINT {name} CHECK ({condition})").collect()
+        spec = spec_of(("n", "long", True), ("text", "string", True))
+        rows = [
+            {"n": 1, "text": "a"},
+            {"n": 100, "text": "b"},
+            {"n": 2, "text": "d"},
+            {"n": 3, "text": "longer"},
+            {"n": 4},
+            {"text": "c"},
+        ]
+        written = lines(*rows)
+        # Of several rows Spark tells one, whichever it comes upon.
+        for some in (lines(rows[3]), written):
+            with pytest.raises(RowsRejectedError) as raised:
+                lakehouse.append(table, some, spec, transaction=transaction(7))
+            assert "longer" not in str(raised.value)
+        taken, refused = lakehouse.split_refused(table, written, spec)
+        assert [taken.rstrip(b"\n"), *(line for line, _ in refused)] == written.splitlines()
+        told = [reason.split(" keeps it out")[0] for _, reason in refused]
+        assert told[0].startswith("CHECK constraint small (")
+        assert told[2] == "column text, which is varchar(5)"
+        lakehouse.append(table, taken, spec, transaction=transaction(7))
+        with pytest.raises(RowsRejectedError):
+            lakehouse.append(table, written, spec, transaction=transaction(7))
+        assert lakehouse.append(table, taken, spec, transaction=transaction(7)).replayed
+        assert numbers(lakehouse, table) == [1]
+
+    def test_set_rows_aside_alone(self, spark: Any, logger: logging.Logger, table: str) -> None:
+        """One of them would else keep every record behind it from the table."""
+        handler = attach(logger, table, engine="spark", flush_interval_seconds=3600)
+        logger.info("first")
+        assert handler.flush(60)
+        constraint = "no_noise CHECK (event <> 'noise')"
+        spark.sql(f"ALTER TABLE delta.`{table}` ADD CONSTRAINT {constraint}").collect()
+        for event in ("second", "noise", "third"):
+            logger.info(event)
+        assert handler.flush(60), handler.stats()
+        assert column(table) == ["first", "second", "third"]
+        assert (handler.stats().written, handler.stats().quarantined) == (3, 1)
+
+
 class TestWithoutSharedFiles:
     """Where a cluster or a remote server sees no file of this process."""
 
@@ -352,6 +575,31 @@ class TestWithoutSharedFiles:
         assert apart.transaction_version(table, "journal-1") == 2
 
     @delta_only
+    def test_upkeep_that_another_overtakes_is_left_to_it(
+        self, apart: Lakehouse, table: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """It is no failure, and the next round has what there is to do then."""
+        apart.ensure(table, SMALL)
+        for number in range(3):
+            apart.append(table, lines({"n": number}), SMALL, transaction=transaction(number))
+        with apart._sessions.working("test") as session:  # type: ignore[attr-defined]
+            kind = type(session)
+        original = kind.sql
+
+        def overtaken(self: Any, statement: str, *args: Any, **kwargs: Any) -> Any:
+            if statement.startswith("OPTIMIZE"):
+                raise RuntimeError(
+                    "[DELTA_CONCURRENT_DELETE_READ] This transaction attempted to read one or more "
+                    "files that were deleted by a concurrent update."
+                )
+            return original(self, statement, *args, **kwargs)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(kind, "sql", overtaken)
+            assert not apart.upkeep(table).compacted_files
+        assert apart.upkeep(table).compacted_files == 3
+
+    @delta_only
     def test_checkpoints_keep_transactions(self, apart: Lakehouse, table: str) -> None:
         """A transaction is found when the log's files that held it are gone."""
         apart.ensure(table, SMALL)
@@ -363,6 +611,44 @@ class TestWithoutSharedFiles:
             Path(table, "_delta_log", f"{number:020}.json").unlink()
         assert apart.transaction_version(table, "journal-1") == 7
         assert apart.transaction_version(table, "another") == 1
+
+
+@pytest.mark.skipif(kind_of_spark() != "connect", reason="Spark is tried by tox -e connect so")
+class TestAClientOfSpark3:
+    """Which takes no Arrow and clones no session, as Databricks Connect up to 16."""
+
+    @pytest.fixture(autouse=True)
+    def lacking(self, spark: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("pyspark.__version__", "3.5.9")
+        monkeypatch.delattr(type(spark), "cloneSession")
+        monkeypatch.setattr("spectra_logging.lakehouse.spark_session._all_beside", [])
+
+    def test_hands_rows_over_as_text(
+        self, spark: Any, apart: Lakehouse, table: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Every type arrives exactly, and nothing at all too."""
+        original = type(spark).createDataFrame
+
+        def takes_no_arrow(self: Any, data: Any, *args: Any) -> Any:
+            assert isinstance(data, list)
+            return original(self, data, *args)
+
+        monkeypatch.setattr(type(spark), "createDataFrame", takes_no_arrow)
+        apart.ensure(table, EVERY_TYPE)
+        apart.append(table, lines(JSON_ROW), EVERY_TYPE, transaction=transaction(1))
+        apart.append(table, b"", EVERY_TYPE, transaction=transaction(2))
+        assert read_rows(table, "moment") == [FULL_ROW]
+
+    def test_has_the_settings_that_the_users_session_has(self, spark: Any) -> None:
+        """Which a session that is no clone has to be told."""
+        key = "fs.azure.account.key.example.dfs.core.windows.net"
+        spark.conf.set(key, "first")
+        try:
+            lakehouse = SparkLakehouse(spark)
+            with lakehouse._sessions.working("test") as session:
+                assert session.conf.get(key) == "first"
+        finally:
+            spark.conf.unset(key)
 
 
 @pytest.mark.skipif(kind_of_spark() != "sail", reason="Spark Connect's own server keeps them")
@@ -403,7 +689,7 @@ class TestCatalogNames:
         yield "logs.events"
         spark.sql("DROP TABLE IF EXISTS logs.events").collect()
 
-    @pytest.mark.parametrize("prefix", ["", "spark_catalog."])
+    @pytest.mark.parametrize("prefix", ["", "spark_catalog.", "`spark_catalog`."])
     def test_are_written_to_and_read(
         self, engine_of_spark: Lakehouse, name: str, prefix: str
     ) -> None:
@@ -422,10 +708,51 @@ class TestCatalogNames:
         assert numbers(engine_of_spark, table) == [1, 2]
         engine_of_spark.write(table, [{"n": 9}], spec=wider)
         assert numbers(engine_of_spark, table) == [9]
+        for number in (1, 2):
+            row = {"n": number, "text": "own"}
+            engine_of_spark.write(table, [row], spec=wider, replacing={"text": "own"})
+        assert numbers(engine_of_spark, table) == [2, 9]
         assert [c.nullable for c in engine_of_spark.schema(table)] == [False, True, True]
         engine_of_spark.write(table, pl.DataFrame({"other": [0.5]}))
         found = engine_of_spark.query("SELECT * FROM t", {"t": table})
         assert found.to_dicts() == [{"other": 0.5}]
+
+    def test_are_written_to_where_nobody_may_look_into_their_folders(
+        self, spark: Any, engine_of_spark: Lakehouse, name: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Unity Catalog refuses the paths of what it manages, in these words; the history tells."""
+        reader = type(spark.read)
+
+        def refusing(original: Any) -> Any:
+            def read(self: Any, path: Any, *args: Any, **kwargs: Any) -> Any:
+                if "_delta_log" in str(path):
+                    raise RuntimeError(
+                        f"[INVALID_PARAMETER_VALUE.LOCATION_OVERLAP] Input path url '{path}' "
+                        "overlaps with managed storage within 'CheckPathAccess' call"
+                    )
+                return original(self, path, *args, **kwargs)
+
+            return read
+
+        for kind in ("json", "parquet"):
+            monkeypatch.setattr(reader, kind, refusing(getattr(reader, kind)))
+        engine_of_spark.ensure(name, SMALL)
+        for number in (9, 10):
+            engine_of_spark.append(
+                name, lines({"n": number}), SMALL, transaction=transaction(number)
+            )
+        # As the next process asks first of all.
+        lakehouse = open_lakehouse("spark", spark=spark)
+        assert lakehouse.transaction_version(name, "journal-1") == 10
+        assert lakehouse.transaction_version(name, "journal") is None
+        last = lakehouse.append(name, lines({"n": 10}), SMALL, transaction=transaction(10))
+        assert last.replayed
+        assert numbers(lakehouse, name) == [9, 10]
+
+    def test_say_which_schema_is_not_there(self, engine_of_spark: Lakehouse) -> None:
+        """It is the user's to make, or to spell otherwise."""
+        with pytest.raises(TableNotFoundError, match=r"nosuch\.events: .*nosuch. cannot be found"):
+            engine_of_spark.ensure("nosuch.events", SMALL)
 
     def test_serve_a_handler(self, spark: Any, logger: logging.Logger, name: str) -> None:
         """The table is created by the first record."""
@@ -448,6 +775,45 @@ class TestRegister:
             assert spark.table("made.anew").count() == 1
         finally:
             spark.sql("DROP SCHEMA IF EXISTS made CASCADE").collect()
+
+    def test_needs_no_leave_to_make_a_schema_that_is_there(
+        self, spark: Any, engine_of_spark: Lakehouse, table: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Unity Catalog refuses IF NOT EXISTS as well to who may make none."""
+        engine_of_spark.write(table, [{"n": 1}], spec=SMALL)
+        spark.sql("CREATE SCHEMA IF NOT EXISTS made").collect()
+        original = type(spark).sql
+
+        def refuses(self: Any, statement: str, *args: Any, **kwargs: Any) -> Any:
+            if statement.startswith("CREATE SCHEMA"):
+                raise RuntimeError("PERMISSION_DENIED: User does not have CREATE SCHEMA on Catalog")
+            return original(self, statement, *args, **kwargs)
+
+        try:
+            with monkeypatch.context() as patch:
+                patch.setattr(type(spark), "sql", refuses)
+                for _ in range(2):
+                    assert engine_of_spark.register(table, "made.anew")
+            assert spark.table("made.anew").count() == 1
+        finally:
+            spark.sql("DROP SCHEMA IF EXISTS made CASCADE").collect()
+
+    @classic_only
+    def test_knows_a_place_again_that_spark_spells_otherwise(
+        self, spark: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """``dbfs:/…`` for ``dbfs:///…``, as of each store without a host."""
+        setting = "fs.viewfs.mounttable.default.link./tables"
+        spark.conf.set(setting, tmp_path.as_uri())
+        monkeypatch.setattr("spectra_logging.lakehouse.spark_session._all_beside", [])
+        lakehouse = open_lakehouse("spark", spark=spark)
+        try:
+            lakehouse.write("viewfs:///tables/log", [{"n": 1}], spec=SMALL)
+            for _ in range(2):
+                assert lakehouse.register("viewfs:///tables/log", "made.anew")
+        finally:
+            spark.sql("DROP SCHEMA IF EXISTS made CASCADE").collect()
+            spark.conf.unset(setting)
 
     def test_refuses_a_name_that_another_table_has(
         self, spark: Any, engine_of_spark: Lakehouse, tmp_path: Path
@@ -514,3 +880,23 @@ class TestNotebooks:
 def test_shared_files_are_found(spark: Any) -> None:
     """A session on this machine reads this process's files."""
     assert shares_files(spark)
+
+
+@classic_only
+def test_files_are_not_shared_with_a_session_that_has_paths_in_another_store(
+    spark: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Databricks has them in DBFS, also on a single node, whose master is local."""
+    spark.sql("CREATE SCHEMA IF NOT EXISTS logs").collect()
+    other = spark.newSession()
+    other.conf.set("fs.defaultFS", "viewfs://store/")
+    other.conf.set("fs.viewfs.mounttable.store.link./tables", tmp_path.as_uri())
+    monkeypatch.setattr("spectra_logging.lakehouse.spark_session._all_beside", [])
+    lakehouse = open_lakehouse("spark", spark=other)
+    assert not shares_files(other)
+    try:
+        lakehouse.ensure("logs.stored", SMALL)
+        lakehouse.append("logs.stored", lines({"n": 1}), SMALL, transaction=transaction(1))
+        assert numbers(lakehouse, "logs.stored") == [1]
+    finally:
+        spark.sql("DROP TABLE IF EXISTS logs.stored").collect()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import uuid
 from collections.abc import Iterator
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,13 @@ from deltalake import DeltaTable
 
 from spectra_logging import NotebookSession
 from spectra_logging.lakehouse import open_lakehouse
+from spectra_logging.lakehouse.base import TableChange
 from spectra_logging.lakehouse.choice import REACHED
-from spectra_logging.lakehouse.spark_session import SessionReference, find_session
+from spectra_logging.lakehouse.spark_found import SessionReference, find_session
 from spectra_logging.testing import FakeNotebookUtils
+from spectra_stage.validation.checks import ForeignKey, Pattern
+from spectra_stage.validation.quarantine import split
+from tests import validations
 from tests.conftest import ENGINES
 from tests.handlers import attach
 from tests.lakehouses import lines, spec_of, transaction
@@ -111,6 +116,26 @@ def test_a_table_of_features_that_delta_rs_takes_is_written_embedded(
     assert numbers(spark, table) == [1, 2]
 
 
+@delta_only
+@pytest.mark.parametrize(
+    ("feature", "engine"), [*((feature, "auto") for feature in REFUSED), ("row tracking", "spark")]
+)
+def test_a_table_of_features_that_delta_rs_refuses_is_kept_by_spark(
+    spark: Any, tmp_path: Path, feature: str, engine: str
+) -> None:
+    """Its columns are added and its small files merged, whatever its files have to carry."""
+    table = make(spark, tmp_path, REFUSED[feature])
+    lakehouse = open_lakehouse(engine, spark=spark)
+    wider = spec_of(("n", "long", False), ("text", "string", True), ("more", "long", True))
+    assert lakehouse.ensure(table, wider) == TableChange(added_columns=("more",))
+    for number in (2, 3):
+        row = lines({"n": number, "more": number})
+        lakehouse.append(table, row, wider, transaction=transaction(number))
+    assert lakehouse.upkeep(table).compacted_files == 3
+    assert numbers(spark, table) == [1, 2, 3]
+    assert lakehouse.append(table, row, wider, transaction=transaction(3)).replayed
+
+
 def make(spark: Any, tmp_path: Path, features: str) -> str:
     table = str(tmp_path / "log")
     columns = "n BIGINT NOT NULL, text STRING"
@@ -173,7 +198,8 @@ def test_in_a_lakehouse_without_schemas_names_have_none(
         session = NotebookSession("lib")
         session.delta = type(session.delta)(spark)
         open_lakehouse().ensure(str(tmp_path / "Tables/t"), SMALL)
-        assert session.delta.register(table, "Tables/t")
+        for _ in range(2):  # as each run does
+            assert session.delta.register(table, "Tables/t")
     flat = table.replace(".", "_")
     assert spark.table(flat).count() == 0
     spark.sql(f"DROP TABLE {flat}").collect()
@@ -185,3 +211,23 @@ def test_a_session_is_not_kept_alive_and_found_again(spark: Any) -> None:
     assert SessionReference(spark).get() is spark
     assert SessionReference(spark).alive
     assert SessionReference().alive
+
+
+@delta_only
+@pytest.mark.usefixtures("spark")
+@pytest.mark.parametrize("lacking", ["t.checked", "t.other"])
+def test_checks_are_asked_in_the_words_of_the_engine_that_takes_the_table(
+    tmp_path: Path, lacking: str
+) -> None:
+    """Also where delta-rs refuses a feature only when it is asked for rows."""
+    validations.make(tmp_path, columns={"text": ["abc", "A1"], "n": [1, 2]})
+    validations.make(tmp_path, "t.other", {"n": [1]})
+    # Delta 3.2 knows it by its first name alone.
+    feature = "typeWidening" if version("pyspark") >= "4" else "typeWidening-preview"
+    validations.need_feature(tmp_path, lacking, feature)
+    checks = [Pattern(column="text", pattern="[a-z]+"), ForeignKey(column="n", table="t.other")]
+    report = validations.report_of(open_lakehouse("auto"), tmp_path, *checks)
+    assert [check.violations for check in report.checks] == [None, 1, 1], report.to_text()
+    found = split("t.checked", checks, open_lakehouse("auto"), root=tmp_path)
+    assert list(found.counts.values()) == [1, 1]
+    assert report.engine == "spark"

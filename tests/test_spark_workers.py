@@ -15,6 +15,7 @@ import pytest
 
 from spectra_logging.drain import drain_journals
 from spectra_logging.executors import worker_logger, worker_logging
+from spectra_logging.values import DoesNotFitError, to_column, to_jsonable
 from tests.conftest import ENGINES
 from tests.handlers import attach
 from tests.sparks import kind_of_spark, why_not
@@ -117,6 +118,25 @@ def test_map_in_pandas_logs_as_it_goes(spark: Any, table: str, options: dict[str
 
     assert spark.range(0, 20, 1, 2).mapInPandas(clean, "id long").count() == 20
     assert sum(fields(row)["rows"] for row in read_rows(table)) == 20
+
+
+def test_what_pandas_and_numpy_compute_is_logged_as_numbers_and_times() -> None:
+    """Such as the sums and bounds that a partition's function has at hand."""
+    pandas = pytest.importorskip("pandas", reason="Spark is tried by tox -e connect with pandas")
+    frame = pandas.DataFrame({"n": [1, 2], "x": [0.5, 1.5], "at": pandas.to_datetime([0, 1])})
+    small = frame["x"].astype("float32").mean()
+    found = {"sum": frame["n"].sum(), "mean": small, "all": (frame["n"] > 0).all()}
+    assert to_jsonable({**found, "first": frame["at"].min(), "none": [pandas.NaT]}) == {
+        "sum": 3,
+        "mean": 1.0,
+        "all": True,
+        "first": "1970-01-01T00:00:00",
+        "none": ["NaT"],
+    }
+    assert to_column("long", found["sum"]) == 3
+    assert to_column("boolean", found["all"]) is True
+    with pytest.raises(DoesNotFitError):
+        to_column("timestamp", pandas.NaT)
 
 
 @classic

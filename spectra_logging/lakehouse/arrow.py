@@ -25,6 +25,7 @@ __all__ = [
     "python_values",
     "read_rows",
     "reader_of",
+    "schema_for",
     "stream_rows",
     "table_of",
 ]
@@ -57,6 +58,22 @@ def _arrow_type(column_type: str) -> DataType:
     if column_type.startswith("array<"):
         return DataType.list(Field("element", _arrow_type(column_type[6:-1]), nullable=True))
     return _SCALARS[column_type]()
+
+
+def schema_for(data: Table, columns: Sequence[Column]) -> Schema:
+    """What data is to be conformed to before it is written to a table by name.
+
+    Of types that no spec has, which others' tables may, a column is as the data has it; one that
+    the data lacks is left to the writer.
+    """
+    fields = []
+    for column in columns:
+        try:
+            fields.append(Field(column.name, _arrow_type(column.type), nullable=column.nullable))
+        except KeyError:
+            if column.name in data.column_names:
+                fields.append(data.schema.field(column.name))
+    return Schema(fields)
 
 
 def read_rows(rows: bytes, schema: Schema) -> Table:
@@ -154,10 +171,25 @@ def in_utc(data: Table) -> Table:
 
 
 def python_values(column: ChunkedArray) -> list[Any]:
-    """A column as plain Python values; timestamps are aware datetimes in UTC."""
+    """A column as plain Python values; timestamps are aware datetimes in UTC, maps dictionaries."""
     if DataType.is_timestamp(column.type):
         column = column.cast(UTC_MICROSECONDS)
-    return list(column.to_pylist())
+    values = list(column.to_pylist())
+    return list(map(_with_maps, values)) if DataType.is_nested(column.type) else values
+
+
+def _with_maps(value: Any) -> Any:
+    """A nested value whose maps are dictionaries: arro3 makes pairs of them, and of nothing else.
+
+    A map by structures or lists stays as it is, for those are no keys of a dictionary.
+    """
+    if isinstance(value, dict):
+        return {name: _with_maps(item) for name, item in value.items()}
+    if not isinstance(value, list):
+        return value
+    if value and isinstance(value[0], tuple) and not isinstance(value[0][0], (dict, list)):
+        return {key: _with_maps(item) for key, item in value}
+    return [_with_maps(item) for item in value]
 
 
 def conform(data: Table, schema: Schema) -> Table:

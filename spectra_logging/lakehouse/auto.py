@@ -20,7 +20,7 @@ from spectra_logging.lakehouse.base import (
 )
 from spectra_logging.lakehouse.choice import EngineChoice, choose_engine
 from spectra_logging.lakehouse.dialect import DATAFUSION, SPARK, Dialect
-from spectra_logging.lakehouse.spark_session import SessionReference
+from spectra_logging.lakehouse.spark_found import SessionReference
 from spectra_logging.lakehouse.storage import check_storage_options, why_unreached
 from spectra_logging.tables import Column, TableSpec
 
@@ -134,9 +134,13 @@ class AutoLakehouse(Lakehouse):
         *,
         spec: TableSpec | None = None,
         mode: str = "overwrite",
+        replacing: Mapping[str, str] | None = None,
     ) -> int:
         """Write a whole data set."""
-        return self._through(table, lambda engine: engine.write(table, data, spec=spec, mode=mode))
+        return self._through(
+            table,
+            lambda engine: engine.write(table, data, spec=spec, mode=mode, replacing=replacing),
+        )
 
     def query(
         self, sql: str, tables: Mapping[str, str], *, versions: Mapping[str, int] | None = None

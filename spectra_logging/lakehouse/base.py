@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
 
-from spectra_logging.errors import ConfigurationError
+from spectra_logging.errors import ConfigurationError, RowsRejectedError
 from spectra_logging.lakehouse.choice import EngineChoice
 from spectra_logging.lakehouse.dialect import DATAFUSION, SPARK, Dialect
 from spectra_logging.lakehouse.schemas import missing_columns
@@ -30,7 +30,7 @@ __all__ = [
     "TableChange",
     "Transaction",
     "UpkeepReport",
-    "check_mode",
+    "check_write",
 ]
 
 
@@ -118,14 +118,20 @@ class UpkeepReport:
     vacuumed_files: int = 0
 
 
-def check_mode(mode: str) -> None:
-    """Refuse what is no mode of :meth:`Lakehouse.write`.
+def check_write(mode: str, replacing: Mapping[str, str] | None = None) -> None:
+    """Refuse what :meth:`Lakehouse.write` can't do.
 
     Raises:
-        ConfigurationError: It is neither ``overwrite`` nor ``append``.
+        ConfigurationError: The mode is neither ``overwrite`` nor ``append``, or the rows to replace
+            are told otherwise than by texts, or to ``append``.
     """
     if mode not in {"overwrite", "append"}:
         raise ConfigurationError(f"mode={mode!r} may be overwrite or append")
+    if replacing and mode != "overwrite":
+        raise ConfigurationError(f"mode={mode!r} must be overwrite where replacing= is given")
+    for name, text in (replacing or {}).items():
+        if not isinstance(text, str):
+            raise ConfigurationError(f"replacing={{{name!r}: {text!r}}} must be a text")
 
 
 class Lakehouse(abc.ABC):
@@ -263,6 +269,11 @@ class Lakehouse(abc.ABC):
         """
         return rows, []
 
+    def _check_constraints(self, table: str, rows: bytes, spec: TableSpec) -> None:
+        """Raise ``RowsRejectedError`` when :meth:`split_refused` finds rows that are kept out."""
+        if self.split_refused(table, rows, spec)[1]:
+            raise RowsRejectedError(f"{table} refuses rows: its constraints keep some out")
+
     @abc.abstractmethod
     def transaction_version(self, table: str, application_id: str) -> int | None:
         """The newest version committed under that application id; ``None`` when there is none."""
@@ -275,6 +286,7 @@ class Lakehouse(abc.ABC):
         *,
         spec: TableSpec | None = None,
         mode: str = "overwrite",
+        replacing: Mapping[str, str] | None = None,
     ) -> int:
         """Write a whole data set, creating the table when it is missing.
 
@@ -283,6 +295,9 @@ class Lakehouse(abc.ABC):
             data: An Arrow stream, or rows as mappings (then ``spec`` is required).
             spec: The columns; creation, order and types follow it.
             mode: ``overwrite`` replaces all rows in one commit, ``append`` adds to them.
+            replacing: Columns and texts: overwriting replaces only the rows that have all of these
+                values, as those of ``data`` must, and leaves the columns alone. Others' rows stay,
+                also those that are written at the same time.
 
         Returns:
             The table's version after the write.

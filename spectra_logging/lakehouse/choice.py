@@ -70,7 +70,7 @@ def choose_engine(
     if is_catalog_name(table):
         raise EngineUnavailableError(
             f"{table} is a name in a catalog, which takes a Spark session, and there is none. "
-            "Start one and pass it as spark=, or name the table's path or URI."
+            f"Start one, or name the table's path or URI (./{table} is a folder here)."
         )
     if unreached is not None:
         return EngineChoice(

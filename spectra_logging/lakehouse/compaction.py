@@ -8,14 +8,11 @@ unless the table is still at the version that the plan was made for.
 
 from __future__ import annotations
 
-import datetime as dt
 import io
 import json
-import math
 import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
@@ -27,12 +24,14 @@ from deltalake.transaction import AddAction, RemoveAction
 
 from spectra_logging.errors import LakehouseError
 from spectra_logging.lakehouse.arrow import conform, reader_of
+from spectra_logging.lakehouse.data_files import DataFile, data_files, merged_statistics
+from spectra_logging.lakehouse.protocol import has_plain_files
 from spectra_logging.lakehouse.staging import NO_HOOKS
 
 if TYPE_CHECKING:
     from deltalake._internal import DeltaFileSystemHandler
 
-__all__ = ["DataFile", "Statistics", "compact", "files_to_merge", "merged_statistics"]
+__all__ = ["compact", "files_to_merge"]
 
 FULL_FILE_BYTES = 16 << 20
 """A merged file holds no more than this, since it is made in memory."""
@@ -51,50 +50,22 @@ grows, and small files stay few.
 SMALLEST_TIER_BYTES = 128 << 10
 
 
-@dataclass(frozen=True, kw_only=True)
-class Statistics:
-    """What the log says of a data file's columns, by column; a column may be missing."""
-
-    row_count: int | None = None
-    minima: Mapping[str, Any] = field(default_factory=dict)
-    maxima: Mapping[str, Any] = field(default_factory=dict)
-    null_counts: Mapping[str, int | None] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, kw_only=True)
-class DataFile:
-    """A data file of a table, as its log describes it.
-
-    Args:
-        path: Where it is, as the log writes it: a blank in its name is ``%20``.
-        size_bytes: Its size.
-        modified_at_milliseconds: When it was made, since 1970.
-        statistics: What is in it.
-    """
-
-    path: str
-    size_bytes: int
-    modified_at_milliseconds: int = 0
-    statistics: Statistics = Statistics()
-
-
 def compact(delta: DeltaTable, storage_options: Mapping[str, str]) -> int:
     """Merge small files of a table's newest version, if there are enough of them.
 
     Returns:
         How many files were merged into one. 0 also when somebody else has committed meanwhile,
-        and for tables that this does not compact: partitioned ones, and those with Delta features
-        beyond writer version 2, such as deletion vectors.
+        and for tables that this does not compact: partitioned ones, and those whose files bear
+        marks of Delta's later features.
     """
-    protocol = delta.protocol()
-    plain = protocol.min_reader_version == 1 and protocol.min_writer_version <= 2
-    if not plain or delta.metadata().partition_columns:
-        return 0
-    files = files_to_merge([file for file in _data_files(delta) if _is_nameable(file.path)])
-    if not files:
+    if not has_plain_files(delta) or delta.metadata().partition_columns:
         return 0
     store = _store(delta, storage_options)
-    merged, row_count = _merged(store, files, delta.schema().to_arrow())
+    schema = delta.schema().to_arrow()
+    files = _chosen(store, [file for file in data_files(delta) if _is_nameable(file.path)], schema)
+    if not files:
+        return 0
+    merged, row_count = _merged(store, files, schema)
     now_milliseconds = time.time_ns() // 1_000_000
     added = AddAction(
         path=f"part-00000-{uuid.uuid4()}-c000.zstd.parquet",
@@ -141,6 +112,42 @@ def _is_nameable(path: str) -> bool:
     return unquote(path) == path and "://" not in path and not path.startswith("/")
 
 
+def _chosen(
+    store: DeltaFileSystemHandler, files: Sequence[DataFile], schema: Schema
+) -> list[DataFile]:
+    """The files to merge now, of those whose every value can be read."""
+    while True:
+        chosen = files_to_merge(files)
+        unreadable = {file.path for file in chosen if _may_wrap_times(store, file, schema)}
+        if not unreadable:
+            return chosen
+        files = [file for file in files if file.path not in unreadable]
+
+
+def _may_wrap_times(store: DeltaFileSystemHandler, file: DataFile, schema: Schema) -> bool:
+    """Whether a file may hold times that would be read as other ones.
+
+    Parquet's INT96, which Spark writes by default, is read as nanoseconds in 64 bits: from 1677 to
+    2262. Of most such files the log tells that they hold none beyond.
+    """
+    doubtful = [
+        name
+        for name in schema.names
+        if "Timestamp(" in str(schema.field(name).type)
+        and not file.statistics.holds_no_year_beyond(name, 1678, 2261)
+    ]
+    if not doubtful:
+        return False
+    # Of the file no more than its footer is read.
+    content: Any = store.open_input_file(file.path)
+    written = read_parquet(content).schema
+    return any(
+        "Timestamp(ns" in str(written.field(name).type)
+        for name in doubtful
+        if name in written.names
+    )
+
+
 def _store(delta: DeltaTable, storage_options: Mapping[str, str]) -> DeltaFileSystemHandler:
     # The public DeltaStorageHandler is this one in pyarrow's clothes, and can't be had without it.
     # Imported only now: if a later deltalake moves it, compaction fails and says so, not logging.
@@ -185,41 +192,6 @@ def _tier(size_bytes: int) -> int:
     return tier
 
 
-def _data_files(delta: DeltaTable) -> list[DataFile]:
-    actions = delta.get_add_actions()
-    names = set(actions.column_names)
-
-    def values(name: str) -> list[Any]:
-        try:
-            return actions.column(name).to_pylist() if name in names else [None] * actions.num_rows
-        except ValueError:  # A timestamp beyond Python's: merge without bounds.
-            return [None] * actions.num_rows
-
-    return [
-        DataFile(
-            path=path,
-            size_bytes=size_bytes,
-            modified_at_milliseconds=modified,
-            statistics=Statistics(
-                row_count=row_count,
-                minima=minima or {},
-                maxima=maxima or {},
-                null_counts=null_counts or {},
-            ),
-        )
-        for path, size_bytes, modified, row_count, minima, maxima, null_counts in zip(
-            values("path"),
-            values("size_bytes"),
-            values("modification_time"),
-            values("num_records"),
-            values("min"),
-            values("max"),
-            values("null_count"),
-            strict=True,
-        )
-    ]
-
-
 def _merged(
     store: DeltaFileSystemHandler, files: Sequence[DataFile], schema: Schema
 ) -> tuple[bytes, int]:
@@ -255,44 +227,3 @@ def _merged(
     if None not in expected and sum(filter(None, expected)) != row_count:
         raise LakehouseError(f"files whose log says {expected} rows hold {row_count}")
     return merged.getvalue(), row_count
-
-
-def merged_statistics(parts: Sequence[Statistics], row_count: int) -> dict[str, Any]:
-    """Delta's statistics of a file that holds the rows of several, from theirs.
-
-    A column has a bound only when each part has one for it or holds nothing but nulls there. Of a
-    structure's fields, which are counted each by itself, nothing is said.
-    """
-    null_counts = {
-        name: sum(part.null_counts[name] or 0 for part in parts)
-        for name in parts[0].null_counts
-        if all(isinstance(part.null_counts.get(name), int) for part in parts)
-    }
-    statistics: dict[str, Any] = {"numRecords": row_count, "nullCount": null_counts}
-    for key, bounds, outermost in (
-        ("minValues", [part.minima for part in parts], min),
-        ("maxValues", [part.maxima for part in parts], max),
-    ):
-        statistics[key] = {}
-        for name in null_counts:
-            found: list[Any] = [
-                bound.get(name)
-                for bound, part in zip(bounds, parts, strict=True)
-                if part.null_counts[name] != part.row_count
-            ]
-            texts = [_in_json(value) for value in found]
-            if found and None not in texts:
-                statistics[key][name] = _in_json(outermost(found))
-    return statistics
-
-
-def _in_json(value: object) -> str | int | float | bool | None:
-    """A bound as Delta's log writes it; ``None`` for one that it does not hold."""
-    if isinstance(value, dt.datetime):
-        in_utc = value.astimezone(dt.timezone.utc).replace(tzinfo=None)
-        return in_utc.isoformat(timespec="milliseconds") + "Z"
-    if isinstance(value, dt.date):
-        return value.isoformat()
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    return value if isinstance(value, (str, int)) else None

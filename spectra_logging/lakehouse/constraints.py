@@ -3,27 +3,59 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Sequence
+from typing import Any
 
+import msgspec
 from deltalake import DeltaTable, write_deltalake
 from deltalake.exceptions import DeltaError
 
 from spectra_logging.lakehouse.arrow import arrow_schema, in_order, stream_rows
+from spectra_logging.lakehouse.delta_schema import arrays_without_nulls
 from spectra_logging.lakehouse.ndjson import split_by
 from spectra_logging.lakehouse.translation import in_one_line
 from spectra_logging.tables import TableSpec
 
-__all__ = ["split_by_constraints"]
+__all__ = ["split_by_constraints", "why_elements_are_refused"]
 
 _PREFIX = "delta.constraints."
+
+_row = msgspec.json.Decoder(dict[str, Any])
+
+
+def why_elements_are_refused(delta: DeltaTable, rows: bytes) -> str | None:
+    """What keeps rows out of a table some of whose arrays must not hold nulls.
+
+    Args:
+        delta: The table.
+        rows: Newline-delimited JSON.
+    """
+    names = arrays_without_nulls(delta.schema())
+    if not names:
+        return None
+    return _why_null([line for line in rows.split(b"\n") if line.strip()], names)
+
+
+def _why_null(lines: Sequence[bytes], names: Sequence[str]) -> str | None:
+    for line in lines:
+        try:
+            row = _row.decode(line)
+        except msgspec.DecodeError as error:
+            return str(error)
+        for name in names:
+            if None in (row.get(name) or ()):
+                return f"an element of column {name} is null and must not be"
+    return None
 
 
 def split_by_constraints(
     delta: DeltaTable, rows: bytes, spec: TableSpec
 ) -> tuple[bytes, list[tuple[bytes, str]]]:
-    """Find the rows that break a table's ``CHECK`` constraints.
+    """Find the rows that break a table's ``CHECK`` constraints, or have nulls in arrays without.
 
-    delta-rs says that some do, not which, and tells it while it writes. So halves of them are
-    written to a table of the same columns and constraints, in a folder that is removed again.
+    Of constraints, delta-rs says that some do, not which, and tells it while it writes. So halves
+    of them are written to a table of the same columns and constraints, in a folder that is removed
+    again.
 
     Args:
         delta: The table.
@@ -33,13 +65,17 @@ def split_by_constraints(
     Returns:
         The rows that break none, and each of the others with the reason.
     """
+    names = arrays_without_nulls(delta.schema())
+    refused = list[tuple[bytes, str]]()
+    if names:
+        rows, refused = split_by(rows, lambda lines: _why_null(lines, names))
     constraints = {
         name.removeprefix(_PREFIX): expression
         for name, expression in delta.metadata().configuration.items()
         if name.startswith(_PREFIX)
     }
     if not constraints:
-        return rows, []
+        return rows, refused
     schema = in_order(arrow_schema(spec.columns), delta.schema().to_arrow().names)
     with tempfile.TemporaryDirectory(prefix="spectra-") as folder:
         trial = DeltaTable.create(folder, delta.schema())
@@ -53,4 +89,5 @@ def split_by_constraints(
                 return in_one_line(error)
             return None
 
-        return split_by(rows, why_not)
+        good, kept_out = split_by(rows, why_not)
+    return good, refused + kept_out

@@ -9,7 +9,7 @@ from deltalake.schema import ArrayType, MapType, PrimitiveType, StructType
 
 from spectra_logging.tables import Column
 
-__all__ = ["columns_of", "delta_field"]
+__all__ = ["arrays_without_nulls", "columns_of", "delta_field"]
 
 
 def delta_field(column: Column, *, nullable: bool) -> Field:
@@ -34,6 +34,15 @@ def columns_of(schema: Schema) -> tuple[Column, ...]:
             comment=str(field.metadata.get("comment", "")),
         )
         for field in schema.fields
+    )
+
+
+def arrays_without_nulls(schema: Schema) -> tuple[str, ...]:
+    """The columns that are arrays whose elements must not be null, as others declare some."""
+    return tuple(
+        field.name
+        for field in schema.fields
+        if isinstance(field.type, ArrayType) and not field.type.contains_null
     )
 
 

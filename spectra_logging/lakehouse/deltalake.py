@@ -42,14 +42,16 @@ from spectra_logging.lakehouse.base import (
     TableChange,
     Transaction,
     UpkeepReport,
-    check_mode,
+    check_write,
 )
 from spectra_logging.lakehouse.clean_up import CleanUp
 from spectra_logging.lakehouse.compaction import compact
-from spectra_logging.lakehouse.constraints import split_by_constraints
+from spectra_logging.lakehouse.constraints import split_by_constraints, why_elements_are_refused
 from spectra_logging.lakehouse.delta_schema import columns_of, delta_field
+from spectra_logging.lakehouse.dialect import DATAFUSION, condition_of
 from spectra_logging.lakehouse.local_append import append_rows
 from spectra_logging.lakehouse.opened import OpenTables
+from spectra_logging.lakehouse.protocol import is_plain
 from spectra_logging.lakehouse.schemas import missing_columns
 from spectra_logging.lakehouse.staging import (
     NO_HOOKS,
@@ -69,6 +71,10 @@ ATTEMPTS = 10
 # For changes that are not appends. A retry of delta-rs's own would create a table a second time on
 # top of another process's, and overwrite without removing what a compaction has merged meanwhile.
 _NO_RETRY = CommitProperties(max_commit_retries=0)
+
+# Spark writes timestamps as INT96 by default, of which DataFusion makes nanoseconds in 64 bits:
+# these are from 1677 to 2262, and other times are read as some in between.
+_EVERY_YEAR = "SET datafusion.execution.parquet.coerce_int96 = 'us'"
 
 _T = TypeVar("_T")
 
@@ -106,6 +112,12 @@ class EmbeddedLakehouse(Lakehouse):
     def version(self, table: str) -> int:
         """The table's newest version."""
         return self._tables.current(table).version()
+
+    def is_plain(self, table: str) -> bool:
+        """Whether the table's newest version has none of Delta's later features."""
+        delta = self._tables.current(table)
+        with translated(table):
+            return is_plain(delta)
 
     def size_bytes(self, table: str) -> int:
         """What the data files of the table's newest version take up."""
@@ -151,8 +163,7 @@ class EmbeddedLakehouse(Lakehouse):
         if commit.replayed:
             # Rows that the table can't take are to be told of in a replay too.
             _check_rows(rows, spec)
-            if self.split_refused(table, rows, spec)[1]:
-                raise RowsRejectedError(f"{table} refuses rows: its constraints keep some out")
+            self._check_constraints(table, rows, spec)
         return commit
 
     def split_refused(
@@ -185,18 +196,22 @@ class EmbeddedLakehouse(Lakehouse):
         *,
         spec: TableSpec | None = None,
         mode: str = "overwrite",
+        replacing: Mapping[str, str] | None = None,
     ) -> int:
         """Write a whole data set; overwriting without a spec also replaces the columns."""
-        check_mode(mode)
+        check_write(mode, replacing)
         with translated(table):
             rows = as_table(table, data, spec)
-        return self._until_committed(lambda: self._write_once(table, rows, spec, mode))
+        where = condition_of(replacing, DATAFUSION)
+        return self._until_committed(lambda: self._write_once(table, rows, spec, mode, where))
 
     def query(
         self, sql: str, tables: Mapping[str, str], *, versions: Mapping[str, int] | None = None
     ) -> QueryResult:
         """Run one SQL statement in DataFusion, whose names of columns heed their case."""
         builder = QueryBuilder()
+        with translated("the query"):
+            builder.execute(_EVERY_YEAR)
         for name, table in tables.items():
             delta = self._at_version(table, (versions or {}).get(name))
             # Quoted, else it would be taken apart at dots and put in lower case.
@@ -300,6 +315,9 @@ class EmbeddedLakehouse(Lakehouse):
         if missing_columns(table, columns_of(delta.schema()), spec):
             self._converge(table, spec)
             delta = self._tables.current(table)
+        # delta-rs would write them, and could not read the table any more.
+        if reason := why_elements_are_refused(delta, rows):
+            raise RowsRejectedError(f"{table} refuses rows: {reason}")
         # Nulls are as the spec has them: columns that were added later may hold some in the table.
         schema = in_order(arrow_schema(spec.columns), delta.schema().to_arrow().names)
         marks = [DeltaTransaction(transaction.application_id, transaction.version)]
@@ -316,14 +334,16 @@ class EmbeddedLakehouse(Lakehouse):
             )
         return Commit(version=delta.version())
 
-    def _write_once(self, table: str, rows: Table, spec: TableSpec | None, mode: str) -> int:
+    def _write_once(
+        self, table: str, rows: Table, spec: TableSpec | None, mode: str, where: str | None
+    ) -> int:
         if spec is not None:
             self._converge(table, spec)
         try:
             target: DeltaTable | str = self._tables.current(table)
         except TableNotFoundError:
             target = table
-        new_columns = spec is None and mode == "overwrite"
+        new_columns = spec is None and mode == "overwrite" and where is None
         if isinstance(target, DeltaTable) and not new_columns:
             rows = conform(rows, target.schema().to_arrow())
         appends = mode == "append" and isinstance(target, DeltaTable)
@@ -333,6 +353,7 @@ class EmbeddedLakehouse(Lakehouse):
                 rows,
                 mode=mode,  # type: ignore[call-overload] # checked above
                 schema_mode="overwrite" if new_columns else None,
+                predicate=where if isinstance(target, DeltaTable) else None,
                 storage_options=self._storage.options(table),
                 writer_properties=writer_properties(spec),
                 commit_properties=None if appends else _NO_RETRY,

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-__all__ = ["DATAFUSION", "SPARK", "Dialect"]
+__all__ = ["DATAFUSION", "SPARK", "Dialect", "condition_of"]
 
 
 class Dialect(Protocol):
@@ -38,7 +38,10 @@ class Dialect(Protocol):
         """A moment as a literal for a column of timestamps, with a zone or without."""
 
     def at_greatest(self, expression: str, order: str) -> str:
-        """An aggregate: the expression's value in the row where another is the greatest."""
+        """An aggregate: the expression's value in the row where another is the greatest.
+
+        Null where that is null in all rows.
+        """
 
     def array_of(self, expression: str) -> str:
         """An aggregate: the expression's values, in any order."""
@@ -77,7 +80,8 @@ class _DataFusion:
         return f"arrow_cast({text}, 'Timestamp(Microsecond, {zone})')"
 
     def at_greatest(self, expression: str, order: str) -> str:
-        return f"first_value({expression} ORDER BY {order} DESC NULLS LAST)"
+        known = f"CASE WHEN {order} IS NOT NULL THEN {expression} END"
+        return f"first_value({known} ORDER BY {order} DESC NULLS LAST)"
 
     def array_of(self, expression: str) -> str:
         return f"array_agg({expression})"
@@ -121,8 +125,16 @@ class _Spark:
         return f"CAST(concat(CAST({expression} AS STRING), 'T00:00:00Z') AS TIMESTAMP)"
 
 
+def condition_of(values: Mapping[str, str] | None, dialect: Dialect) -> str | None:
+    """That columns have these texts, as SQL; ``None`` where there are none."""
+    equal = (
+        f"{dialect.quote(name)} = {dialect.text(text)}" for name, text in (values or {}).items()
+    )
+    return " AND ".join(equal) or None
+
+
 DATAFUSION: Dialect = _DataFusion()
 """Of the embedded engine."""
 
 SPARK: Dialect = _Spark()
-"""Of Spark, unless the session sets ``spark.sql.parser.escapedStringLiterals``."""
+"""Of Spark, in a session without ``spark.sql.parser.escapedStringLiterals``, as ours are."""

@@ -13,8 +13,8 @@ The rules are those of Delta's protocol (PROTOCOL.md of delta-io/delta):
 - *Transaction Identifiers*: a ``txn`` action holds an application's newest version. Entries that
   came first are read before the next attempt, so of two writers of one transaction one appends.
 - *Requirements for Writers*: up to writer version 2 a writer must heed append-only tables, which an
-  append does, and column invariants. Tables with those, with a newer protocol or with partitions
-  are left to delta-rs.
+  append does, and column invariants. Tables with those, with a newer protocol, with partitions or
+  with arrays that must not hold nulls are left to delta-rs.
 - An append that has read no rows conflicts with no other change of rows. After a change of schema
   or protocol it is planned anew.
 """
@@ -34,7 +34,8 @@ from deltalake import DeltaTable
 
 from spectra_logging._version import __version__
 from spectra_logging.lakehouse.base import Transaction
-from spectra_logging.lakehouse.delta_schema import columns_of
+from spectra_logging.lakehouse.delta_schema import arrays_without_nulls, columns_of
+from spectra_logging.lakehouse.protocol import is_plain
 from spectra_logging.tables import Column
 
 __all__ = ["Identity", "LocalLog", "entry_identity"]
@@ -64,8 +65,8 @@ class _Action(msgspec.Struct, rename="camel"):
     """A line of an entry, as far as it concerns an append."""
 
     txn: _Txn | None = None
-    meta_data: msgspec.Raw | None = None
-    protocol: msgspec.Raw | None = None
+    meta_data: object = None
+    protocol: object = None
 
 
 @dataclass
@@ -94,15 +95,17 @@ class LocalLog:
     def of(cls, delta: DeltaTable, folder: Path) -> LocalLog | None:
         """The log of a table that has just been opened; ``None`` when delta-rs is to append to it.
 
-        That is so for tables that are not plain, and on file systems without hard links.
+        That is so for tables that are not plain, on file systems without hard links, and where
+        the log is on another one than the table's folder.
         """
         version = delta.version()
         identity = entry_identity(folder, version)
-        protocol, metadata, schema = delta.protocol(), delta.metadata(), delta.schema()
-        plain = protocol.min_reader_version == 1 and protocol.min_writer_version <= 2
-        if not plain or metadata.partition_columns or "delta.invariants" in schema.to_json():
+        metadata, schema = delta.metadata(), delta.schema()
+        if not is_plain(delta) or metadata.partition_columns:
             return None
-        if identity is None or not _has_links(_entry(folder, version)):
+        if "delta.invariants" in schema.to_json() or arrays_without_nulls(schema):
+            return None
+        if identity is None or not _can_link(_entry(folder, version), folder.parent):
             return None
         configuration = dict(metadata.configuration)
         return cls(folder, delta, version, identity, columns_of(schema), configuration, {})
@@ -201,9 +204,12 @@ class LocalLog:
         }
 
 
-def _has_links(entry: Path) -> bool:
-    """Whether files can have a second name there; not so on some mounts of object stores."""
-    second = entry.with_name(f".{uuid.uuid4()}.link")
+def _can_link(entry: Path, folder: Path) -> bool:
+    """Whether a log entry can have a second name in a folder, and so the other way round.
+
+    Not so on some mounts of object stores, nor where the log is on another file system.
+    """
+    second = folder / f".{uuid.uuid4()}.link"
     try:
         os.link(entry, second)
         second.unlink()

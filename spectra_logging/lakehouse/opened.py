@@ -115,18 +115,22 @@ class OpenTables:
         self._logs.pop(table, None)
 
 
+_UNUSABLE = re.compile(r"%[0-9A-Fa-f]{2}|[\[\]^|\\\x00-\x1f\x7f]")
+"""What in a path delta-rs reads as something else, or ends with a panic or an error at."""
+
+
 def local_folder(table: str) -> Path | None:
     """A table's folder; ``None`` when the table is not on a file system.
 
     Raises:
-        LakehouseError: delta-rs would look for the table somewhere else.
+        LakehouseError: delta-rs would look for the table somewhere else, or can't write there.
     """
     if is_uri(table):
         parts = urlsplit(table)
         return Path(url2pathname(parts.path)) if parts.scheme == "file" else None
-    if re.search("%[0-9A-Fa-f]{2}", table):
+    if (unusable := _UNUSABLE.search(table)) is not None:
         raise LakehouseError(
-            f"delta-rs can't open {table}: it reads % and two hex digits in a path as one "
-            "character. Choose a path without them."
+            f"delta-rs can't write to {table!r} for the {unusable[0]!r} in it. Choose a path "
+            r"without % before two hex digits, [ ] ^ | \ and control characters."
         )
     return Path(table)

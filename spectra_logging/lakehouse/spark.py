@@ -5,14 +5,21 @@ from __future__ import annotations
 import logging
 import time
 import uuid
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from arro3.core import Table
 
-from spectra_logging.errors import LakehouseError, TableNotFoundError
-from spectra_logging.lakehouse.arrow import arrow_schema, as_table, conform, read_rows
+from spectra_logging.errors import TableNotFoundError
+from spectra_logging.feedback import log_from_worker
+from spectra_logging.lakehouse.arrow import (
+    arrow_schema,
+    as_table,
+    conform,
+    read_rows,
+    schema_for,
+)
 from spectra_logging.lakehouse.base import (
     AT_LEAST_ONCE,
     ArrowStream,
@@ -23,31 +30,38 @@ from spectra_logging.lakehouse.base import (
     TableChange,
     Transaction,
     UpkeepReport,
-    check_mode,
+    check_write,
 )
 from spectra_logging.lakehouse.deltalake import EmbeddedLakehouse
+from spectra_logging.lakehouse.dialect import SPARK, condition_of
 from spectra_logging.lakehouse.schemas import missing_columns
+from spectra_logging.lakehouse.spark_constraints import constraints_of, numbered, refusals
 from spectra_logging.lakehouse.spark_errors import (
     OccupiedError,
     OvertakenError,
     PatchyLogError,
     translated,
 )
+from spectra_logging.lakehouse.spark_found import Session
 from spectra_logging.lakehouse.spark_handover import handed_over, shares_files
-from spectra_logging.lakehouse.spark_log import LogReader, LogReaders
+from spectra_logging.lakehouse.spark_log import LogReader, LogReaders, commit_mark
 from spectra_logging.lakehouse.spark_proof import keeps_transactions
-from spectra_logging.lakehouse.spark_rows import result_of
-from spectra_logging.lakehouse.spark_session import QUERIES_AT_ONCE, Session, SparkSessions
+from spectra_logging.lakehouse.spark_query import run_query
+from spectra_logging.lakehouse.spark_session import (
+    QUERIES_AT_ONCE,
+    SessionExpiredError,
+    SparkSessions,
+)
 from spectra_logging.lakehouse.spark_tables import (
+    creation_sql,
     is_spark_frame,
-    read_table,
     register_table,
     sql_name,
     write_frame,
 )
-from spectra_logging.lakehouse.spark_types import column_ddl, ddl_of, quoted, text_literal
+from spectra_logging.lakehouse.spark_types import column_ddl, ddl_of
+from spectra_logging.lakehouse.spark_upkeep import SparkUpkeep
 from spectra_logging.tables import Column, TableSpec
-from spectra_logging.worker import log_from_worker
 
 __all__ = ["SparkLakehouse"]
 
@@ -57,9 +71,7 @@ ATTEMPTS = 10
 OCCUPIED_PAUSE_SECONDS = 0.5
 """Another process that makes the same table needs a second or two for its first log entry."""
 
-VACUUM_EVERY_SECONDS = 3600.0
 RECENT_COMMITS = 20
-SMALL_TABLE_BYTES = 16 << 20
 
 _T = TypeVar("_T")
 
@@ -87,8 +99,7 @@ class SparkLakehouse(Lakehouse):
         self._logs = LogReaders(self._sessions, storage_options)
         self._verified: bool | None = None
         self._at_least_once: set[str] = set()
-        self._upkept_versions: dict[str, int] = {}
-        self._vacuumed_at_seconds: dict[str, float] = {}
+        self._upkeep = SparkUpkeep(self._sessions)
 
     def delivery(self, table: str) -> str:
         """At least once, where a server that ignores transactions is all that reaches the table."""
@@ -115,11 +126,11 @@ class SparkLakehouse(Lakehouse):
 
         Where this process reaches the table, the embedded engine does it: on a file system Delta
         keeps two makers apart only within one JVM, and one's log entry may end up beside the
-        checksum of the other's.
+        checksum of the other's. A table with later features of Delta's is changed by Spark.
         """
-        if embedded := self._logs.embedded(table):
+        if embedded := self._logs.keeper(table):
             return embedded.ensure(table, spec)
-        return self._until_committed(lambda: self._converge(table, spec))
+        return self._until_done(lambda: self._converge(table, spec))
 
     def append(
         self,
@@ -134,7 +145,28 @@ class SparkLakehouse(Lakehouse):
         if embedded := self._instead(table):
             return embedded.append(table, rows, spec, transaction=transaction)
         data = read_rows(rows, arrow_schema(spec.columns))
-        return self._until_committed(lambda: self._append_once(table, data, spec, transaction))
+        commit = self._until_done(lambda: self._append_once(table, data, spec, transaction))
+        if commit.replayed:
+            # Rows that the table can't take are to be told of in a replay too.
+            self._check_constraints(table, rows, spec)
+        return commit
+
+    def split_refused(
+        self, table: str, rows: bytes, spec: TableSpec
+    ) -> tuple[bytes, list[tuple[bytes, str]]]:
+        """Tell the rows that the table takes from those that its constraints keep out."""
+        if embedded := self._instead(table):
+            return embedded.split_refused(table, rows, spec)
+        with self._sessions.working(f"constraints of {table}") as session, translated(table):
+            constraints = constraints_of(session, table)
+        if not constraints:
+            return rows, []
+        data = numbered(read_rows(rows, arrow_schema(spec.columns)))
+        with self._handed_over(f"constraints of {table}", table, data) as (session, frame):
+            reasons = refusals(session, table, frame, constraints)
+        lines = [line for line in rows.split(b"\n") if line.strip()]
+        taken = (line + b"\n" for number, line in enumerate(lines) if number not in reasons)
+        return b"".join(taken), [(lines[number], reasons[number]) for number in sorted(reasons)]
 
     def write(
         self,
@@ -143,34 +175,29 @@ class SparkLakehouse(Lakehouse):
         *,
         spec: TableSpec | None = None,
         mode: str = "overwrite",
+        replacing: Mapping[str, str] | None = None,
     ) -> int:
         """Write a whole data set; overwriting without a spec also replaces the columns.
 
         The data may also be a data frame of Spark's, which is then not brought here.
         """
-        check_mode(mode)
+        check_write(mode, replacing)
+        where = condition_of(replacing, SPARK)
         if is_spark_frame(data):
-            return self._until_committed(lambda: self._write_frame(table, data, spec, mode))
+            return self._until_done(lambda: self._write_frame(table, data, spec, mode, where))
         if embedded := self._instead(table):
-            return embedded.write(table, data, spec=spec, mode=mode)
+            return embedded.write(table, data, spec=spec, mode=mode, replacing=replacing)
         with translated(table):
             rows = as_table(table, data, spec)
-        return self._until_committed(lambda: self._write_once(table, rows, spec, mode))
+        return self._until_done(lambda: self._write_once(table, rows, spec, mode, where))
 
     def query(
         self, sql: str, tables: Mapping[str, str], *, versions: Mapping[str, int] | None = None
     ) -> QueryResult:
         """Run one statement of Spark's SQL, in which "name" is a column and not a text."""
-        with self._sessions.querying() as session:
-            for name, table in tables.items():
-                with translated(table):
-                    frame = read_table(session, table, (versions or {}).get(name))
-                    if self._is_small(table):
-                        # Then nothing is shuffled, and the query is one job in place of several.
-                        frame = frame.coalesce(1)
-                    frame.createOrReplaceTempView(name if name.isidentifier() else quoted(name))
-            with translated(", ".join(tables.values()) or "the query", reading_rows=True):
-                return result_of(session.sql(sql))
+        return self._until_done(
+            lambda: run_query(self._sessions, self._logs, sql, tables, versions or {})
+        )
 
     def register(self, table: str, name: str) -> bool:
         """Register the table in the session's metastore, and its schema if that is missing.
@@ -185,36 +212,16 @@ class SparkLakehouse(Lakehouse):
         return True
 
     def upkeep(self, table: str) -> UpkeepReport:
-        """Compact, and once an hour remove expired data files; Delta itself checkpoints.
+        """Compact, and once an hour remove expired data files.
 
-        Where this process reaches the table, the embedded engine does it, in a hundredth of the
-        time.
+        Where this process reaches the table and it is plain, the embedded engine does it, in a
+        hundredth of the time.
         """
-        if embedded := self._logs.embedded(table):
+        if embedded := self._logs.keeper(table):
             return embedded.upkeep(table)
-        log = self._log(table)
-        version = log.version(table)
-        if self._upkept_versions.get(table) == version:
-            return UpkeepReport()
-        with self._sessions.working(f"upkeep of {table}") as session, translated(table):
-            metrics = session.sql(f"OPTIMIZE {sql_name(table)}").collect()[0]["metrics"]
-            now = time.monotonic()
-            last = self._vacuumed_at_seconds.get(table)
-            if last is None or now - last >= VACUUM_EVERY_SECONDS:
-                self._vacuumed_at_seconds[table] = now
-                session.sql(f"VACUUM {sql_name(table)}").collect()
-        self._upkept_versions[table] = log.version(table)
-        return UpkeepReport(compacted_files=metrics["numFilesRemoved"])
+        return self._upkeep.run(table, self._log(table))
 
     # -- inside ------------------------------------------------------------------------------
-
-    def _is_small(self, table: str) -> bool:
-        """Whether a table is known to be read in one task as soon as in several."""
-        try:
-            embedded = self._logs.embedded(table)
-            return embedded is not None and embedded.size_bytes(table) <= SMALL_TABLE_BYTES
-        except LakehouseError:
-            return False
 
     def _log(self, table: str) -> LogReader:
         return self._logs.of(table)
@@ -223,22 +230,25 @@ class SparkLakehouse(Lakehouse):
         """The embedded engine, where the server would not keep a transaction and it can."""
         return None if self._keeps_transactions() is not False else self._logs.embedded(table)
 
-    def _until_committed(self, change: Callable[[], _T]) -> _T:
-        """Make a change, anew from the newest version whenever another commit came first."""
+    def _until_done(self, do: Callable[[], _T]) -> _T:
+        """Do something, anew from the newest version whenever another commit came first.
+
+        Anew also in another session, when the server had dropped the one that there was.
+        """
         for _ in range(ATTEMPTS - 1):
             try:
-                return change()
+                return do()
             except OccupiedError:
                 time.sleep(OCCUPIED_PAUSE_SECONDS)
-            except (OvertakenError, PatchyLogError):
+            except (OvertakenError, PatchyLogError, SessionExpiredError):
                 continue
-        return change()
+        return do()
 
     def _converge(self, table: str, spec: TableSpec) -> TableChange:
         try:
             present = self._log(table).schema(table)
         except TableNotFoundError:
-            self._create(table, spec)
+            self._change(table, creation_sql(table, spec))
             # Delta is content when another process has made the very same table meanwhile.
             _, creator = self._log(table).recent_commits(table, RECENT_COMMITS)[-1]
             return TableChange(created=creator == self._sessions.mark)
@@ -247,19 +257,6 @@ class SparkLakehouse(Lakehouse):
             columns = ", ".join(column_ddl(column, nullable=True) for column in missing)
             self._change(table, f"ALTER TABLE {sql_name(table)} ADD COLUMNS ({columns})")
         return TableChange(added_columns=tuple(column.name for column in missing))
-
-    def _create(self, table: str, spec: TableSpec) -> None:
-        columns = ", ".join(column_ddl(c, nullable=c.nullable) for c in spec.columns)
-        statement = f"CREATE TABLE {sql_name(table)} ({columns}) USING DELTA"
-        if spec.comment:
-            statement += f" COMMENT {text_literal(spec.comment)}"
-        if spec.properties:
-            properties = (
-                f"{text_literal(key)} = {text_literal(value)}"
-                for key, value in spec.properties.items()
-            )
-            statement += f" TBLPROPERTIES ({', '.join(properties)})"
-        self._change(table, statement)
 
     def _change(self, table: str, statement: str) -> None:
         with self._sessions.working(f"change {table}") as session, translated(table):
@@ -277,7 +274,7 @@ class SparkLakehouse(Lakehouse):
                 return Commit(version=log.version(table), replayed=True)
         if missing_columns(table, log.schema(table), spec):
             self.ensure(table, spec)
-        mark = f"spectra-logging {uuid.uuid4()}"
+        mark = f"{commit_mark(transaction.application_id)}{transaction.version} {uuid.uuid4()}"
         options = {
             "txnAppId": transaction.application_id,
             "txnVersion": str(transaction.version),
@@ -316,22 +313,29 @@ class SparkLakehouse(Lakehouse):
             )
         return False
 
-    def _write_once(self, table: str, data: Table, spec: TableSpec | None, mode: str) -> int:
+    def _write_once(
+        self, table: str, data: Table, spec: TableSpec | None, mode: str, where: str | None
+    ) -> int:
         if spec is not None:
             self.ensure(table, spec)
         log = self._log(table)
-        new_columns = spec is None and mode == "overwrite"
+        new_columns = spec is None and mode == "overwrite" and where is None
         if not new_columns and log.exists(table):
-            data = conform(data, arrow_schema(log.schema(table)))
-        self._save(table, data, mode, {}, new_columns=new_columns)
+            # Columns that the data lacks are Delta's to fill, which may have a default for them.
+            given = [c for c in log.schema(table) if c.name in data.column_names or not c.nullable]
+            data = conform(data, schema_for(data, given))
+        self._save(table, data, mode, {}, new_columns=new_columns, where=where)
         return log.version(table)
 
-    def _write_frame(self, table: str, frame: Any, spec: TableSpec | None, mode: str) -> int:
+    def _write_frame(
+        self, table: str, frame: Any, spec: TableSpec | None, mode: str, where: str | None
+    ) -> int:
         if spec is not None:
             self.ensure(table, spec)
-        new_columns = spec is None and mode == "overwrite"
-        with self._sessions.working(f"{mode} {table}"), translated(table):
-            write_frame(frame, table, mode, {}, new_columns=new_columns)
+        new_columns = spec is None and mode == "overwrite" and where is None
+        # Translated outside: it is not our session that has expired, should the frame's have.
+        with translated(table), self._sessions.working(f"{mode} {table}"):
+            write_frame(frame, table, mode, {}, new_columns=new_columns, where=where)
         return self._log(table).version(table)
 
     def _save(
@@ -342,17 +346,23 @@ class SparkLakehouse(Lakehouse):
         options: Mapping[str, str],
         *,
         new_columns: bool = False,
+        where: str | None = None,
     ) -> None:
-        with ExitStack() as stack:
-            session = stack.enter_context(self._sessions.working(f"{mode} {table}"))
-            stack.enter_context(translated(table))
-            frame = stack.enter_context(
-                handed_over(
-                    session,
-                    self._sessions.users(),
-                    data,
-                    schema=ddl_of(data.schema),
-                    by_file=self._sessions.known(shares_files),
-                )
-            )
-            write_frame(frame, table, mode, options, new_columns=new_columns)
+        with self._handed_over(f"{mode} {table}", table, data) as (_, frame):
+            write_frame(frame, table, mode, options, new_columns=new_columns, where=where)
+
+    @contextmanager
+    def _handed_over(self, what: str, table: str, data: Table) -> Iterator[tuple[Session, Any]]:
+        """Our session, and Arrow data as a data frame of it."""
+        with (
+            self._sessions.working(what) as session,
+            translated(table),
+            handed_over(
+                session,
+                self._sessions.users(),
+                data,
+                schema=ddl_of(data.schema),
+                by_file=self._sessions.known(shares_files),
+            ) as frame,
+        ):
+            yield session, frame

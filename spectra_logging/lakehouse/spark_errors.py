@@ -17,6 +17,7 @@ from spectra_logging.errors import (
     TableUnavailableError,
     TableUnreadableError,
 )
+from spectra_logging.lakehouse.spark_session import SessionExpiredError
 
 __all__ = ["OccupiedError", "OvertakenError", "PatchyLogError", "translated"]
 
@@ -39,6 +40,7 @@ class PatchyLogError(TableUnreadableError):
 
 # Words in an error's condition, class or text that tell its kind, in the order to look for them.
 _WORDS: dict[type[LakehouseError], str] = {
+    SessionExpiredError: "INVALID_HANDLE\\.SESSION",
     OccupiedError: "DELTA_CREATE_TABLE_WITH_NON_EMPTY_LOCATION",
     OvertakenError: """
         DELTA_CONCURRENT DELTA_METADATA_CHANGED DELTA_PROTOCOL_CHANGED Concurrent\\w+Exception
@@ -57,6 +59,7 @@ _WORDS: dict[type[LakehouseError], str] = {
     """,
     RowsRejectedError: """
         DELTA_NOT_NULL_CONSTRAINT NOT_NULL_ASSERT_VIOLATION DELTA_VIOLATE_CONSTRAINT
+        DELTA_EXCEED_CHAR_VARCHAR_LIMIT EXCEED_LIMIT_LENGTH
         DELTA_CAST_OVERFLOW CAST_OVERFLOW CAST_INVALID_INPUT NOT\\sNULL\\sconstraint
     """,
     SchemaConflictError: """
@@ -110,7 +113,8 @@ def _translate(error: Exception, table: str, *, reading_rows: bool) -> Lakehouse
         if kind is TableNotFoundError:
             if reading_rows:
                 break
-            return TableNotFoundError(f"there is no Delta table at {table}")
+            why = f": {reason}" if "SCHEMA_NOT_FOUND" in told else ""
+            return TableNotFoundError(f"there is no Delta table at {table}{why}")
         if kind is SchemaConflictError:
             return SchemaConflictError(table, [reason])
         return kind(f"{table}: {reason}")
@@ -132,10 +136,14 @@ def _condition(error: Exception) -> str:
 
 def _reason(error: Exception) -> str:
     """An error's text in one line, without the stack of the JVM and the statement's plan."""
-    text = str(error).split("JVM stacktrace:")[0]
+    # Of a length: the message begins with the row's value.
+    whole = re.sub(r'Value ".*?" exceeds char', "A value exceeds char", str(error), flags=re.DOTALL)
+    text = whole.split("JVM stacktrace:")[0]
+    # Of a constraint; what follows are the row's values.
+    text = text.split(" violated by row with values")[0]
     # py4j tells of the call first and of the error then.
     text = re.sub(r"^An error occurred while calling [\w.]+\n: ", "", text)
     text = re.split(r"\n\s*at [\w.$/]+\(|\n;?\n?'?[A-Z]\w+ .*\n\+- |\n== SQL", text)[0]
-    causes = re.findall(r"^Caused by: (.+)$", str(error), re.MULTILINE)
+    causes = re.findall(r"^Caused by: (.+)$", whole, re.MULTILINE)
     lines = [text, *causes[-1:]]
     return " ".join(" ".join(lines).split()) or type(error).__name__

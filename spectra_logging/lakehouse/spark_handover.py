@@ -1,8 +1,8 @@
 """Arrow data → Spark data frames, without a Python object a row.
 
 Where the session's server reads this process's files, the data goes as a Parquet file. Else it goes
-as Arrow, inside the plan; and a classic session of a cluster, which takes no Arrow before Spark 4,
-gets it as one text of JSON that its executors take apart.
+as Arrow, inside the plan; and a classic session of a cluster, and a client of Spark Connect before
+Spark 4, which takes no Arrow, get it as one text of JSON that executors take apart.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any
 from arro3.core import Table
 from arro3.io import write_ndjson, write_parquet
 
-from spectra_logging.lakehouse.spark_session import Session, is_connect
+from spectra_logging.lakehouse.spark_found import Session, is_connect
 from spectra_logging.lakehouse.spark_types import text_literal
 
 __all__ = ["handed_over", "shares_files"]
@@ -27,7 +27,8 @@ __all__ = ["handed_over", "shares_files"]
 def shares_files(session: Session) -> bool:
     """Whether what this process writes to its temporary folder can be read in the session.
 
-    A cluster's executors are taken not to, even where its driver does.
+    A cluster's executors are taken not to, even where its driver does. And a session on this
+    machine may look for paths in another store, as all of Databricks' do.
     """
     try:
         master = session.conf.get("spark.master")
@@ -35,16 +36,15 @@ def shares_files(session: Session) -> bool:
         master = "local"
     if not master.startswith("local"):
         return False
-    if not is_connect(session):
-        return True
     token = uuid.uuid4().hex
     with tempfile.TemporaryDirectory(prefix="spectra-") as folder:
         Path(folder, "probe.txt").write_text(token)
         try:
-            found = session.read.text(f"{folder}/probe.txt").collect()
+            probe = session.read.text(f"{folder}/probe.txt")
+            # A classic session has looked by now whether there is such a file.
+            return not is_connect(session) or [row[0] for row in probe.collect()] == [token]
         except Exception:  # noqa: BLE001 - it sees no such file
             return False
-    return [row[0] for row in found] == [token]
 
 
 @contextmanager
@@ -65,27 +65,36 @@ def handed_over(
             place = f"{folder}/rows.parquet"
             write_parquet(data, place)
             yield session.read.schema(schema).parquet(place)
-    elif is_connect(session):
+    elif is_connect(session) and _takes_arrow():
         import pyarrow as pa  # Spark Connect's client comes with it
 
         yield session.createDataFrame(pa.table(data))
+    elif is_connect(session):
+        yield _taken_apart(session.createDataFrame(_as_text(data), "rows STRING"), schema)
     else:
-        with _as_text(session, users, data, schema) as frame:
-            yield frame
+        view = f"spectra_{uuid.uuid4().hex}"
+        # In the user's session, since a session that makes a data frame becomes this thread's
+        # active one; and as a table, since as a literal of the statement it would stand in the
+        # Spark UI.
+        users.createDataFrame(_as_text(data), "rows STRING").createGlobalTempView(view)
+        try:
+            yield _taken_apart(session.table(f"global_temp.{view}"), schema)
+        finally:
+            users.catalog.dropGlobalTempView(view)
 
 
-@contextmanager
-def _as_text(session: Session, users: Session, data: Table, schema: str) -> Iterator[Any]:
+def _takes_arrow() -> bool:
+    import pyspark
+
+    return int(pyspark.__version__.partition(".")[0]) >= 4
+
+
+def _as_text(data: Table) -> list[tuple[str]]:
     lines = io.BytesIO()
     write_ndjson(data, lines)
-    array = "[" + lines.getvalue().decode().rstrip("\n").replace("\n", ",") + "]"
-    view = f"spectra_{uuid.uuid4().hex}"
-    # In the user's session, since a session that makes a data frame becomes this thread's active
-    # one; and as a table, since as a literal of the statement it would stand in the Spark UI.
-    users.createDataFrame([(array,)], "rows STRING").createGlobalTempView(view)
+    return [("[" + lines.getvalue().decode().rstrip("\n").replace("\n", ",") + "]",)]
+
+
+def _taken_apart(text: Any, schema: str) -> Any:
     item = text_literal(f"ARRAY<STRUCT<{schema}>>")
-    try:
-        table = session.table(f"global_temp.{view}")
-        yield table.selectExpr(f"inline(from_json(rows, {item}, map('mode', 'FAILFAST')))")
-    finally:
-        users.catalog.dropGlobalTempView(view)
+    return text.selectExpr(f"inline(from_json(rows, {item}, map('mode', 'FAILFAST')))")

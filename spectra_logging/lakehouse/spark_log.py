@@ -9,16 +9,21 @@ from spectra_logging.errors import LakehouseError, TableNotFoundError, TableUnav
 from spectra_logging.lakehouse.deltalake import EmbeddedLakehouse
 from spectra_logging.lakehouse.spark_errors import translated
 from spectra_logging.lakehouse.spark_handover import shares_files
-from spectra_logging.lakehouse.spark_session import SparkSessions
+from spectra_logging.lakehouse.spark_session import SessionExpiredError, SparkSessions
 from spectra_logging.lakehouse.spark_tables import location_of, read_table, sql_name
 from spectra_logging.lakehouse.spark_types import columns_of
 from spectra_logging.lakehouse.storage import why_unreached
 from spectra_logging.paths import is_catalog_name, is_uri
 from spectra_logging.tables import Column
 
-__all__ = ["LogReader", "LogReaders", "SparkLog"]
+__all__ = ["LogReader", "LogReaders", "SparkLog", "commit_mark"]
 
 _ACTIONS = "txn STRUCT<appId: STRING, version: BIGINT>"
+
+
+def commit_mark(application_id: str) -> str:
+    """How a commit begins to say in a table's history that it is of that application id."""
+    return f"spectra-logging {application_id} "
 
 
 class LogReader(Protocol):
@@ -78,6 +83,16 @@ class LogReaders:
             return None
         return self._embedded
 
+    def keeper(self, table: str) -> EmbeddedLakehouse | None:
+        """The embedded engine, where it can change the table's columns, log and files in full.
+
+        That is so of a plain table, and of one that is still to be made.
+        """
+        embedded = self.embedded(table)
+        if embedded and embedded.exists(table) and not embedded.is_plain(table):
+            return None
+        return embedded
+
     def _reaches(self, table: str) -> bool:
         if why_unreached(table, self._options) is not None:
             return False
@@ -129,10 +144,24 @@ class SparkLog:
         return [(int(row[0]), row[1]) for row in rows]
 
     def transaction_version(self, table: str, application_id: str) -> int | None:
-        """The newest version under that application id, by reading all of the log's files."""
+        """The newest version under that application id, by reading all of the log's files.
+
+        Nobody may read those of a table that Unity Catalog manages. Of such a one its history
+        tells, in which our commits say what they are.
+        """
         self.schema(table)
+        try:
+            return self._in_files(table, application_id)
+        except SessionExpiredError:
+            raise
+        except LakehouseError:
+            if not is_catalog_name(table):
+                raise
+        return self._in_history(table, application_id)
+
+    def _in_files(self, table: str, application_id: str) -> int | None:
         with self._sessions.working(f"transactions of {table}") as session, translated(table):
-            place = location_of(session, table) if is_catalog_name(table) else table
+            place = location_of(session, sql_name(table)) if is_catalog_name(table) else table
             log = f"{place}/_delta_log"
             reader = session.read.schema(_ACTIONS)
             found = [_newest(reader.json(f"{log}/*.json"), application_id)]
@@ -143,6 +172,15 @@ class SparkLog:
         except TableNotFoundError:
             pass  # There are no checkpoints yet.
         return max((version for version in found if version is not None), default=None)
+
+    def _in_history(self, table: str, application_id: str) -> int | None:
+        mark = commit_mark(application_id)
+        with self._sessions.working(f"transactions of {table}") as session, translated(table):
+            history = session.sql(f"DESCRIBE HISTORY {sql_name(table)}")
+            own = history.where(history["userMetadata"].startswith(mark))
+            number = f"split(substring(userMetadata, {len(mark) + 1}), ' ')[0]"
+            version = own.selectExpr(f"max(CAST({number} AS BIGINT))").collect()[0][0]
+        return None if version is None else int(version)
 
     def _commit_count(self, table: str) -> int:
         with self._sessions.working(f"commits of {table}") as session, translated(table):

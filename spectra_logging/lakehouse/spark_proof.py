@@ -7,8 +7,8 @@ import tempfile
 from deltalake import DeltaTable
 
 from spectra_logging.lakehouse.spark_errors import translated
+from spectra_logging.lakehouse.spark_found import Session, is_connect
 from spectra_logging.lakehouse.spark_handover import shares_files
-from spectra_logging.lakehouse.spark_session import Session, is_connect
 
 __all__ = ["keeps_transactions"]
 

@@ -10,23 +10,33 @@ from spectra_logging.lakehouse.base import QueryResult
 __all__ = ["result_of"]
 
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.timezone.utc)
+# Of those without a zone, which are UTC, as the time zone of our sessions is.
+_MICROSECONDS = {
+    "timestamp": "unix_micros({})",
+    "timestamp_ntz": "unix_micros(CAST({} AS TIMESTAMP))",
+}
 
 
 def result_of(frame: Any) -> QueryResult:
     """Run a data frame's plan and give its rows; timestamps are aware datetimes in UTC."""
     names = tuple(frame.columns)
-    moments = [field.dataType.typeName() == "timestamp" for field in frame.schema.fields]
-    if any(moments):
+    kinds = [field.dataType for field in frame.schema.fields]
+    micros = [_MICROSECONDS.get(kind.typeName()) for kind in kinds]
+    if any(micros):
         # Python's Spark gives timestamps without a zone, in that of the machine. The columns get
         # names of ours, as a result may have two of one name, and dots in names, which expressions
         # would take apart.
-        frame = frame.toDF(*(f"c{index}" for index in range(len(names)))).selectExpr(
-            *(f"unix_micros(c{index})" if m else f"c{index}" for index, m in enumerate(moments))
+        columns = [f"c{index}" for index in range(len(names))]
+        frame = frame.toDF(*columns).selectExpr(
+            *(
+                template.format(column) if template else column
+                for column, template in zip(columns, micros, strict=True)
+            )
         )
     rows = tuple(
         tuple(
-            _moment(value) if moment else _plain(value)
-            for value, moment in zip(row, moments, strict=True)
+            _moment(value) if template else _plain(value, kind)
+            for value, kind, template in zip(row, kinds, micros, strict=True)
         )
         for row in frame.collect()
     )
@@ -37,13 +47,17 @@ def _moment(microseconds: int | None) -> dt.datetime | None:
     return None if microseconds is None else _EPOCH + dt.timedelta(microseconds=microseconds)
 
 
-def _plain(value: Any) -> Any:
-    if isinstance(value, dt.datetime):
+def _plain(value: Any, kind: Any) -> Any:
+    name = kind.typeName()
+    if value is None:
+        return None
+    if name == "timestamp":
         return value.astimezone(dt.timezone.utc)
-    if hasattr(value, "asDict"):
-        return {name: _plain(item) for name, item in value.asDict().items()}
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
+    if name == "struct":
+        fields = zip(kind.fields, value, strict=True)
+        return {field.name: _plain(item, field.dataType) for field, item in fields}
+    if name == "map":
+        return {key: _plain(item, kind.valueType) for key, item in value.items()}
+    if name == "array":
+        return [_plain(item, kind.elementType) for item in value]
     return bytes(value) if isinstance(value, bytearray) else value

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -44,10 +45,10 @@ def text_literal(text: str) -> str:
     return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
-def type_ddl(column_type: str) -> str:
+def _type_ddl(column_type: str) -> str:
     """A column's type as SQL names it."""
     if column_type.startswith("array<"):
-        return f"ARRAY<{type_ddl(column_type[6:-1])}>"
+        return f"ARRAY<{_type_ddl(column_type[6:-1])}>"
     return _DDL.get(column_type, column_type.upper())
 
 
@@ -65,6 +66,10 @@ def _arrow_ddl(field: Field) -> str:
     for is_type, ddl in _ARROW_DDL:
         if is_type(field.type):
             return ddl
+    if DataType.is_decimal128(field.type):
+        # arro3 tells the digits in the type's text alone.
+        precision, scale = re.findall(r"-?\d+", str(field.type).partition("(")[2])
+        return f"DECIMAL({precision}, {scale})"
     if DataType.is_list(field.type) or DataType.is_large_list(field.type):
         assert field.type.value_field is not None
         return f"ARRAY<{_arrow_ddl(field.type.value_field)}>"
@@ -76,7 +81,7 @@ def _arrow_ddl(field: Field) -> str:
 
 def column_ddl(column: Column, *, nullable: bool) -> str:
     """A column as ``CREATE TABLE`` and ``ADD COLUMNS`` take it."""
-    parts = [quoted(column.name), type_ddl(column.type)]
+    parts = [quoted(column.name), _type_ddl(column.type)]
     if not nullable:
         parts.append("NOT NULL")
     if column.comment:

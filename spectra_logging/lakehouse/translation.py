@@ -24,7 +24,10 @@ from spectra_logging.errors import (
 __all__ = ["in_one_line", "translated"]
 
 # delta-rs has no classes for these.
-_LACKING = re.compile("Unsupported table features|Kernel error: Unsupported|not yet supported")
+_LACKING = re.compile(
+    "Unsupported table features|Kernel error: Unsupported|not yet supported"
+    "|Column mapping is not supported"
+)
 """What delta-rs says of a table whose Delta features it lacks, and of column mapping."""
 
 _FORBIDDEN = re.compile(
