@@ -1,4 +1,4 @@
-"""structlog processors: what ``configure()`` puts into its chains, usable in chains of your own."""
+"""structlog processors that ``configure()`` and sessions put into their chains, for yours too."""
 
 from __future__ import annotations
 
@@ -31,6 +31,10 @@ _BRIEF = frozenset(
     }
 )
 """What is shown of a row of the activity log, which has three dozen columns."""
+
+# Other programs have activities with an id, too.
+_OF_ACTIVITY = frozenset({"activity_id", "execution_id", "notebook_name", "sdk_version"})
+"""What every row has that a session logs."""
 
 # Put into the event dict by structlog for its own use; no fields of the caller's.
 _NO_FIELDS = ("exc_info", "_record", "_from_structlog")
@@ -94,8 +98,8 @@ def add_trace_ids(_logger: WrappedLogger, _method: str, event_dict: EventDict) -
     renderers, and for records that cross a queue to a thread where no span is active.
     """
     ids = current_trace_ids()
-    if ids is not None:
-        event_dict.setdefault("trace_id", ids[0])
+    # In a trace that the caller names, there is no such span.
+    if ids is not None and event_dict.setdefault("trace_id", ids[0]) == ids[0]:
         event_dict.setdefault("span_id", ids[1])
     return event_dict
 
@@ -104,10 +108,14 @@ def add_record_origin(_logger: WrappedLogger, _method: str, event_dict: EventDic
     """Add ``timestamp``, ``level`` and ``logger`` of the log record that carries the event.
 
     For chains of structlog's ``ProcessorFormatter``. The time is that of the log call, in UTC,
-    not that of formatting, which a queue may delay.
+    not that of formatting, which a queue may delay; of a record whose ``created`` is no moment it
+    is that of formatting after all.
     """
     record: logging.LogRecord = event_dict["_record"]
-    time = datetime.fromtimestamp(record.created, timezone.utc)
+    try:
+        time = datetime.fromtimestamp(record.created, timezone.utc)
+    except (TypeError, ValueError, OverflowError, OSError):
+        time = datetime.now(timezone.utc)
     event_dict["timestamp"] = time.isoformat(timespec="milliseconds").replace("+00:00", "Z")
     event_dict["level"] = record.levelname.lower()
     event_dict["logger"] = record.name
@@ -120,7 +128,7 @@ def brief_activity(_logger: WrappedLogger, _method: str, event_dict: EventDict) 
     Other records stay as they are. For chains of structlog's ``ProcessorFormatter``, or any other
     renderer of what a session logs.
     """
-    if "activity_id" not in event_dict:
+    if not event_dict.keys() >= _OF_ACTIVITY:
         return event_dict
     return {
         name: value

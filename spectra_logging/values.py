@@ -6,10 +6,14 @@ fit is kept in words.
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import itertools
 import math
+import numbers
+import operator
 from collections.abc import Callable, Mapping
+from pathlib import PurePath
 from typing import Any
 
 import msgspec
@@ -19,6 +23,9 @@ __all__ = ["DoesNotFitError", "free_name", "safe_text", "to_column", "to_jsonabl
 MAX_DEPTH = 16
 _INT64 = range(-(1 << 63), 1 << 63)
 _INT32 = range(-(1 << 31), 1 << 31)
+_WITH_OR_WITHOUT_SIGN = range(-(1 << 63), 1 << 64)
+"""The integers of 64 bits, which the encoder of JSON writes as numbers."""
+
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.timezone.utc)
 
 
@@ -47,9 +54,10 @@ def free_name(name: str, taken: Mapping[Any, Any]) -> str:
 def to_jsonable(value: object) -> Any:
     """A copy of a value made of JSON's own types.
 
-    Integers beyond 64 bits, infinities and NaN become text, cycles and what lies deeper than
-    :data:`MAX_DEPTH` levels a note, and unknown objects their ``repr``. Keys of a mapping that
-    read the same are told apart by :func:`free_name`.
+    Integers beyond 64 bits, infinities, NaN and paths become text, cycles and what lies deeper than
+    :data:`MAX_DEPTH` levels a note, and unknown objects their ``repr``. Numbers and times of other
+    classes than Python's own, such as NumPy's, pandas's and pendulum's, are numbers and times too.
+    Keys of a mapping that read the same are told apart by :func:`free_name`.
     """
     return _jsonable(value, ())
 
@@ -61,7 +69,7 @@ def _jsonable(value: object, above: tuple[int, ...]) -> Any:
     if isinstance(value, str):
         return safe_text(str.__str__(value))
     if isinstance(value, int):
-        return int(value) if int(value) in _INT64 else safe_text(int(value))
+        return int(value) if int(value) in _WITH_OR_WITHOUT_SIGN else safe_text(int(value))
     if isinstance(value, float):
         return float(value) if math.isfinite(value) else safe_text(float(value))
     if id(value) in above:
@@ -83,11 +91,45 @@ def _container(value: object, above: tuple[int, ...]) -> Any:
         return sorted((_jsonable(item, above) for item in value), key=repr)
     if isinstance(value, (bytes, bytearray, memoryview)):
         return bytes(value).decode("utf-8", "backslashreplace")
+    if isinstance(value, PurePath):
+        return safe_text(value)
+
+    def convert(part: object) -> object:
+        # What a dataclass holds is looked into for itself: it is no reason to have all in words.
+        return _foreign(value) if part is value else _jsonable(part, above)
+
     try:
-        plain = msgspec.to_builtins(value)
+        plain = msgspec.to_builtins(value, enc_hook=convert)
     except (TypeError, ValueError, OverflowError, RecursionError):
-        return safe_text(_repr(value))
+        plain = _foreign(value)
     return _jsonable(plain, above)
+
+
+def _foreign(value: object) -> object:
+    """A value of a class that msgspec doesn't know, of one that it does."""
+    if (own := _own_number(value)) is not value:
+        return own
+    if isinstance(value, (dt.date, dt.time)):
+        return value.isoformat()
+    if isinstance(value, dt.timedelta):
+        return dt.timedelta(seconds=value.total_seconds())
+    if type(value).__name__ in ("datetime64", "timedelta64"):  # NumPy's, which are no Python's
+        return str(value)
+    return _repr(value)
+
+
+def _own_number(value: object) -> object:
+    """A number as one of Python's own; what is none as it is."""
+    if isinstance(value, (int, float)):
+        return value
+    with contextlib.suppress(Exception):  # A proxy of what is not there raises as it likes.
+        if type(value).__name__ in ("bool", "bool_"):  # NumPy's, which is registered as nothing
+            return bool(value)
+        with contextlib.suppress(TypeError):  # NumPy's arrays have the method, too
+            return operator.index(value)  # type: ignore[arg-type]
+        if isinstance(value, numbers.Real) and not isinstance(value, numbers.Rational):
+            return float(value)
+    return value
 
 
 def _mapping(value: Mapping[Any, Any], above: tuple[int, ...]) -> dict[str, Any]:
@@ -131,6 +173,7 @@ def _string(value: object) -> str:
 
 def _integer(allowed: range) -> Callable[[object], int]:
     def convert(value: object) -> int:
+        value = _own_number(value)
         if isinstance(value, float) and value.is_integer():
             value = int(value)
         if isinstance(value, bool) or not isinstance(value, int) or int(value) not in allowed:
@@ -141,12 +184,14 @@ def _integer(allowed: range) -> Callable[[object], int]:
 
 
 def _double(value: object) -> float:
+    value = _own_number(value)
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
         raise DoesNotFitError
     return float(value)
 
 
 def _boolean(value: object) -> bool:
+    value = _own_number(value)
     if not isinstance(value, bool):
         raise DoesNotFitError
     return value
@@ -159,7 +204,8 @@ def _timestamp(value: object) -> int:
         raise DoesNotFitError
     if value.tzinfo is None:
         value = value.replace(tzinfo=dt.timezone.utc)
-    return (value - _EPOCH) // dt.timedelta(microseconds=1)
+    # As an int, which pandas's "not a time" is not.
+    return int((value - _EPOCH) // dt.timedelta(microseconds=1))
 
 
 def _date(value: object) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import subprocess
 import sys
+from datetime import datetime, timedelta, timezone
 
 import pytest
 import structlog
@@ -114,7 +115,8 @@ def test_ids_of_the_active_span_are_added() -> None:
         context = span.get_span_context()
         ids = {"trace_id": f"{context.trace_id:032x}", "span_id": f"{context.span_id:016x}"}
         assert add_trace_ids(None, "info", {"event": "e"}) == {"event": "e", **ids}
-        assert add_trace_ids(None, "info", {"trace_id": "mine"})["trace_id"] == "mine"
+        own = {"trace_id": "mine"}
+        assert add_trace_ids(None, "info", own.copy()) == own, "the span is none of that trace"
         assert current_trace_ids() == (ids["trace_id"], ids["span_id"])
     assert current_trace_ids() is None
     assert add_trace_ids(None, "info", {"event": "e"}) == {"event": "e"}
@@ -138,3 +140,13 @@ def test_origin_is_the_records_not_the_formatters() -> None:
     assert added["timestamp"] == "1970-01-01T00:00:01.500Z"
     assert added["level"] == "warning"
     assert added["logger"] == "shop"
+
+
+@pytest.mark.parametrize("created", [None, "yesterday", float("nan"), 1e300, 1e15])
+def test_a_record_of_no_moment_is_shown_as_of_now(created: object) -> None:
+    """As ``makeLogRecord`` makes of what came over a network; the console must not lose it."""
+    record = logging.makeLogRecord({"name": "shop", "levelname": "WARNING", "created": created})
+    before = datetime.now(timezone.utc) - timedelta(milliseconds=1)
+    added = add_record_origin(None, "info", {"event": "e", "_record": record})
+    shown = datetime.fromisoformat(added["timestamp"].replace("Z", "+00:00"))
+    assert before <= shown <= datetime.now(timezone.utc)

@@ -6,6 +6,7 @@ import base64
 import json
 import logging
 import os
+import pickle
 import re
 import sys
 import threading
@@ -40,6 +41,7 @@ PERCENT_CODE = re.compile("%[0-9A-F]{2}")
 ENCODINGS: dict[str, Callable[[str], str]] = {
     "plain": str,
     "repr": lambda text: repr(text)[1:-1],
+    "repr of its bytes": lambda text: repr(text.encode())[2:-1],
     "json": lambda text: json.dumps(text)[1:-1],
     "json, not ascii": lambda text: json.dumps(text, ensure_ascii=False)[1:-1],
     "json in json": lambda text: json.dumps(json.dumps(text)[1:-1])[1:-1],
@@ -538,6 +540,8 @@ def log_secrets_everywhere(logger: logging.Logger) -> None:
     register_secret("hunter2000")
     logger.info("with %s", "hunter2000", extra={"password": "pw-1", "deep": [{"token": "pw-2"}]})
     logger.info({"msg": "hunter2000"})
+    logger.info(ValueError("refused: password=%s for %s"), "pw-6", "hunter2000")
+    logger.info(ValueError("api_key=pw-7 in %s"), {"secret": "pw-8"})
     logger.info("password=pw-3 %s", {"secret": "pw-4"}, stack_info=True)
     try:
         try:
@@ -555,7 +559,7 @@ def test_a_filtered_handler_sees_no_secret(
     logger, filtered, _ = two_handlers
     log_secrets_everywhere(logger)
     shown = filtered.text()
-    for secret in ("hunter2000", "pw-1", "pw-2", "pw-3", "pw-4", "pw-5"):
+    for secret in ("hunter2000", *(f"pw-{number}" for number in range(1, 9))):
         assert secret not in shown
     assert "RuntimeError: api_key=***" in shown
     assert "with ***" in shown
@@ -570,7 +574,7 @@ def test_other_handlers_see_the_original_record(
     log_secrets_everywhere(logger)
     assert plain.records[0].args == ("hunter2000",)
     assert plain.records[0].password == "pw-1"  # type: ignore[attr-defined]
-    assert plain.records[3].exc_info is not None
+    assert plain.records[-1].exc_info is not None
 
 
 def test_a_record_without_secrets_passes_unchanged(
@@ -581,6 +585,73 @@ def test_a_record_without_secrets_passes_unchanged(
     logger.info("loaded %d rows", 3, extra={"entity": "book"})
     assert filtered.records[0] is plain.records[0]
     assert filtered.records[0].args == (3,)
+
+
+def test_whatever_a_record_holds_the_filter_raises_nothing(
+    two_handlers: tuple[logging.Logger, Collecting, Collecting],
+) -> None:
+    """Fields may have keys of any kind, and a text may be a class that refuses to be shown."""
+
+    class Unshowable(str):
+        __slots__ = ()
+
+        def __str__(self) -> str:
+            raise RuntimeError("no")
+
+    logger, filtered, _ = two_handlers
+    register_secret("hunter2000")
+    extra: dict[Any, object] = {200: "hunter2000", ("api", "token"): "pw-1", 404: "kept"}
+    logger.info("sold", extra=extra)
+    logger.info(Unshowable("sold"))
+    with_fields, _ = filtered.records
+    fields: dict[Any, object] = with_fields.__dict__
+    assert [fields[key] for key in extra] == ["***", "***", "kept"]
+
+
+class BraceRecord(logging.LogRecord):
+    """Of a program that logs in the style of ``str.format``."""
+
+    def getMessage(self) -> str:  # noqa: N802 - logging's name
+        return str(self.msg).format(*self.args or ())
+
+
+def test_a_record_that_fills_in_its_arguments_itself_can_be_shown_when_scrubbed(
+    two_handlers: tuple[logging.Logger, Collecting, Collecting],
+) -> None:
+    """Its message may hold braces, which no longer stand for arguments."""
+    logger, filtered, _ = two_handlers
+    register_secret("hunter2000")
+    message = 'answered {{"user": "{}", "id": {}}}'
+    logger.handle(BraceRecord("shop", 20, "", 0, message, ("hunter2000", 3), None))
+    logger.handle(BraceRecord("shop", 20, "", 0, message, ("me", 3), None))
+    assert [logging.Formatter().format(record) for record in filtered.records] == [
+        'answered {"user": "***", "id": 3}',
+        'answered {"user": "me", "id": 3}',
+    ]
+
+
+class TenantRecord(BraceRecord):
+    """With more to it, for the program's own formatter."""
+
+    __slots__ = ("tenant",)
+
+    def origin(self) -> str:
+        return f"{self.tenant}/{self.name}"
+
+
+def test_a_scrubbed_record_of_a_class_of_one_s_own_is_still_one_for_formatters(
+    two_handlers: tuple[logging.Logger, Collecting, Collecting],
+) -> None:
+    """Also one with slots; in another process it is a plain one, as its class may not be there."""
+    logger, filtered, _ = two_handlers
+    register_secret("hunter2000")
+    record = TenantRecord("shop", 20, "", 0, "user {} {{", ("hunter2000",), None)
+    record.tenant = "north"
+    logger.handle(record)
+    (scrubbed,) = filtered.records
+    assert isinstance(scrubbed, TenantRecord)
+    assert (scrubbed.origin(), scrubbed.getMessage()) == ("north/shop", "user *** {")
+    assert pickle.loads(pickle.dumps(scrubbed)).getMessage() == "user *** {"
 
 
 def test_wrong_arguments_pass_the_filter(

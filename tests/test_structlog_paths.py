@@ -392,7 +392,7 @@ def test_a_wrapped_event_dict_with_an_exception_crosses_a_queue(
 def test_ids_of_the_active_span_arrive(
     logger: str, delta: DeltaHandler, rows: Callable[[], list[dict[str, Any]]]
 ) -> None:
-    """From every kind of logger, and none after the span."""
+    """From every kind of logger, none after the span, and no span for a trace of the caller's."""
     trace = pytest.importorskip("opentelemetry.sdk.trace", reason="needs opentelemetry-sdk")
     use_root(delta)
     log = (
@@ -407,11 +407,14 @@ def test_ids_of_the_active_span_arrive(
     tracer = trace.TracerProvider().get_tracer("tests")
     with tracer.start_as_current_span("work") as span:
         log.info("inside")
+        own = {"trace_id": "mine"}
+        log.info("theirs", **({"extra": own} if logger == "stdlib" else own))
     log.info("outside")
-    inside, outside = rows()
+    inside, theirs, outside = rows()
     context = span.get_span_context()
     assert inside["trace_id"] == f"{context.trace_id:032x}"
     assert inside["span_id"] == f"{context.span_id:016x}"
+    assert (theirs["trace_id"], theirs["span_id"]) == ("mine", None)
     assert outside["trace_id"] is None
     assert inside["context"] == {}
 

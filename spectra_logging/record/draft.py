@@ -18,10 +18,10 @@ from spectra_logging.record.rules import (
     FieldRules,
     empty_of,
 )
-from spectra_logging.redaction import REDACTED, redact_text, redact_value
+from spectra_logging.redaction import REDACTED, describe_error, redact_text, redact_value
 from spectra_logging.values import DoesNotFitError, free_name, safe_text, to_column, to_jsonable
 
-__all__ = ["RowDraft", "clean", "describe"]
+__all__ = ["RowDraft", "clean"]
 
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.timezone.utc)
 
@@ -132,10 +132,12 @@ class RowDraft:
                 self.place_foreign(name, value)
 
     def place_trace_ids(self) -> None:
-        """Put the ids of the active OpenTelemetry span, unless the caller gave others."""
+        """Put the ids of the active OpenTelemetry span, unless the caller gave others.
+
+        In a trace that the caller names, there is no such span.
+        """
         ids = current_trace_ids()
-        if ids is not None:
-            self.row.setdefault("trace_id", ids[0])
+        if ids is not None and self.row.setdefault("trace_id", ids[0]) == ids[0]:
             self.row.setdefault("span_id", ids[1])
 
     def fill_required(self) -> None:
@@ -156,7 +158,7 @@ class RowDraft:
         try:
             return to_column(column_type, make())
         except Exception as error:  # noqa: BLE001 - whatever a foreign function raises
-            self.keep("logging_error", describe(error))
+            self.keep("logging_error", describe_error(error))
             return empty_of(column_type)
 
 
@@ -165,11 +167,6 @@ def clean(value: Any) -> Any:
     if value.__class__ is str and value.isascii():
         return redact_text(value)
     return redact_value(to_jsonable(value))
-
-
-def describe(error: Exception) -> str:
-    """An error's class and words, without secrets."""
-    return redact_text(f"{type(error).__name__}: {safe_text(error)}")
 
 
 def _format_exception(exc_info: Any, exc_text: str | None, stack: str | None) -> str:

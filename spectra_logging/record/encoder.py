@@ -11,7 +11,7 @@ from structlog.contextvars import get_contextvars
 
 from spectra_logging.active import active_context, current_trace_ids
 from spectra_logging.journal.framing import frame
-from spectra_logging.record.draft import RowDraft, clean, describe
+from spectra_logging.record.draft import RowDraft, clean
 from spectra_logging.record.event_dict import event_dict_of
 from spectra_logging.record.rules import (
     KEPT,
@@ -29,6 +29,7 @@ from spectra_logging.record.site import (
     site_key,
 )
 from spectra_logging.redaction import (
+    describe_error,
     is_suspect,
     may_hold_secret,
     redact_text,
@@ -38,7 +39,7 @@ from spectra_logging.redaction import (
 from spectra_logging.tables import TableSpec
 from spectra_logging.values import safe_text, to_jsonable
 
-__all__ = ["RowEncoder"]
+__all__ = ["RowEncoder", "has_its_own_message"]
 
 _UNKNOWN = {
     "name": "unknown",
@@ -150,7 +151,7 @@ class RowEncoder:
         draft = RowDraft(self._rules, fields, time.time_ns() // 1000 if moment is None else moment)
         if moment is None:
             draft.keep("created", clean(fields["created"]))
-        if moment is None or _has_its_own_message(record):
+        if moment is None or has_its_own_message(record):
             becomes_familiar = False
         message = self._message(record, draft)
         draft.fill("event", redact_text(message) if may_hold_secret(message) else message)
@@ -180,12 +181,12 @@ class RowEncoder:
         else:
             message = fields["msg"] if type(fields["msg"]) is str else safe_text(fields["msg"])
         try:
-            if event_dict is None and _has_its_own_message(record):
+            if event_dict is None and has_its_own_message(record):
                 message = safe_text(record.getMessage())
             elif fields["args"]:
                 message = message % fields["args"]
         except Exception as error:  # noqa: BLE001 - whatever the arguments raise
-            draft.keep("logging_error", describe(error))
+            draft.keep("logging_error", describe_error(error))
             draft.keep("args", clean(fields["args"]))
         return message
 
@@ -235,12 +236,12 @@ class RowEncoder:
         fields = {name: record.__dict__.get(name, value) for name, value in _UNKNOWN.items()}
         draft = RowDraft(self._rules, fields, time.time_ns() // 1000)
         draft.fill("event", redact_text(safe_text(record.__dict__.get("msg"))))
-        draft.keep("logging_error", describe(error))
+        draft.keep("logging_error", describe_error(error))
         draft.fill_required()
         return self._assemble(draft, encode_site(self._rules, fields))
 
 
-def _has_its_own_message(record: logging.LogRecord) -> bool:
+def has_its_own_message(record: logging.LogRecord) -> bool:
     """Whether its class fills in arguments in another way, such as that of ``str.format``."""
     return type(record).getMessage is not logging.LogRecord.getMessage
 

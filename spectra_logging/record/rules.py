@@ -7,6 +7,7 @@ import logging
 from typing import Any
 
 from spectra_logging.errors import ConfigurationError
+from spectra_logging.journal.framing import CHECKSUM_KEY
 from spectra_logging.redaction import is_secret_key
 from spectra_logging.tables import Column, TableSpec
 from spectra_logging.values import DoesNotFitError, safe_text, to_column
@@ -183,6 +184,11 @@ def _check_types(spec: TableSpec) -> None:
             "fill themselves; it may have any other name"
         )
     for column in spec.columns:
+        if column.name == CHECKSUM_KEY:
+            raise ConfigurationError(
+                f"spec {spec.name!r}: the journal of log records calls a line's checksum "
+                f"{column.name!r}; the column may have any other name"
+            )
         may_be = _TYPES_OF_FILLED.get(column.name, (column.type,))
         if column.type not in may_be:
             raise ConfigurationError(

@@ -12,12 +12,18 @@ from __future__ import annotations
 from spectra_logging.redaction.filters import RedactionFilter
 from spectra_logging.redaction.keys import is_secret_key
 from spectra_logging.redaction.registry import REDACTED, register_secret, secret_bytes_pattern
-from spectra_logging.redaction.text import is_suspect, may_hold_secret, redact_text
+from spectra_logging.redaction.text import (
+    describe_error,
+    is_suspect,
+    may_hold_secret,
+    redact_text,
+)
 from spectra_logging.redaction.values import redact_value
 
 __all__ = [
     "REDACTED",
     "RedactionFilter",
+    "describe_error",
     "is_secret_key",
     "is_suspect",
     "may_hold_secret",

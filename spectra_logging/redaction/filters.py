@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 import logging
 import sys
 import traceback
@@ -12,6 +13,7 @@ from spectra_logging.redaction.keys import is_secret_key
 from spectra_logging.redaction.registry import REDACTED
 from spectra_logging.redaction.text import redact_text
 from spectra_logging.redaction.values import redact_value
+from spectra_logging.values import safe_text
 
 __all__ = ["RedactionFilter"]
 
@@ -42,22 +44,17 @@ class RedactionFilter(logging.Filter):
         if _FILTERS_MAY_REPLACE:
             record = copy.copy(record)
         record.__dict__.update(changes)
+        if "message" in changes and type(record).getMessage is not logging.LogRecord.getMessage:
+            # str.format would take braces in what is a finished message for placeholders.
+            record.__class__ = _of_finished_message(type(record))  # type: ignore[arg-type]
         return record if _FILTERS_MAY_REPLACE else True
 
     def _changes(self, record: logging.LogRecord) -> dict[str, object]:
-        changes: dict[str, object] = {}
-        if isinstance(record.msg, str):
-            message = _message(record)
-            redacted = redact_text(message)
-            if redacted is not message:
-                changes |= {"msg": redacted, "message": redacted, "args": ()}
-            elif record.args:
-                changes |= _changed("args", record.args, redact_value(record.args))
-        else:
-            changes |= _changed("msg", record.msg, _redacted_message(record.msg))
+        changes = _changes_of_message(record)
         for name, value in record.__dict__.items():
             if name not in _STANDARD_ATTRIBUTES:
-                hidden = is_secret_key(name) and value is not None
+                # extra= takes any key
+                hidden = is_secret_key(safe_text(name)) and value is not None
                 changes |= _changed(name, value, REDACTED if hidden else redact_value(value))
         if record.stack_info:
             changes |= _changed("stack_info", record.stack_info, redact_text(record.stack_info))
@@ -67,6 +64,33 @@ class RedactionFilter(logging.Filter):
         elif record.exc_text:
             changes |= _changed("exc_text", record.exc_text, redact_text(record.exc_text))
         return changes
+
+
+@functools.cache
+def _of_finished_message(record_class: type[logging.LogRecord]) -> type[logging.LogRecord]:
+    """The class with logging's own way to the message; what else formatters may ask for is kept."""
+    own = {
+        "__slots__": (),  # Else a record could not change to it.
+        "getMessage": logging.LogRecord.getMessage,
+        # What crosses to another process finds no such class there.
+        "__reduce__": lambda record: (logging.makeLogRecord, (record.__dict__,)),
+    }
+    return type(record_class.__name__, (record_class,), own)
+
+
+def _changes_of_message(record: logging.LogRecord) -> dict[str, object]:
+    is_text = isinstance(record.msg, str)
+    if is_text or record.args:
+        message = _message(record)
+        redacted = redact_text(message)
+        if redacted is not message:
+            return {"msg": redacted, "message": redacted, "args": ()}
+    changes: dict[str, object] = {}
+    if not is_text:
+        changes |= _changed("msg", record.msg, _redacted_message(record.msg))
+    if record.args:
+        changes |= _changed("args", record.args, redact_value(record.args))
+    return changes
 
 
 def _redacted_message(message: object) -> object:
@@ -94,7 +118,7 @@ def _message(record: logging.LogRecord) -> str:
     try:
         return record.getMessage()
     except Exception:  # noqa: BLE001 - wrong arguments are the formatter's to report
-        return str(record.msg)
+        return safe_text(record.msg)
 
 
 def _changed(name: str, old: object, new: object) -> dict[str, object]:

@@ -24,6 +24,7 @@ __all__ = [
     "forget_secret",
     "forget_secrets",
     "register_secret",
+    "secret_bytes_pattern",
 ]
 
 REDACTED = "***"
@@ -89,6 +90,8 @@ def _escaped_forms(secret: str) -> set[str]:
 
 def _escaped(text: str) -> Iterator[str]:
     yield repr(text)[1:-1]
+    # As a request's body is shown.
+    yield repr(text.encode("utf-8", "surrogatepass"))[2:-1]
     yield json.dumps(text)[1:-1]
     yield json.dumps(text, ensure_ascii=False)[1:-1]
 

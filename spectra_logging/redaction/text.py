@@ -11,8 +11,9 @@ import re
 from spectra_logging.redaction import registry
 from spectra_logging.redaction.keys import is_secret_key
 from spectra_logging.redaction.registry import REDACTED
+from spectra_logging.values import safe_text
 
-__all__ = ["is_suspect", "may_hold_secret", "redact_text"]
+__all__ = ["describe_error", "is_suspect", "may_hold_secret", "redact_text"]
 
 LONGEST_REMEMBERED_TEXT = 256
 MOST_REMEMBERED_TEXTS = 2048
@@ -147,6 +148,11 @@ def redact_text(text: str) -> str:
     """
     registered = registry.current()
     return _redacted(text, registered) if is_suspect(text, registered) else text
+
+
+def describe_error(error: BaseException) -> str:
+    """An error's class and words, without secrets, also where its text can't be had."""
+    return redact_text(f"{type(error).__name__}: {safe_text(error)}")
 
 
 def _redacted(text: str, registered: registry.Registered) -> str:
