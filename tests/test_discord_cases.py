@@ -101,6 +101,8 @@ def test_d4_a_long_wait_is_kept_and_close_does_not_sit_it_out(
     logger.error("deferred")
     assert not handler.flush(0.2)
     assert handler.stats().pending == 1
+    webhook = parse_webhook("url", discord.webhook_url, discord.api_base_url)
+    assert sender_for(webhook)._rate_limit.seconds_until_free() > 2200
     handler.close()
     assert posts(discord) == 1
     assert handler.stats().dropped == {"shutdown": 1}
@@ -290,8 +292,15 @@ def test_d9_the_token_is_in_no_payload(discord: FakeDiscord, logger: logging.Log
 
 
 @pytest.mark.usefixtures("fresh_logging")
-def test_d10_one_log_call_is_one_post_though_all_is_logged(discord: FakeDiscord) -> None:
-    """The HTTP client's own DEBUG lines are not posted, which would post the next ones."""
+@pytest.mark.parametrize("names_threads", [True, False])
+def test_d10_one_log_call_is_one_post_though_all_is_logged(
+    discord: FakeDiscord, monkeypatch: pytest.MonkeyPatch, names_threads: bool
+) -> None:
+    """The HTTP client's own DEBUG lines are not posted, which would post the next ones.
+
+    Also where records do not say which thread they are of.
+    """
+    monkeypatch.setattr(logging, "logThreads", names_threads)
     handler = handler_for(discord, level="DEBUG", run_window_seconds=0)
     root = logging.getLogger()
     root.setLevel(logging.DEBUG)
@@ -464,6 +473,29 @@ def test_d15_however_a_program_ends_its_last_error_is_delivered_once(
     assert sorted(titles(discord)) == ["ERROR: first"] * ("first" in source) + ["ERROR: last"]
 
 
+def test_d15_what_is_logged_at_exit_waits_no_longer_for_a_server_that_hangs(
+    discord: FakeDiscord, tmp_path: Path
+) -> None:
+    """Than for the handler's time-out, though a request may take longer."""
+    discord.first_answers.append(DiscordAnswer.hang())
+    done = run_program(
+        """
+        from spectra_logging import DiscordHandler
+        logger.addHandler(DiscordHandler(
+            arguments[0], api_base_url=arguments[1],
+            shutdown_timeout_seconds=0.5, request_timeout_seconds=60,
+        ))
+        atexit.register(logger.error, "last")
+        """,
+        tmp_path,
+        discord.webhook_url,
+        discord.api_base_url,
+        timeout_seconds=30.0,
+    )
+    assert done.returncode == 0, "it was killed, as it did not end"
+    assert posts(discord) == 1
+
+
 def test_d15_a_forked_child_delivers_its_own_and_nothing_twice(
     discord: FakeDiscord, tmp_path: Path
 ) -> None:
@@ -492,3 +524,38 @@ logger.error("parent 3")
         "ERROR: parent 2",
         "ERROR: parent 3",
     ]
+
+
+def test_d15_a_child_forked_while_requests_is_loaded_delivers_its_own(
+    discord: FakeDiscord, tmp_path: Path
+) -> None:
+    """The import goes on when the fork is under way, and the child must inherit none of it."""
+    done = run_program(
+        LOGS_AND_ENDS
+        + """
+reached, go_on, forked = threading.Event(), threading.Event(), threading.Event()
+
+class SlowToLoad:
+    def find_spec(self, name, path=None, target=None):
+        if name == "requests.sessions":
+            reached.set()
+            go_on.wait(30)
+            forked.wait(0.5)  # nothing to wait for, where the fork waits for the import
+        return None
+
+sys.meta_path.insert(0, SlowToLoad())
+os.register_at_fork(before=go_on.set, after_in_parent=forked.set)
+logger.error("parent")
+assert reached.wait(30)
+child = os.fork()
+if child == 0:
+    logger.error("child")
+    os._exit(0 if handler.flush(10) else 1)
+assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+""",
+        tmp_path,
+        discord.webhook_url,
+        discord.api_base_url,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert sorted(titles(discord)) == ["ERROR: child", "ERROR: parent"]

@@ -7,6 +7,7 @@ import logging.config
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -91,12 +92,54 @@ def test_a_thread_in_the_url_is_posted_to(discord: FakeDiscord, logger: logging.
         assert discord.messages[-1].query == {"wait": "true", "thread_id": thread}
 
 
+def test_handlers_whose_urls_name_different_threads_each_post_in_theirs(
+    discord: FakeDiscord,
+) -> None:
+    """Though one sender serves them, as they share the webhook."""
+    handlers = {
+        thread: DiscordHandler(
+            discord.webhook_url + query, api_base_url=discord.api_base_url, username=thread
+        )
+        for thread, query in (("42", "?thread_id=42"), ("43", "?thread_id=43"), ("none", ""))
+    }
+    for handler in handlers.values():
+        handler.handle(logging.LogRecord("t", 40, "", 0, "in a thread", (), None))
+        assert handler.flush(30)
+    posted = {m.payload["username"]: m.query.get("thread_id", "none") for m in discord.messages}
+    assert posted == {thread: thread for thread in handlers}
+    for handler in handlers.values():
+        handler.close()
+
+
+def test_a_thread_that_is_gone_switches_no_other_handler_off(
+    discord: FakeDiscord, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of those with the same webhook; one line on stderr says which thread it is."""
+    unknown = DiscordAnswer(status=404, body={"message": "Unknown Channel", "code": 10003})
+    discord.first_answers.append(unknown)
+    in_thread, in_channel = handler_for(discord, thread_id=42), handler_for(discord)
+    for handler in (in_thread, in_channel, in_thread, in_channel):
+        handler.handle(logging.LogRecord("t", 40, "", 0, "told", (), None))
+        handler.flush(30)
+    assert [request.status for request in discord.requests] == [404, 200, 200]
+    stats = in_thread.stats()
+    assert (stats.is_on, stats.failed, stats.dropped) == (False, 1, {"webhook_gone": 1})
+    assert in_channel.stats().delivered == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "Thread 42 of Discord webhook" in line
+    assert "10003" in line
+    in_thread.close()
+    in_channel.close()
+
+
 def test_the_environment_names_the_webhook(monkeypatch: pytest.MonkeyPatch) -> None:
     """The source system's own before the general one."""
     monkeypatch.setenv("DISCORD_WEBHOOK_URL", URL)
     assert DiscordHandler().stats().webhook_id == "123"
     monkeypatch.setenv("DISCORD_WEBHOOK_URL_MY_SYSTEM", URL.replace("123", "456"))
     assert DiscordHandler(source_system="my-system").stats().webhook_id == "456"
+    monkeypatch.setenv("SOURCE_SYSTEM", "my-system\n")
+    assert DiscordHandler().stats().webhook_id == "456"
     monkeypatch.setenv("SOURCE_SYSTEM", "my.system")
     assert DiscordHandler().stats().webhook_id == "456"
 
@@ -335,7 +378,7 @@ def test_a_busy_server_is_tried_again_and_not_forever(
     discord: FakeDiscord, logger: logging.Logger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """502 comes from before the message was taken; after five of them it counts as unknown."""
-    monkeypatch.setattr("spectra_logging.discord.sender.FIRST_RETRY_SECONDS", 0.01)
+    monkeypatch.setattr("spectra_logging.backoff.FIRST_PAUSE_SECONDS", 0.01)
     discord.first_answers += [DiscordAnswer(status=502, body="bad gateway")] * 6
     handler = handler_for(discord)
     logger.addHandler(handler)
@@ -364,6 +407,50 @@ def test_what_discord_refuses_is_not_sent_again(
     assert handler.flush(30)
     assert titles(discord) == ["ERROR: second"]
     assert handler.stats().last_error is None
+
+
+def test_an_answer_is_waited_for_as_long_as_a_request_may_take(
+    discord: FakeDiscord, logger: logging.Logger
+) -> None:
+    """Then it is in doubt whether the message was posted, and the next one goes."""
+    discord.first_answers.append(DiscordAnswer.hang())
+    handler = handler_for(discord, request_timeout_seconds=0.3)
+    logger.addHandler(handler)
+    logger.error("first")
+    handler.flush(20)
+    assert (handler.stats().pending, handler.stats().unknown) == (0, 1)
+    logger.error("second")
+    assert handler.flush(20)
+    assert titles(discord) == ["ERROR: second"]
+
+
+def test_credentials_of_netrc_are_never_sent(
+    discord: FakeDiscord, logger: logging.Logger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The HTTP client would put those for the host into each request."""
+    netrc = tmp_path / "netrc"
+    netrc.write_text("machine 127.0.0.1 login example password other", encoding="utf-8")
+    monkeypatch.setenv("NETRC", str(netrc))
+    handler = handler_for(discord)
+    logger.addHandler(handler)
+    logger.error("told")
+    assert handler.flush(30)
+    assert "Authorization" not in discord.messages[0].headers
+
+
+def test_a_close_after_a_short_flush_still_waits_for_a_slow_server(
+    discord: FakeDiscord, logger: logging.Logger
+) -> None:
+    """The time-out of the one is not that of the other."""
+    discord.first_answers.append(DiscordAnswer.hang())
+    handler = handler_for(discord)
+    logger.addHandler(handler)
+    logger.error("first")
+    logger.error("second")
+    assert not handler.flush(0.1)
+    threading.Timer(0.2, discord.let_go).start()
+    handler.close()
+    assert handler.stats().delivered == 2
 
 
 def test_a_slow_server_delays_messages_and_nothing_else(

@@ -136,6 +136,30 @@ def test_the_program_s_own_record_factory_is_asked_for_nothing_more() -> None:
         logging.setLogRecordFactory(factory)
 
 
+class BraceRecord(logging.LogRecord):
+    """A record whose arguments are filled in as by ``str.format``."""
+
+    def getMessage(self) -> str:  # noqa: N802 - the stdlib's name
+        return str(self.msg).format(*(self.args or ()))
+
+
+def test_a_record_class_with_its_own_way_of_arguments_has_its_say() -> None:
+    """As set by ``logging.setLogRecordFactory``; other arguments are another thing said."""
+
+    def brace(message: str, *args: object, **extra: object) -> logging.LogRecord:
+        made = BraceRecord("shop", logging.ERROR, "/srv/app.py", 7, message, args, None)
+        made.__dict__.update(extra)
+        return made
+
+    for made in (brace("{{sold}}"), brace("sold {}", 7), brace("sold {}", 7, tags=["a"])):
+        row = read_row(notice(made))
+        assert row["event"] == made.getMessage()
+        assert "logging_error" not in row
+    assert notice(brace("sold {}", 7)).key != notice(brace("sold {}", 8)).key
+    failed = read_row(notice(brace("sold {}")))
+    assert (failed["event"], failed["logging_error"][:10]) == ("sold {}", "IndexError")
+
+
 def test_a_long_text_takes_up_room_wherever_it_stands() -> None:
     long = "x" * 10_000
     assert notice(record("sold")).size < len(long)

@@ -125,6 +125,32 @@ def test_a_stopped_source_system_has_no_address() -> None:
         _ = FakeSourceSystem().base_url
 
 
+def test_a_source_system_that_is_started_twice_is_one_and_stops() -> None:
+    """A with block around one that runs already: none goes on behind it, at another address."""
+    started = FakeSourceSystem().start()
+    address = started.base_url
+    with started as source_system:
+        assert source_system.base_url == address
+    with pytest.raises(requests.ConnectionError):
+        requests.get(f"{address}/openapi.json", timeout=10)
+    with source_system:
+        assert requests.get(f"{source_system.base_url}/openapi.json", timeout=10).ok
+
+
+def test_notebookutils_that_is_installed_twice_is_gone_again() -> None:
+    """Else every later test would run in Fabric."""
+    before = sys.modules.get("notebookutils")
+    fake = FakeNotebookUtils()
+    fake.install()
+    with fake:
+        assert sys.modules["notebookutils"] is fake.module
+    assert sys.modules.get("notebookutils") is before
+    with FakeNotebookUtils() as other:
+        fake.uninstall()
+        assert sys.modules["notebookutils"] is other.module
+    assert sys.modules.get("notebookutils") is before
+
+
 def test_notebookutils_can_be_imported_while_the_fake_is_installed() -> None:
     """The import finds the fake, and what was there before comes back."""
     before = sys.modules.get("notebookutils")

@@ -12,9 +12,19 @@ import msgspec
 from spectra_logging._version import __version__
 from spectra_logging.discord.embed import Embed
 from spectra_logging.discord.notice import Notice
+from spectra_logging.journal.framing import CHECKSUM_KEY
 from spectra_logging.redaction import redact_text
 
-__all__ = ["clock", "color_of", "event_embed", "in_words", "origin", "read_row", "traceback_of"]
+__all__ = [
+    "clock",
+    "color_of",
+    "event_embed",
+    "in_words",
+    "origin",
+    "read_row",
+    "seconds",
+    "traceback_of",
+]
 
 _LABELS = {
     "notebook_name": "Notebook",
@@ -44,7 +54,7 @@ _SHOWN_LINES = 30
 def read_row(notice: Notice) -> dict[str, Any]:
     """What the record said: its own columns, and its other fields beside them."""
     row = notice.row()
-    del row["crc"]  # the journal's checksum of the line
+    del row[CHECKSUM_KEY]
     context = row.pop("context", None)
     return {**(msgspec.json.decode(context) if context else {}), **row}
 

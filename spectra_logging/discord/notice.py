@@ -17,7 +17,7 @@ from spectra_logging.active import active_context, current_trace_ids
 from spectra_logging.activity import ACTIVITY_LOGGER, FAILED, RECORD
 from spectra_logging.exc_info import ExcInfo, exc_info_triple
 from spectra_logging.frozen_error import FrozenError
-from spectra_logging.record import RowEncoder
+from spectra_logging.record.encoder import RowEncoder, has_its_own_message
 from spectra_logging.record.rules import NO_FIELDS, names_of_extras
 from spectra_logging.tables import EVENT_LOG
 from spectra_logging.values import safe_text
@@ -133,7 +133,8 @@ def key_of(record: logging.LogRecord, bound: Mapping[str, Any], exc_info: ExcInf
     if record.name == ACTIVITY_LOGGER and message == RECORD and "activity_id" in fields:
         status = safe_text(fields.get("status"))
         return Key(record.levelno, record.name, status, "", execution_id, True)
-    text, error = _comparable(_text_of(message, args)), _comparable(error) if error else ""
+    text = _own_text_of(record) if has_its_own_message(record) else _text_of(message, args)
+    text, error = _comparable(text), _comparable(error) if error else ""
     # A named tuple's own constructor takes twice as long.
     return tuple.__new__(Key, (record.levelno, record.name, text, error, execution_id, False))
 
@@ -157,6 +158,13 @@ def _text_of(message: object, args: Any) -> str:
         except Exception:  # noqa: BLE001 - arguments that don't fit are the encoder's to tell
             return text
     return text
+
+
+def _own_text_of(record: logging.LogRecord) -> str:
+    try:
+        return safe_text(record.getMessage())
+    except Exception:  # noqa: BLE001 - what its method raises is the encoder's to tell
+        return safe_text(record.msg)
 
 
 def _error_of(exc_info: Any) -> str:
@@ -199,9 +207,11 @@ def freeze(
         fields["exc_info"] = fields["exc_text"] = None
     said: dict[str, Any] | bytes = fields
     is_whole = bound is _NOTHING or _take_bound(fields, bound)
+    if has_its_own_message(record):
+        is_whole = False  # only its class can read it
     size = _size_if_immutable(fields) if is_whole else None
     if size is None:
-        said = _encoder.encode(_record_of(fields), becomes_familiar=False)
+        said = _encoder.encode(_record_of(fields, type(record)), becomes_familiar=False)
         size = len(said)
     return Notice(
         key=key,
@@ -248,8 +258,10 @@ def _size_if_immutable(fields: dict[str, Any]) -> int | None:
     return size
 
 
-def _record_of(fields: dict[str, Any]) -> logging.LogRecord:
+def _record_of(
+    fields: dict[str, Any], kind: type[logging.LogRecord] = logging.LogRecord
+) -> logging.LogRecord:
     # Not by makeLogRecord(), which asks the program's own factory.
-    record = object.__new__(logging.LogRecord)
+    record = object.__new__(kind)
     record.__dict__ = fields
     return record

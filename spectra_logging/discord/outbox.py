@@ -11,6 +11,7 @@ from spectra_logging.discord.guard import Guard
 from spectra_logging.discord.ledger import Ledger, OutboxFigures
 from spectra_logging.discord.limits import EMBEDS_MAX
 from spectra_logging.discord.notice import Key, Notice, bound_fields, freeze, key_of
+from spectra_logging.discord.queue import NoticeQueue
 from spectra_logging.exc_info import exc_info_triple
 
 __all__ = ["Outbox"]
@@ -47,8 +48,7 @@ class Outbox:
     ) -> None:
         self._storm_window_seconds = storm_window_seconds
         self._run_window_seconds = run_window_seconds
-        self._max_records = max_records
-        self._max_bytes = max_bytes
+        self._queue = NoticeQueue(max_records, max_bytes)
         self._on_new = on_new
         self.begin()
 
@@ -56,11 +56,7 @@ class Outbox:
         """Be as new: also in a forked child, where what waits is the parent's to send."""
         self._guard = Guard()
         self._ledger = Ledger()
-        self._waiting: dict[Key, Notice] = {}
-        self._in_flight: dict[Key, Notice] = {}
-        self._bytes = 0
-        self._by_level: dict[int, dict[Key, Notice]] = {}
-        """The same notices, for finding the least severe; no entry is empty."""
+        self._queue.clear()
         self._sent_at: OrderedDict[Key, float] = OrderedDict()
         self._last_number = 0
         self._hurried_number = 0
@@ -105,7 +101,7 @@ class Outbox:
             notice.due_at_seconds = self._due_at(notice)
             if key.is_run:
                 self._take_along(notice)
-            self._put(notice)
+            self._queue.put(notice)
         self._on_new(notice)
 
     def _add_later(self, record: logging.LogRecord) -> None:
@@ -117,10 +113,10 @@ class Outbox:
     def _may_be_settled_at_once(self, key: Key) -> bool:
         """A look without the guard, which is for saving a record's freezing, and so may err."""
         return (
-            key in self._waiting
+            key in self._queue.waiting
             or key.is_run
             or self._closed_for is not None
-            or len(self._waiting) + len(self._in_flight) >= self._max_records
+            or self._queue.is_full
         )
 
     def _is_settled_at_once(self, key: Key, record: logging.LogRecord) -> bool:
@@ -128,8 +124,7 @@ class Outbox:
         if self._closed_for is not None:
             self._ledger.drop(self._closed_for, 1)
         elif not self._fold(key, record):
-            full = len(self._waiting) + len(self._in_flight) >= self._max_records
-            if not full or key.levelno > min(self._by_level, default=0):
+            if not self._queue.is_full or key.levelno > self._queue.lowest_level(default=0):
                 return False
             self._drop_full(1)
         self._ledger.emitted += 1
@@ -146,14 +141,14 @@ class Outbox:
 
     def _fold(self, key: Key, record: logging.LogRecord) -> bool:
         """Whether the record is one more of what waits, or of what needs no second telling."""
-        waiting = self._waiting.get(key)
+        waiting = self._queue.waiting.get(key)
         if waiting is not None:
             waiting.count += 1
             waiting.last_at = record.created
             return True
         if key.is_run:
             # One run is one message, however often its end is recorded.
-            if (in_flight := self._in_flight.get(key)) is not None:
+            if (in_flight := self._queue.in_flight.get(key)) is not None:
                 in_flight.count += 1
                 return True
             if key in self._sent_at:
@@ -163,7 +158,7 @@ class Outbox:
 
     def _due_at(self, notice: Notice) -> float:
         now = time.monotonic()
-        sent_at = now if notice.key in self._in_flight else self._sent_at.get(notice.key)
+        sent_at = now if notice.key in self._queue.in_flight else self._sent_at.get(notice.key)
         if sent_at is not None and now < sent_at + self._storm_window_seconds:
             notice.is_repeat = True
             return sent_at + self._storm_window_seconds
@@ -175,12 +170,12 @@ class Outbox:
         """Make what a session has logged before its end part of the notice of its end."""
         mine = [
             notice
-            for notice in self._waiting.values()
+            for notice in self._queue.waiting.values()
             if notice.key.execution_id == run.key.execution_id and not notice.key.is_run
         ]
         if run.key.failed:
             for notice in mine:
-                self._remove(notice)
+                self._queue.remove(notice)
             run.along = tuple(sorted(mine, key=lambda notice: notice.number))
             run.size += sum(notice.size for notice in mine)
         else:
@@ -192,34 +187,18 @@ class Outbox:
 
     def _make_room(self, notice: Notice) -> bool:
         """Whether there is room, made by dropping what is less severe, the newest first."""
-        while (
-            len(self._waiting) + len(self._in_flight) >= self._max_records
-            or self._bytes + notice.size > self._max_bytes
-        ):
-            least = min(self._by_level, default=notice.key.levelno)
+        while not self._queue.has_room_for(notice):
+            least = self._queue.lowest_level(default=notice.key.levelno)
             if least >= notice.key.levelno:
-                if not self._waiting and not self._in_flight:
+                if self._queue.is_empty:
                     return True  # One notice larger than all the room there is: better than none.
                 self._ledger.emitted += 1
                 self._drop_full(1)
                 return False
-            newest = next(reversed(self._by_level[least].values()))
-            self._remove(newest)
+            newest = self._queue.newest_of(least)
+            self._queue.remove(newest)
             self._drop_full(newest.total)
         return True
-
-    def _put(self, notice: Notice) -> None:
-        self._waiting[notice.key] = notice
-        self._bytes += notice.size
-        self._by_level.setdefault(notice.key.levelno, {})[notice.key] = notice
-
-    def _remove(self, notice: Notice) -> None:
-        del self._waiting[notice.key]
-        self._bytes -= notice.size
-        same_level = self._by_level[notice.key.levelno]
-        del same_level[notice.key]
-        if not same_level:
-            del self._by_level[notice.key.levelno]
 
     def _drop_full(self, count: int) -> None:
         self._ledger.drop("queue_full", count)
@@ -230,9 +209,9 @@ class Outbox:
     def seconds_until_due(self) -> float | None:
         """How long until a notice is due; ``None`` while there is none."""
         with self._guard:
-            if not self._waiting:
+            if not self._queue.waiting:
                 return None
-            due = min(self._due(notice) for notice in self._waiting.values())
+            due = min(self._due(notice) for notice in self._queue.waiting.values())
         return max(0.0, due - time.monotonic())
 
     def _due(self, notice: Notice) -> float:
@@ -243,42 +222,32 @@ class Outbox:
         now = time.monotonic()
         with self._guard:
             self._forget_old(now)
-            due = [notice for notice in self._waiting.values() if self._due(notice) <= now]
+            due = [notice for notice in self._queue.waiting.values() if self._due(notice) <= now]
             due.sort(key=lambda notice: (-notice.key.levelno, notice.number))
             taken = due[:EMBEDS_MAX]
             for notice in taken:
-                self._remove(notice)
-                self._in_flight[notice.key] = notice
-                self._bytes += notice.size
+                self._queue.take_off(notice)
         return taken
 
     def give_back(self, notices: Iterable[Notice]) -> None:
         """Let notices wait again; what has come of their kind since is counted on them."""
         with self._guard:
             for notice in notices:
-                if not self._land(notice):
+                if not self._queue.land(notice):
                     continue  # The outbox has been closed since.
-                since = self._waiting.get(notice.key)
+                since = self._queue.waiting.get(notice.key)
                 if since is not None:
-                    self._remove(since)
+                    self._queue.remove(since)
                     notice.count += since.total
                     notice.last_at = since.last_at
-                self._put(notice)
-
-    def _land(self, notice: Notice) -> bool:
-        """Whether a notice was in flight; it no longer is."""
-        if self._in_flight.get(notice.key) is not notice:
-            return False
-        del self._in_flight[notice.key]
-        self._bytes -= notice.size
-        return True
+                self._queue.put(notice)
 
     def settle(self, notices: Collection[Notice], outcome: str) -> None:
         """Book notices as ``delivered``, ``unknown``, ``failed`` or, by another word, dropped."""
         now = time.monotonic()
         with self._guard:
             for notice in notices:
-                if not self._land(notice):
+                if not self._queue.land(notice):
                     continue
                 self._ledger.book(notice.total, outcome)
                 if not notice.key.is_run or outcome in {"delivered", "unknown"}:
@@ -308,7 +277,7 @@ class Outbox:
         with self._guard:
             return all(
                 notice.number > number
-                for notices in (self._waiting, self._in_flight)
+                for notices in (self._queue.waiting, self._queue.in_flight)
                 for notice in notices.values()
             )
 
@@ -323,16 +292,13 @@ class Outbox:
         """
         with self._guard:
             self._closed_for = self._closed_for or reason
-            given_up = sum(notice.total for notice in self._waiting.values())
+            given_up = sum(notice.total for notice in self._queue.waiting.values())
             if given_up:
                 self._ledger.drop(reason, given_up)
-            for notice in self._in_flight.values():
+            for notice in self._queue.in_flight.values():
                 self._ledger.book(notice.total, "unknown")
                 given_up += notice.total
-            self._waiting.clear()
-            self._by_level.clear()
-            self._in_flight.clear()
-            self._bytes = 0
+            self._queue.clear()
         return given_up
 
     def untold_drops(self) -> dict[str, int]:

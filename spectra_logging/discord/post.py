@@ -17,8 +17,8 @@ import msgspec
 from spectra_logging._version import __version__
 from spectra_logging.discord.message import Message
 from spectra_logging.discord.webhook import Webhook
-from spectra_logging.redaction import RedactionFilter, redact_text
-from spectra_logging.worker import worker_idents
+from spectra_logging.feedback import worker_idents
+from spectra_logging.redaction import RedactionFilter, describe_error, redact_text
 
 if TYPE_CHECKING:
     import requests
@@ -30,6 +30,12 @@ READ_MAX_BYTES = 1 << 16
 IDLE_MAX_SECONDS = 30.0
 """How old a connection may be when it is used again: one that the server has closed meanwhile looks
 like a message that may have been posted."""
+
+
+LOAD_MAX_SECONDS = 10.0
+"""The longest that a fork waits for ``requests`` to be loaded."""
+
+_loading = threading.RLock()
 
 
 class Answer(NamedTuple):
@@ -46,10 +52,15 @@ class Answer(NamedTuple):
     body: Any
 
     @property
+    def code(self) -> Any:
+        """Discord's own code for what is wrong; ``None`` where there is none."""
+        return self.body.get("code") if isinstance(self.body, dict) else None
+
+    @property
     def in_words(self) -> str:
         """Status and reason, for a person."""
         body = self.body if isinstance(self.body, dict) else {}
-        code = f", code {body['code']}" if body.get("code") else ""
+        code = f", code {self.code}" if self.code else ""
         reason = f": {body['message']}" if body.get("message") else ""
         details = f" {msgspec.json.encode(body['errors']).decode()}" if body.get("errors") else ""
         words = redact_text(f"HTTP {self.status}{code}{reason}{details}")
@@ -88,7 +99,8 @@ class Poster:
             NotSentError: The request did not get there.
             InDoubtError: It did, and there was no answer.
         """
-        import requests
+        with _loading:
+            import requests
 
         _redact_client_logs()
         url = f"{self._webhook.url}?wait=true"
@@ -172,7 +184,7 @@ def _translated(error: Exception, requests: Any) -> NotSentError | InDoubtError:
     """What an error of requests means for the message, in words that hold no secret."""
     from urllib3 import exceptions as urllib3
 
-    words = redact_text(f"{type(error).__name__}: {error}")
+    words = describe_error(error)
     reason = getattr(error.args[0], "reason", None) if error.args else None
     cause = reason or error
     not_sent = (
@@ -223,3 +235,28 @@ def _redact_client_logs() -> None:
         logger = logging.root.manager.loggerDict.get(name)
         if isinstance(logger, logging.Logger):
             logger.addFilter(_client_log_filter)
+
+
+def _before_fork() -> None:
+    # The child would inherit the import's locks, held by a thread that it does not have.
+    _loading.acquire(timeout=LOAD_MAX_SECONDS)
+
+
+def _after_fork_in_parent() -> None:
+    try:
+        _loading.release()
+    except RuntimeError:
+        pass  # it took too long, and the fork did without
+
+
+def _after_fork_in_child() -> None:
+    global _loading  # noqa: PLW0603 - one lock a process
+    _loading = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(
+        before=_before_fork,
+        after_in_parent=_after_fork_in_parent,
+        after_in_child=_after_fork_in_child,
+    )

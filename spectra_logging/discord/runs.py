@@ -26,10 +26,10 @@ _MOST_ALONG = 5
 
 def notice_embed(notice: Notice, budget: int) -> tuple[dict[str, Any], str | None]:
     """The embed of a notice, and the whole text where the embed holds only a part of it."""
-    return run_embed(notice, budget) if notice.key.is_run else event_embed(notice, budget)
+    return _run_embed(notice, budget) if notice.key.is_run else event_embed(notice, budget)
 
 
-def run_embed(notice: Notice, budget: int) -> tuple[dict[str, Any], str | None]:
+def _run_embed(notice: Notice, budget: int) -> tuple[dict[str, Any], str | None]:
     """The embed of the record of a run, with what its session had logged before."""
     row = read_row(notice)
     metadata = _mapping(row.get("metadata"))

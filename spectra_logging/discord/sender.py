@@ -10,30 +10,27 @@ import weakref
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from spectra_logging.backoff import Backoff
 from spectra_logging.discord.message import Appearance, build_message
 from spectra_logging.discord.notice import Notice
 from spectra_logging.discord.outbox import Outbox
 from spectra_logging.discord.post import Answer, InDoubtError, NotSentError, Poster
 from spectra_logging.discord.rate_limit import RateLimit
 from spectra_logging.discord.webhook import Webhook
-from spectra_logging.redaction import redact_text
+from spectra_logging.feedback import as_worker, log_from_worker
+from spectra_logging.redaction import describe_error
 from spectra_logging.stderr import tell
-from spectra_logging.worker import (
-    POLL_SECONDS,
-    Signal,
-    Worker,
-    log_from_worker,
-    worker_idents,
-)
+from spectra_logging.worker import POLL_SECONDS, Signal, Worker
 
 __all__ = ["Channel", "Sender", "sender_for"]
 
-FIRST_RETRY_SECONDS = 0.5
-LAST_RETRY_SECONDS = 60.0
 MOST_ATTEMPTS = 5
 """How often a message is sent to a server that answers 502."""
 
 IDLE_SECONDS = 3600.0
+
+_UNKNOWN_CHANNEL = 10003
+"""Discord's code for a thread that is not there; a webhook goes with the channel it is of."""
 
 
 @dataclass(eq=False)
@@ -73,8 +70,7 @@ class Sender:
         self._rounds = threading.Lock()
         self._poster = Poster(self._webhook)
         self._rate_limit = RateLimit()
-        self._failures = 0
-        self._retry_at_seconds = 0.0
+        self._backoff = Backoff()
         self._free_at_seconds = 0.0
         self._deadline: float | None = None
 
@@ -108,7 +104,7 @@ class Sender:
         number = channel.outbox.hurry()
         if channel.outbox.is_settled(number):
             return True
-        self._retry_at_seconds = 0.0  # somebody waits: don't sit out the pause
+        self._backoff.cut_short()
         if not self._worker.ensure_started():
             return self._deliver_here(channel, number, deadline)
         self._worker.wake()
@@ -121,19 +117,17 @@ class Sender:
 
     def _deliver_here(self, channel: Channel, number: int, deadline: float) -> bool:
         """Deliver from this thread, where Python starts no more: at the interpreter's exit."""
-        ident = threading.get_ident()
-        worker_idents[ident] = threading.current_thread().name
         self._deadline = deadline
         try:
-            while not channel.outbox.is_settled(number):
-                pause_seconds = min(self._round(), deadline - time.monotonic())
-                if time.monotonic() >= deadline:
-                    return False
-                self._changed.wait(max(pause_seconds, 0.0))
+            with as_worker():
+                while not channel.outbox.is_settled(number):
+                    pause_seconds = min(self._round(), deadline - time.monotonic())
+                    if time.monotonic() >= deadline:
+                        return False
+                    self._changed.wait(max(pause_seconds, 0.0))
             return True
         finally:
             self._deadline = None
-            worker_idents.pop(ident, None)
 
     # -- on the thread -------------------------------------------------------------------------
 
@@ -156,10 +150,8 @@ class Sender:
         return min((seconds for seconds in due if seconds is not None), default=IDLE_SECONDS)
 
     def _pause_seconds(self) -> float:
-        now = time.monotonic()
-        until_retry = self._retry_at_seconds - now
-        pause_seconds = max(self._rate_limit.seconds_until_free(), until_retry, 0.0)
-        self._free_at_seconds = now + pause_seconds
+        pause_seconds = max(self._rate_limit.seconds_until_free(), self._backoff.seconds_left())
+        self._free_at_seconds = time.monotonic() + pause_seconds
         return pause_seconds
 
     def _send(self, channel: Channel, notices: Sequence[Notice]) -> None:
@@ -168,20 +160,18 @@ class Sender:
             drops = outbox.untold_drops()
             message = build_message(notices, channel.appearance, drops)
             answer = self._poster.post(
-                message,
-                channel.appearance.thread_id or self._webhook.thread_id,
-                self._timeout_seconds(channel),
+                message, channel.appearance.thread_id, self._timeout_seconds(channel)
             )
         except NotSentError as error:
             self._tell_once(channel, f"{error}; what waits is sent later")
             outbox.give_back(notices)
-            self._wait_longer()
+            self._backoff.fail()
         except InDoubtError as error:
             self._tell_once(channel, f"{error}; the message may be posted or not")
             outbox.settle(notices, "unknown")
         except BaseException as error:
             outbox.settle(notices, "internal_error")
-            channel.last_error = redact_text(f"{type(error).__name__}: {error}")
+            channel.last_error = describe_error(error)
             tell(f"a message for Discord was dropped: {channel.last_error}")
             if not isinstance(error, Exception):
                 raise
@@ -198,7 +188,7 @@ class Sender:
                 log_from_worker(logging.WARNING, "Discord takes messages again")
             channel.last_error = None
             channel.messages += 1
-            self._failures = 0
+            self._backoff.succeed()
             outbox.settle(notices, "delivered")
         elif status == 429:
             channel.last_error = answer.in_words
@@ -206,7 +196,10 @@ class Sender:
         elif status in {401, 404}:
             channel.last_error = answer.in_words
             outbox.settle(notices, "failed")
-            self._give_up(answer)
+            if answer.code == _UNKNOWN_CHANNEL and channel.appearance.thread_id is not None:
+                self._give_up_thread(channel, answer)
+            else:
+                self._give_up(answer)
         elif status == 502:
             self._tell_once(channel, f"{answer.in_words}; the message is sent again")
             self._try_again(outbox, notices)
@@ -230,12 +223,7 @@ class Sender:
         worn_out = [notice for notice in notices if notice.attempts >= MOST_ATTEMPTS]
         outbox.settle(worn_out, "unknown")
         outbox.give_back([notice for notice in notices if notice not in worn_out])
-        self._wait_longer()
-
-    def _wait_longer(self) -> None:
-        doubled = FIRST_RETRY_SECONDS * (1 << min(self._failures, 10))
-        self._failures += 1
-        self._retry_at_seconds = time.monotonic() + min(LAST_RETRY_SECONDS, doubled)
+        self._backoff.fail()
 
     def _give_up(self, answer: Answer) -> None:
         """Stop for good: the webhook is not there, or not ours."""
@@ -247,6 +235,14 @@ class Sender:
         tell(
             f"Discord webhook {self._webhook.id} is switched off: "
             f"{answer.in_words}. {lost} more records were dropped. Set another webhook's URL."
+        )
+
+    def _give_up_thread(self, channel: Channel, answer: Answer) -> None:
+        """Serve a handler no more whose thread is not there; others may post elsewhere."""
+        lost = channel.outbox.close("webhook_gone")
+        tell(
+            f"Thread {channel.appearance.thread_id} of Discord webhook {self._webhook.id} is gone: "
+            f"{answer.in_words}. {lost} more records were dropped. Name another thread."
         )
 
     def _timeout_seconds(self, channel: Channel) -> float:

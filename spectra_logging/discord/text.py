@@ -6,7 +6,7 @@ import re
 
 from spectra_logging.redaction import redact_text
 
-__all__ = ["fenced", "one_line", "plain", "shortened"]
+__all__ = ["fenced", "one_line", "plain"]
 
 ELLIPSIS = "…"
 _ZERO_WIDTH = "\u200b"
@@ -27,7 +27,9 @@ def plain(text: str, limit: int) -> str:
         The text; empty when there is nothing to see in it.
     """
     # Secrets first: neither an escape nor a cut may leave a part of one.
-    text = shortened(_visible(redact_text(text)), limit)
+    text = _visible(redact_text(text))
+    if len(text) > limit:
+        text = text[: limit - 1].rstrip() + ELLIPSIS
     text = _MARKUP.sub(r"\\\1", text).replace("@", "@" + _ZERO_WIDTH)
     if len(text) > limit:
         text = text[: limit - 1]
@@ -42,13 +44,12 @@ def one_line(text: str, limit: int) -> str:
     return plain(" ".join(redact_text(text).split()), limit)
 
 
-def fenced(text: str, limit: int, *, keep_end: bool = True) -> str:
-    """The text in a code fence that nothing in it can close.
+def fenced(text: str, limit: int) -> str:
+    """The text in a code fence that nothing in it can close; a longer one keeps its end.
 
     Args:
         text: Any text; its secrets are hidden.
         limit: The most code points that may come out, the fence included.
-        keep_end: Whether a longer text keeps its end, as a traceback should, or its beginning.
 
     Returns:
         The fence; empty when there is nothing to see in it, or no room.
@@ -58,13 +59,8 @@ def fenced(text: str, limit: int, *, keep_end: bool = True) -> str:
     if not text or room < 2:
         return ""
     if len(text) > room:
-        text = ELLIPSIS + text[1 - room :] if keep_end else shortened(text, room)
+        text = ELLIPSIS + text[1 - room :]
     return f"```py\n{text}\n```"
-
-
-def shortened(text: str, limit: int) -> str:
-    """The text, or its beginning with an ellipsis where it is longer than the limit."""
-    return text if len(text) <= limit else text[: limit - 1].rstrip() + ELLIPSIS
 
 
 def _visible(text: str) -> str:

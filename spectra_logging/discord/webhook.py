@@ -131,8 +131,7 @@ def find_webhook(
 def _variable(variables: VariableLibrary | None, name: str) -> str | None:
     if variables is not None:
         return variables.get(name)
-    value = os.environ.get(name)
-    return value if value and value.strip() else None
+    return os.environ.get(name, "").strip() or None
 
 
 def _check_base(api_base_url: str) -> str:

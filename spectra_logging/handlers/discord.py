@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 
 from spectra_logging.activity import ACTIVITY_LOGGER, RECORD
@@ -12,14 +13,13 @@ from spectra_logging.discord.outbox import Outbox
 from spectra_logging.discord.sender import Channel, sender_for
 from spectra_logging.discord.webhook import find_webhook
 from spectra_logging.errors import ConfigurationError
+from spectra_logging.feedback import is_from_worker
 from spectra_logging.handlers.background import BackgroundHandler, level_of
-from spectra_logging.handlers.options import check_level, check_seconds
-from spectra_logging.redaction import redact_text
+from spectra_logging.handlers.options import check_count, check_level, check_seconds
+from spectra_logging.redaction import describe_error
 from spectra_logging.stats import DiscordStats
 from spectra_logging.stderr import tell
-from spectra_logging.values import safe_text
 from spectra_logging.variables import VariableLibrary
-from spectra_logging.worker import is_from_worker
 
 __all__ = ["DiscordHandler"]
 
@@ -102,8 +102,8 @@ class DiscordHandler(BackgroundHandler):
         check_seconds("shutdown_timeout_seconds", shutdown_timeout_seconds)
         storm_window_seconds = check_seconds("storm_window_seconds", storm_window_seconds)
         run_window_seconds = check_seconds("run_window_seconds", run_window_seconds)
-        max_records = _check_count("queue_max_records", queue_max_records, least=1)
-        max_bytes = _check_count("queue_max_bytes", queue_max_bytes, least=1 << 16)
+        max_records = check_count("queue_max_records", queue_max_records, least=1)
+        max_bytes = check_count("queue_max_bytes", queue_max_bytes, least=1 << 16)
         request_timeout_seconds = check_seconds(
             "request_timeout_seconds", request_timeout_seconds, more_than_zero=True
         )
@@ -116,6 +116,9 @@ class DiscordHandler(BackgroundHandler):
             source_system=source_system,
             api_base_url=api_base_url,
         )
+        if webhook and appearance.thread_id is None:
+            # The sender doesn't know it: its handlers' URLs may each name a thread of their own.
+            appearance = dataclasses.replace(appearance, thread_id=webhook.thread_id)
         self._sender = sender_for(webhook) if webhook else None
         self._channel = Channel(
             outbox=Outbox(
@@ -169,8 +172,7 @@ class DiscordHandler(BackgroundHandler):
         try:
             self._outbox.add(record)
         except Exception as error:  # noqa: BLE001 - a log call must not raise
-            words = redact_text(f"{type(error).__name__}: {safe_text(error)}")
-            tell(f"a record was not taken for Discord: {words}")
+            tell(f"a record was not taken for Discord: {describe_error(error)}")
 
     def flush(self, timeout_seconds: float | None = None) -> bool:  # type: ignore[override]
         """Post all that waits now, without waiting for the end of a storm or a session.
@@ -249,12 +251,6 @@ def _lost(figures: OutboxFigures) -> int:
     """Records that will not arrive, or may not; what our own thread logs is nobody's."""
     dropped = sum(count for reason, count in figures.dropped.items() if reason != "own_thread")
     return figures.unknown + figures.failed + dropped
-
-
-def _check_count(option: str, value: int, *, least: int) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise ConfigurationError(f"{option}={value!r} must be a whole number, {least} or more")
-    return value
 
 
 def _check_snowflake(option: str, value: int | str | None) -> str | None:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-__all__ = ["form_errors", "is_empty"]
+__all__ = ["FILE_BYTES", "form_errors", "is_empty"]
 
 EMBEDS = 10
 EMBED_TEXTS = 6000

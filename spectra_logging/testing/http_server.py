@@ -44,7 +44,9 @@ class LoopbackServer:
         return f"http://127.0.0.1:{self._server.server_address[1]}"
 
     def start(self) -> Self:
-        """Listen and answer."""
+        """Listen and answer; one that does goes on."""
+        if self._server is not None:
+            return self
         self._closing.clear()
         self._server = _Server(self, self._handler, self._port)
         self._thread = threading.Thread(

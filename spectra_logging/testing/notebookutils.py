@@ -111,12 +111,15 @@ class FakeNotebookUtils:
         self.module: ModuleType = module
 
     def install(self) -> None:
-        """Make ``import notebookutils`` find this one."""
-        self._replaced = sys.modules.get("notebookutils")
-        sys.modules["notebookutils"] = self.module
+        """Make ``import notebookutils`` find this one; no more than once while it does."""
+        if sys.modules.get("notebookutils") is not self.module:
+            self._replaced = sys.modules.get("notebookutils")
+            sys.modules["notebookutils"] = self.module
 
     def uninstall(self) -> None:
-        """Put back what was there before."""
+        """Put back what was there before, where this one is still found."""
+        if sys.modules.get("notebookutils") is not self.module:
+            return
         if self._replaced is None:
             sys.modules.pop("notebookutils", None)
         else:
