@@ -20,10 +20,12 @@ _BOOLEANS = {
     **dict.fromkeys(("false", "0", "no", "off"), False),
 }
 
-_KEY_VAULT_SECRET = re.compile(
+_KEY_VAULT = re.compile(
     r"(?P<vault>https://[\w-]+\.vault\.(?:azure\.net|azure\.cn|usgovcloudapi\.net))"
-    r"/secrets/(?P<secret>[\w-]+)/?"
+    r"(?::443)?(?P<path>/.*)?",
+    re.IGNORECASE,
 )
+_SECRET_PATH = re.compile(r"/secrets/(?P<secret>[\w-]+)/?")
 
 
 class VariableLibrary:
@@ -32,7 +34,8 @@ class VariableLibrary:
     Each variable is looked up in Fabric's Variable Library of that name, when this runs in Fabric
     and the library opens, and then among the environment variables. An empty value counts as not
     set. Values are text wherever they come from, so that a notebook behaves alike in both places;
-    a boolean of the library reads ``true`` or ``false``.
+    a boolean of the library reads ``true`` or ``false``. Blanks and line breaks around a value are
+    no part of it: files, vaults and copied values bring them.
 
     Args:
         name: The Variable Library's name, exactly as Fabric spells it.
@@ -70,7 +73,7 @@ class VariableLibrary:
         if value is None:
             return default
         try:
-            return _BOOLEANS[value.strip().lower()]
+            return _BOOLEANS[value.lower()]
         except KeyError:
             raise self._bad_value(name, value, f"one of {', '.join(_BOOLEANS)}") from None
 
@@ -84,7 +87,7 @@ class VariableLibrary:
         if value is None:
             return default
         try:
-            return int(value.strip())
+            return int(value)
         except ValueError:
             raise self._bad_value(name, value, "a whole number") from None
 
@@ -97,7 +100,7 @@ class VariableLibrary:
         Raises:
             VariableNotFoundError: The variable is set nowhere, or Key Vault does not give it out.
             ConfigurationError: The value is the address of a Key Vault secret and this does not run
-                in Fabric.
+                in Fabric; or it is another address in Key Vault, such as that of one version.
 
         Warns:
             SpectraWarning: The value is too short to be searched for in log lines.
@@ -154,12 +157,21 @@ def resolve_secret(setting: str, value: str) -> str:
 
     Raises:
         VariableNotFoundError: Key Vault does not give it out.
-        ConfigurationError: It is in Key Vault, and this does not run in Fabric.
+        ConfigurationError: It is in Key Vault, and this does not run in Fabric; or the address is
+            not in that form.
     """
-    address = _KEY_VAULT_SECRET.fullmatch(value.strip())
-    if address:
-        return _from_key_vault(setting, address["vault"] + "/", address["secret"])
-    return value
+    address = _KEY_VAULT.fullmatch(value.strip())
+    if address is None:
+        return value
+    vault = address["vault"].lower() + "/"
+    named = _SECRET_PATH.fullmatch(address["path"] or "")
+    if named is None:
+        # Azure's portal shows the address of a version. Taken for the secret, it would be sent.
+        raise ConfigurationError(
+            f"{setting} is an address in Key Vault, and not in the form {vault}secrets/<name>. "
+            "Fabric fetches a secret's newest version alone: leave the version out."
+        )
+    return _from_key_vault(setting, vault, named["secret"])
 
 
 def _from_key_vault(setting: str, vault: str, secret: str) -> str:
@@ -199,8 +211,8 @@ def _open_library(name: str) -> tuple[Any | None, str]:
 
 
 def _as_text(value: Any) -> str | None:
-    """The value as text; ``None`` for an empty one."""
+    """The value as text, without the blanks around it; ``None`` for an empty one."""
     if value is None:
         return None
     text = str(value).lower() if isinstance(value, bool) else str(value)
-    return text if text.strip() else None
+    return text.strip() or None

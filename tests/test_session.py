@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextvars
 import datetime as dt
 import gc
 import json
@@ -12,7 +13,9 @@ import re
 import sys
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -189,6 +192,40 @@ def test_findings_of_a_validation_fail_the_stage(root: Path) -> None:
     assert json.loads(row["metadata"])["validation"]["errors"] == ["2 rows too many"]
 
 
+@pytest.mark.parametrize(
+    ("validation", "message"),
+    [
+        ({"valid": False, "errors": ["2 rows too many", "no key"]}, "2 rows too many; no key"),
+        ({"valid": False, "errors": "2 rows too many"}, "2 rows too many"),
+        ({"valid": False}, "not valid"),
+        (False, "not valid"),
+        (SimpleNamespace(valid=False), "not valid"),
+    ],
+)
+def test_findings_that_nobody_raised_are_recorded_as_a_failure(
+    root: Path, validation: Any, message: str
+) -> None:
+    """A notebook that leaves out validate() leaves no row that lets the next stage start."""
+    with opened() as session:
+        session.result["validation"] = validation
+        assert session.record()
+        with pytest.raises(StageFailedError, match=f"failed: validation: {message}$"):
+            session.validate()
+    (row,) = rows(root)
+    assert (row["status"], row["level"]) == ("Failed", "ERROR")
+    assert row["error_message"] == f"validation: {message}"
+
+
+@pytest.mark.parametrize("validation", [None, {}, {"valid": True}, True, SimpleNamespace()])
+def test_a_validation_that_finds_nothing_is_no_failure(root: Path, validation: Any) -> None:
+    """In whatever form a notebook keeps it."""
+    with opened() as session:
+        session.result["validation"] = validation
+        session.validate()
+        session.record()
+    assert [row["status"] for row in rows(root)] == ["Success"]
+
+
 def test_a_status_that_is_not_success_is_failed_in_the_table(root: Path) -> None:
     """Notebooks may set the status themselves; the table knows Success and Failed only."""
     with opened() as session:
@@ -317,6 +354,49 @@ def test_two_sessions_at_a_time_keep_their_rows_apart(
     assert len(rows(root, "sourcelog")) == 5
     assert len(rows(root, "preparelog")) == 3
     assert {row["stage"] for row in rows(root, "preparelog")} == {"prepare"}
+
+
+def test_lines_of_a_thread_carry_the_execution_id_in_a_copy_of_the_context(root: Path) -> None:
+    """The notebook's own log needs none."""
+    handler = DeltaHandler("Tables/log/events", spec="events")
+    elsewhere = logging.getLogger("elsewhere")
+    elsewhere.addHandler(handler)
+    try:
+        with opened() as session, ThreadPoolExecutor() as pool:
+            log = logging.getLogger(session.log.name)
+            log.addHandler(handler)
+            pool.submit(elsewhere.warning, "alone").result(30)
+            pool.submit(contextvars.copy_context().run, elsewhere.warning, "copy").result(30)
+            pool.submit(session.log.warning, "own").result(30)
+            log.removeHandler(handler)
+            session.record()
+        assert handler.flush(30)
+    finally:
+        elsewhere.removeHandler(handler)
+        handler.close()
+    landed = {row["event"]: row["execution_id"] for row in read_rows(root / "Tables/log/events")}
+    run = session.ctx["execution_id"]
+    assert landed == {"alone": None, "copy": run, "own": run}
+
+
+def test_a_session_within_another_leaves_the_outer_ones_id(root: Path) -> None:
+    """Lines between the inner session's end and the outer one's carry the outer one's id."""
+
+    def bound() -> Any:
+        return structlog.contextvars.get_contextvars().get("execution_id")
+
+    with opened() as outer:
+        with opened() as inner:
+            assert bound() == inner.ctx["execution_id"]
+            inner.record()
+        assert bound() == outer.ctx["execution_id"]
+        later = opened()
+        outer.record()
+    assert bound() == later.ctx["execution_id"]
+    later.record()
+    later.finalise()
+    assert bound() is None
+    assert {row["status"] for row in rows(root)} == {"Success"}
 
 
 def test_rows_of_many_threads_have_unique_ids(root: Path) -> None:
@@ -471,6 +551,80 @@ def test_a_disabled_activity_level_is_told(root: Path, caplog: pytest.LogCapture
     assert "lets no INFO record pass" in caplog.text
 
 
+def test_a_record_that_logging_disable_stops_is_told_so(
+    root: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """No level of the activity log's logger would let it pass."""
+    with opened() as session:
+        logging.disable(logging.INFO)
+        try:
+            assert session.record() is False
+        finally:
+            logging.disable(logging.NOTSET)
+        assert "call logging.disable(logging.NOTSET)" in caplog.text
+        assert "set its level" not in caplog.text
+        assert session.record() is True
+    assert len(rows(root)) == 1
+
+
+def test_a_failure_that_passes_where_info_does_not_is_recorded(root: Path) -> None:
+    """Its row is in the table, which is what record() says."""
+    logger = logging.getLogger(ACTIVITY_LOGGER)
+    logger.setLevel(logging.WARNING)
+    try:
+        with opened() as session:
+            session.mark_failed("refused")
+            assert session.record() is True
+    finally:
+        logger.setLevel(logging.NOTSET)
+    assert [row["status"] for row in rows(root)] == ["Failed"]
+
+
+@pytest.mark.parametrize("filtered", ["logger", "handler"])
+def test_a_record_that_a_filter_stops_is_told(
+    root: Path, caplog: pytest.LogCaptureFixture, filtered: str
+) -> None:
+    """It is in no table, and a pipeline that asks must not be told that it is."""
+
+    def stop(record: logging.LogRecord) -> bool:
+        return record.msg != "record"
+
+    logger = logging.getLogger(ACTIVITY_LOGGER)
+    handler = DeltaHandler("Tables/log/sourcelog", spec="activity")
+    target: Any = {"logger": logger, "handler": handler}[filtered]
+    logger.addHandler(handler)
+    target.addFilter(stop)
+    try:
+        with opened() as session:
+            session.log_activity(entity_name="passes")
+            assert session.record() is False
+            assert f"no handler took it; a filter of the logger {ACTIVITY_LOGGER!r}" in caplog.text
+            target.removeFilter(stop)
+            assert session.record() is True
+    finally:
+        target.removeFilter(stop)
+        logger.removeHandler(handler)
+        handler.close()
+    assert [row["event"] for row in rows(root)] == ["activity", "record"]
+
+
+def test_one_of_several_handlers_is_enough_for_a_record(root: Path) -> None:
+    """Handlers may share the rows out by filters."""
+    logger = logging.getLogger(ACTIVITY_LOGGER)
+    handlers = [DeltaHandler(f"Tables/log/{name}", spec="activity") for name in ("one", "other")]
+    handlers[0].addFilter(lambda record: record.msg != "record")
+    for handler in handlers:
+        logger.addHandler(handler)
+    try:
+        with opened() as session:
+            assert session.record() is True
+    finally:
+        for handler in handlers:
+            logger.removeHandler(handler)
+            handler.close()
+    assert len(rows(root, "other")) == 1
+
+
 def refuse(text: str = "refused") -> None:
     """A source system that does not answer."""
     raise ConnectionError(text)
@@ -613,6 +767,32 @@ def test_a_table_is_written_and_read_back_through_the_session(root: Path) -> Non
         2,
         2,
     ]
+
+
+@pytest.mark.parametrize("rows", [[{"id": 1}], {"id": [1]}, None, object()])
+def test_what_is_no_data_frame_is_refused_with_what_would_be_one(root: Path, rows: Any) -> None:
+    """Rows of Python, and data frames of a pandas that knows no Arrow."""
+    with opened() as session:
+        with pytest.raises(
+            ConfigurationError, match=r"source\.numbers takes .*\.from_pandas"
+        ) as raised:
+            session.delta.write(rows, "source.numbers", "Tables/source/numbers")
+        session.record()
+    assert f"not {type(rows).__name__}:" in str(raised.value)
+    assert not (root / "Tables/source").exists()
+
+
+def test_a_line_without_an_event_keeps_its_fields(
+    root: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """``log.info(answer.get("message"))`` raises nothing into the notebook; there may be none."""
+    with opened() as session, caplog.at_level(logging.INFO):
+        session.log.info(None, page=1)
+        session.log.warning(page=2)
+        session.record()
+    fields = [vars(record) for record in caplog.records]
+    told = [(field["message"], field["page"]) for field in fields if "page" in field]
+    assert told == [("", 1), ("", 2)]
 
 
 def test_a_structlog_configuration_of_the_users_own_is_used(root: Path) -> None:

@@ -74,6 +74,17 @@ def run_that_fails() -> str:
     return str(session.ctx["execution_id"])
 
 
+@pytest.mark.usefixtures("root")
+def test_the_role_that_a_variable_names_is_mentioned(
+    discord: FakeDiscord, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the line break that it was copied with."""
+    monkeypatch.setenv("DISCORD_MENTION_ROLE_ID", "42\n")
+    run_that_fails()
+    (message,) = discord.messages
+    assert message.payload["allowed_mentions"]["roles"] == ["42"]
+
+
 def test_a_failed_run_is_one_row_and_one_message(root: Path, discord: FakeDiscord) -> None:
     """What the session logged before its end is part of the message, which a person can read."""
     execution_id = run_that_fails()

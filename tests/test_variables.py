@@ -55,6 +55,17 @@ def test_an_empty_value_counts_as_not_set(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 @pytest.mark.usefixtures("fabric")
+def test_blanks_around_a_value_are_no_part_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Files and copied values end in a line break, which a secret is not searched for with."""
+    monkeypatch.setenv("ADDRESS", " https://example.com/a b\r\n")
+    monkeypatch.setenv("SECRET", "environment-secret-5k\n")
+    variables = VariableLibrary("example")
+    assert variables.get("ADDRESS") == "https://example.com/a b"
+    assert variables.get_secret("SECRET") == "environment-secret-5k"
+    assert redact_text("sent environment-secret-5k") == "sent ***"
+
+
+@pytest.mark.usefixtures("fabric")
 def test_typed_values_of_the_library_read_like_text_from_the_environment() -> None:
     """Booleans and integers of the library come out alike through get and the typed getters."""
     variables = VariableLibrary("example")
@@ -160,6 +171,36 @@ def test_a_secret_that_key_vault_does_not_give_out_is_named() -> None:
         VariableNotFoundError, match=r"NOT_IN_VAULT: Key Vault .*example.* did not give .*'other'"
     ):
         VariableLibrary("example").get_secret("NOT_IN_VAULT")
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "HTTPS://Example.Vault.Azure.NET/secrets/the-token",
+        "https://example.vault.azure.net:443/secrets/the-token/",
+    ],
+)
+@pytest.mark.usefixtures("fabric")
+def test_a_key_vault_address_is_known_however_it_is_written(
+    monkeypatch: pytest.MonkeyPatch, address: str
+) -> None:
+    """Capitals and the port that goes without saying make it no other address."""
+    monkeypatch.setenv("WRITTEN", address)
+    assert VariableLibrary("example").get_secret("WRITTEN") == "vault-secret-7q"
+
+
+@pytest.mark.parametrize(
+    "path", ["secrets/the-token/ec96f02080254f109c51a1f14cdb1931", "keys/the-token", ""]
+)
+@pytest.mark.usefixtures("fabric")
+def test_a_key_vault_address_of_another_form_is_not_taken_for_the_secret(
+    monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    """Azure's portal copies the address of one version, and Fabric fetches the newest alone."""
+    monkeypatch.setenv("VERSIONED", VAULT + path)
+    with pytest.raises(ConfigurationError, match=r"VERSIONED .* form .*/secrets/<name>") as raised:
+        VariableLibrary("example").get_secret("VERSIONED")
+    assert "leave the version out" in str(raised.value)
 
 
 def test_a_key_vault_address_needs_fabric(monkeypatch: pytest.MonkeyPatch) -> None:

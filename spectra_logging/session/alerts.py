@@ -5,11 +5,11 @@ from __future__ import annotations
 import logging
 import os
 import threading
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
 from spectra_logging.activity import ACTIVITY_LOGGER
-from spectra_logging.redaction import redact_text
+from spectra_logging.hierarchy import handlers_above
+from spectra_logging.redaction import describe_error, redact_text
 from spectra_logging.values import safe_text
 from spectra_logging.variables import VariableLibrary
 
@@ -82,7 +82,7 @@ def connect(execution_id: str, notebook_logger: str, variables: VariableLibrary)
         if not (_is_served(logger) and _is_served(logging.getLogger(ACTIVITY_LOGGER))):
             _open(execution_id, logger, variables)
     except Exception as error:  # noqa: BLE001 - notification never fails a stage
-        return f"{type(error).__name__}: {redact_text(safe_text(error))}"
+        return describe_error(error)
     return None
 
 
@@ -141,17 +141,13 @@ def _open(execution_id: str, notebook_logger: logging.Logger, variables: Variabl
 
 def _is_served(logger: logging.Logger) -> bool:
     """Whether users have put a handler for Discord there, or above it."""
-    own = {own.handler for own in _own.values()}
-    return any(handler not in own for handler in _handlers_above(logger))
-
-
-def _handlers_above(logger: logging.Logger) -> Iterator[DiscordHandler]:
     from spectra_logging.handlers.discord import DiscordHandler
 
-    current: logging.Logger | None = logger
-    while current is not None:
-        yield from (handler for handler in current.handlers if isinstance(handler, DiscordHandler))
-        current = current.parent if current.propagate else None
+    own = {own.handler for own in _own.values()}
+    return any(
+        isinstance(handler, DiscordHandler) and handler not in own
+        for handler in handlers_above(logger)
+    )
 
 
 def _after_fork_in_child() -> None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any
 
+from spectra_logging.errors import ConfigurationError
 from spectra_logging.fabric import has_schemas
 from spectra_logging.lakehouse import open_lakehouse
-from spectra_logging.lakehouse.spark_session import SessionReference
+from spectra_logging.lakehouse.spark_found import SessionReference
 from spectra_logging.paths import resolve_table
 
 if TYPE_CHECKING:
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 __all__ = ["DeltaTables"]
 
 _logger = logging.getLogger(__name__)
+
+_ARROW_EXPORTS = ("__arrow_c_stream__", "__arrow_c_array__")
 
 
 class DeltaTables:
@@ -54,9 +57,16 @@ class DeltaTables:
             The table's version after the write.
 
         Raises:
+            ConfigurationError: It is no such data frame, or there is no such mode.
             LakehouseError: The table could not be written.
         """
         spark = getattr(df, "sparkSession", None)
+        if spark is None and not any(hasattr(df, name) for name in _ARROW_EXPORTS):
+            raise ConfigurationError(
+                f"{table_name} takes a data frame of Spark's or one that exports Arrow, not "
+                f"{type(df).__name__}: pass pyarrow.Table.from_pylist(rows), or "
+                "pyarrow.Table.from_pandas(df) of a pandas before 2.2"
+            )
         writing = self.lakehouse if spark is None else open_lakehouse("spark", spark=spark)
         version = writing.write(resolve_table(path), df, mode=mode)
         self.register(table_name, path)

@@ -1,4 +1,4 @@
-"""The logger that ``initialize()`` hands to a notebook."""
+"""The logger that ``initialize()`` hands to a notebook, and the session's id on all lines."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ import structlog
 from structlog.typing import EventDict, WrappedLogger
 
 from spectra_logging.processors import fill_in_arguments, resolve_exc_info
+from spectra_logging.session import endings
 
-__all__ = ["notebook_logger"]
+__all__ = ["bind_execution_id", "notebook_logger"]
 
 _RECORD_ATTRIBUTES = {*logging.makeLogRecord({}).__dict__, "message", "asctime"} - {
     "exc_info",
@@ -48,16 +49,41 @@ def notebook_logger(notebook_name: str, *, debug: bool, cleanup: ExitStack) -> A
             structlog.contextvars.merge_contextvars,
             fill_in_arguments,
             resolve_exc_info,
-            _spare_record_attributes,
+            _fit_for_record,
             structlog.stdlib.render_to_log_kwargs,
         ],
     )
 
 
-def _spare_record_attributes(
-    _logger: WrappedLogger, _method: str, event_dict: EventDict
-) -> EventDict:
-    """Rename fields such as ``name`` to ``name_``; as extras, ``logging`` would refuse them."""
+def _fit_for_record(_logger: WrappedLogger, _method: str, event_dict: EventDict) -> EventDict:
+    """Leave nothing that ``logging`` or structlog's renderer for it would refuse.
+
+    Fields such as ``name`` become ``name_``, and a call without an event, or with ``None`` as
+    one, has an empty event.
+    """
+    event_dict.setdefault("event", "")
     for name in _RECORD_ATTRIBUTES & event_dict.keys():
         event_dict[f"{name}_"] = event_dict.pop(name)
     return event_dict
+
+
+def bind_execution_id(execution_id: str, cleanup: ExitStack) -> None:
+    """Have lines that are logged from here on, by whichever logger, carry a session's id.
+
+    Args:
+        execution_id: The session's id.
+        cleanup: Takes it from the context; that of an open session around it comes back.
+    """
+    around = structlog.contextvars.get_contextvars().get("execution_id")
+    structlog.contextvars.bind_contextvars(execution_id=execution_id)
+    cleanup.callback(_unbind, execution_id, around)
+
+
+def _unbind(execution_id: str, around: str | None) -> None:
+    # Another session may have bound its own since.
+    if structlog.contextvars.get_contextvars().get("execution_id") != execution_id:
+        return
+    if around is not None and endings.is_open(around):
+        structlog.contextvars.bind_contextvars(execution_id=around)
+    else:
+        structlog.contextvars.unbind_contextvars("execution_id")

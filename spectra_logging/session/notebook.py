@@ -9,17 +9,16 @@ from functools import partial
 from types import TracebackType
 from typing import Any
 
-import structlog
-
 from spectra_logging.errors import SpectraError, StageFailedError
 from spectra_logging.fabric import PipelineRun, RuntimeContext
 from spectra_logging.handlers.options import check_seconds
-from spectra_logging.lakehouse.spark_session import remember_session
+from spectra_logging.lakehouse.spark_found import remember_session
 from spectra_logging.paths import resolve_table
-from spectra_logging.redaction import redact_text
+from spectra_logging.redaction import describe_error, redact_text
 from spectra_logging.session import alerts, endings, recording
+from spectra_logging.session.context import context_of, identity_of
 from spectra_logging.session.delta import DeltaTables
-from spectra_logging.session.log import notebook_logger
+from spectra_logging.session.log import bind_execution_id, notebook_logger
 from spectra_logging.session.parameters import check_parameters, required_variables
 from spectra_logging.session.result import SessionResult
 from spectra_logging.session.run import SessionRun
@@ -139,13 +138,7 @@ class NotebookSession:
         remember_session(spark)
         self.delta = DeltaTables(spark)
         self.environment = RuntimeContext.detect(spark)
-        identity = {
-            **{name.lower(): value for name, value in required.items()},
-            "workspace_id": self.environment.workspace_id,
-            "lakehouse_id": self.environment.lakehouse_id,
-            "lakehouse_name": self.environment.lakehouse_name,
-            "execution_mode": self.environment.execution_mode,
-        }
+        identity = identity_of(required, self.environment)
         self._run = run = SessionRun(
             identity=identity,
             parameters=params,
@@ -153,16 +146,7 @@ class NotebookSession:
             table=resolve_table(f"Tables/log/{identity['stage'].lower()}log", spark),
             fabric_activity_id=self.environment.pipeline.activity_id,
         )
-        base_url = (self.variables.get("BASE_URL") or "").rstrip("/")
-        base_path = (self.variables.get("BASE_PATH") or "").strip("/")
-        self.ctx = {
-            **identity,
-            "base_url": base_url,
-            "base_path": base_path,
-            "full_url": f"{base_url}/{base_path}".rstrip("/"),
-            "execution_id": run.execution_id,
-            "start_time": run.started_at,
-        }
+        self.ctx = context_of(run, identity, self.variables)
         endings.opened(self, run)
         problem = alerts.connect(
             run.execution_id, f"spectra.{identity['notebook_name']}", self.variables
@@ -177,6 +161,8 @@ class NotebookSession:
 
         Lines logged from here on, by structlog with its context variables merged and by whatever
         handler of this distribution, carry the session's ``execution_id``, until ``finalise()``.
+        Those of other threads do where the notebook's logger logs them, or where the thread runs
+        in a copy of this one's context.
 
         Returns:
             The notebook's logger, a structlog logger over the stdlib's.
@@ -185,8 +171,7 @@ class NotebookSession:
             SpectraError: ``load_context()`` has not been called.
         """
         run = self._running("initialize")
-        structlog.contextvars.bind_contextvars(execution_id=run.execution_id)
-        self._cleanup.callback(_unbind, run.execution_id)
+        bind_execution_id(run.execution_id, self._cleanup)
         run.log = run.log.bind(execution_id=run.execution_id)
         recording.connect(run)
         run.log.info(
@@ -208,10 +193,7 @@ class NotebookSession:
             SpectraError: ``load_context()`` has not been called.
         """
         run = self._running("validate")
-        validation = run.result.get("validation") or {}
-        if not validation.get("valid", True):
-            findings = [str(finding) for finding in validation.get("errors") or ()]
-            run.mark_failed(f"validation: {'; '.join(findings) or 'not valid'}")
+        run.heed_validation()
         if run.failed:
             raise StageFailedError(
                 f"stage {self.ctx['stage']} of {self.ctx['source_system']} failed: "
@@ -221,14 +203,15 @@ class NotebookSession:
     def record(self, spark: Any | None = None) -> bool:
         """Step 6: log how the run went, and wait until the row is in the table. Never raises.
 
-        Called again, it logs another row; the newest counts.
+        Called again, it logs another row; the newest counts. Findings that are not valid are
+        recorded as a failure, also where nobody called ``validate()``.
 
         Args:
             spark: The notebook's Spark session, for a table that only Spark can serve. The row
                 takes the logging handler's way whether or not.
 
         Returns:
-            Whether the row is in the table. If not, a warning says where it is.
+            Whether the row is in the table. If not, a warning says where it is, or what stopped it.
         """
         remember_session(spark)
         run = self._run
@@ -298,7 +281,7 @@ class NotebookSession:
                 additional_metadata=additional_metadata,
             )
         except Exception as error:  # noqa: BLE001 - activity logging never fails the stage
-            recording.warn(f"log_activity() lost a row: {recording.words_of(error)}")
+            recording.warn(f"log_activity() lost a row: {describe_error(error)}")
 
     def add_capability(self, name: str, **metadata: Any) -> None:
         """Note what the run has established; ``metadata`` lands in the record's ``metadata``."""
@@ -367,13 +350,7 @@ class NotebookSession:
             run.log.info("session finished", status=run.result.get("status"))
             self._cleanup.close()
         except Exception as error:  # noqa: BLE001 - finalising never fails the stage
-            recording.warn(f"finalise(): {recording.words_of(error)}")
-
-
-def _unbind(execution_id: str) -> None:
-    # Another session may have bound its own since.
-    if structlog.contextvars.get_contextvars().get("execution_id") == execution_id:
-        structlog.contextvars.unbind_contextvars("execution_id")
+            recording.warn(f"finalise(): {describe_error(error)}")
 
 
 def _warn_outside_run(method: str) -> bool:

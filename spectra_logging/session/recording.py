@@ -5,12 +5,12 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 
-from spectra_logging.redaction import redact_text
+from spectra_logging.activity import ACTIVITY_LOGGER
+from spectra_logging.redaction import describe_error
 from spectra_logging.session import alerts, endings, routing
 from spectra_logging.session.run import SessionRun
-from spectra_logging.values import safe_text
 
-__all__ = ["connect", "log_and_wait", "warn", "words_of"]
+__all__ = ["connect", "log_and_wait", "warn"]
 
 _logger = logging.getLogger("spectra_logging.session")
 
@@ -32,16 +32,23 @@ def log_and_wait(run: SessionRun, log_row: Callable[[], None], timeout_seconds: 
         timeout_seconds: The longest wait.
 
     Returns:
-        Whether it is there. If not, a warning says where it is.
+        Whether it is there. If not, a warning says where it is, or what stopped it.
     """
     try:
         unconnected = _why_unconnected(run)
         watch = routing.Watch(run.execution_id)
         log_row()
-        problem = unconnected or watch.wait(timeout_seconds)
+        if watch.has_taken:
+            # Also where rows of a lower level would not have passed.
+            problem = watch.wait(timeout_seconds)
+        else:
+            problem = unconnected or (
+                f"no handler took it; a filter of the logger {ACTIVITY_LOGGER!r}, or of the "
+                "DeltaHandler there or above it, stops it"
+            )
         _tell_of_killed_runs(run, watch)
     except Exception as error:  # noqa: BLE001 - recording never fails the stage
-        problem = words_of(error)
+        problem = describe_error(error)
     if problem is not None:
         warn(f"the session's record is not in its table: {problem}")
     return problem is None
@@ -51,11 +58,6 @@ def warn(message: str) -> None:
     """Warn the notebook, also after a ``dictConfig`` there, which disables loggers it omits."""
     _logger.disabled = False
     _logger.warning(message)
-
-
-def words_of(error: BaseException) -> str:
-    """An error's class and words, without secrets."""
-    return f"{type(error).__name__}: {redact_text(safe_text(error))}"
 
 
 def _why_unconnected(run: SessionRun) -> str | None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from spectra_logging.handlers.delta import DeltaHandler
+from spectra_logging.hierarchy import handlers_above
 from spectra_logging.journal.folder import drain_command
 from spectra_logging.redaction import redact_text
 from spectra_logging.session.run import ACTIVITY_LOGGER
@@ -70,6 +71,8 @@ def connect(execution_id: str, table: str) -> str | None:
             _attach(logger, execution_id, table)
         except Exception as error:  # noqa: BLE001 - activity logging never fails a stage
             return f"no journal can be opened for {table}: {redact_text(safe_text(error))}"
+    if logger.manager.disable >= logging.INFO:
+        return "logging.disable() lets no INFO record pass; call logging.disable(logging.NOTSET)"
     if not logger.isEnabledFor(logging.INFO):
         return f"the logger {ACTIVITY_LOGGER!r} lets no INFO record pass; set its level to INFO"
     return None
@@ -111,7 +114,13 @@ class Watch:
     def __init__(self, execution_id: str) -> None:
         logger = logging.getLogger(ACTIVITY_LOGGER)
         handlers = [*_configured_handlers(logger), *_own_handlers_of(execution_id)]
+        self._taken_before = {handler: _taken(handler) for handler in handlers}
         self._lost_before = {handler: _lost(handler) for handler in handlers}
+
+    @property
+    def has_taken(self) -> bool:
+        """Whether a handler has taken anything since."""
+        return any(_taken(handler) > before for handler, before in self._taken_before.items())
 
     def wait(self, timeout_seconds: float) -> str | None:
         """Wait until it has.
@@ -151,8 +160,14 @@ class Watch:
         return news
 
 
+def _taken(handler: DeltaHandler) -> int:
+    """Rows that have passed its filters; what the handler's own thread logs is no session's."""
+    stats = handler.stats()
+    return stats.emitted - stats.dropped.get("own_thread", 0)
+
+
 def _lost(handler: DeltaHandler) -> int:
-    """Rows that will not reach the table; what the handler's own thread logs is no session's."""
+    """Those of them that will not reach the table."""
     stats = handler.stats()
     dropped = sum(count for reason, count in stats.dropped.items() if reason != "own_thread")
     return stats.quarantined + dropped
@@ -161,17 +176,14 @@ def _lost(handler: DeltaHandler) -> int:
 def _configured_handlers(logger: logging.Logger) -> Iterator[DeltaHandler]:
     """The users' handlers for the activity log, here and above, that take an INFO record."""
     own = {own.handler for own in _own_handlers.values()}
-    current: logging.Logger | None = logger
-    while current is not None:
-        for handler in current.handlers:
-            if (
-                isinstance(handler, DeltaHandler)
-                and handler not in own
-                and handler.level <= logging.INFO
-                and any(column.name == "activity_id" for column in handler.spec.columns)
-            ):
-                yield handler
-        current = current.parent if current.propagate else None
+    for handler in handlers_above(logger):
+        if (
+            isinstance(handler, DeltaHandler)
+            and handler not in own
+            and handler.level <= logging.INFO
+            and any(column.name == "activity_id" for column in handler.spec.columns)
+        ):
+            yield handler
 
 
 def _own_handlers_of(execution_id: str) -> list[DeltaHandler]:

@@ -89,8 +89,23 @@ class SessionRun:
             self.result["error"] = redact_text(safe_text(message))
             self.error_type = error_type or StageFailedError.__name__
 
+    def heed_validation(self) -> None:
+        """Take down as a failure what a validation found, where that is not valid."""
+        validation: Any = self.result.get("validation")
+        findings: Any = None
+        if isinstance(validation, Mapping):
+            valid = validation.get("valid", True)
+            findings = validation.get("errors")
+        else:
+            # A report, or the bare yes or no.
+            valid = getattr(validation, "valid", validation is not False)
+        if not valid:
+            told = findings if isinstance(findings, (list, tuple)) else [findings or "not valid"]
+            self.mark_failed(f"validation: {'; '.join(map(safe_text, told)) or 'not valid'}")
+
     def log_record(self) -> None:
         """Log the row that says how the run went so far."""
+        self.heed_validation()
         self._log_record({})
 
     def log_ending(self, reason: str, exception: BaseException | None = None) -> None:
