@@ -7,13 +7,13 @@ from spectra_logging.config import configure, logging_config
 from spectra_logging.handlers.delta import DeltaHandler
 from spectra_logging.redaction import RedactionFilter, register_secret
 from spectra_logging.session import NotebookSession
-from spectra_logging.stats import DiscordStats, HandlerStats
 from spectra_logging.tables import ACTIVITY_LOG, EVENT_LOG, Column, TableSpec
 from spectra_logging.variables import VariableLibrary
 
 if _typing.TYPE_CHECKING:
     from spectra_logging.drain import DrainReport, drain_journals
     from spectra_logging.handlers.discord import DiscordHandler
+    from spectra_logging.stats import DiscordStats, HandlerStats
 
 __all__ = [
     "ACTIVITY_LOG",
@@ -46,6 +46,10 @@ def __getattr__(name: str) -> _typing.Any:
         from spectra_logging import drain
 
         return getattr(drain, name)
+    if name in ("DiscordStats", "HandlerStats"):
+        from spectra_logging import stats
+
+        return getattr(stats, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
 import logging
 import os
@@ -23,6 +24,7 @@ from spectra_logging.processors import (
     fill_in_arguments,
     redact,
 )
+from spectra_logging.record.encoder import has_its_own_message
 
 __all__ = ["configure", "console_formatter", "logging_config"]
 
@@ -61,6 +63,10 @@ _STDLIB_PROCESSORS: list[Processor] = [
 ]
 
 
+_levels_set: dict[str, tuple[int, int]] = {}
+"""Logger -> the level that it had before the last :func:`configure`, and what that made of it."""
+
+
 def configure(
     *,
     table: str | None = None,
@@ -75,9 +81,10 @@ def configure(
     console, readable, and to a Delta table, with every field. Secrets are hidden in both.
 
     Call it once, where the program starts. Calling it again replaces what it set up before: old
-    handlers are flushed and closed, loggers you hold follow the new levels and handlers. A logger
-    that structlog made is kept from its first call on, for speed; it follows further calls of
-    ``configure``, but not a ``structlog.configure`` of your own after that.
+    handlers are flushed and closed, single loggers get back the levels that they had, loggers you
+    hold follow the new levels and handlers. A logger that structlog made is kept from its first
+    call on, for speed; it follows further calls of ``configure``, but not a ``structlog.configure``
+    of your own after that.
 
     Args:
         table: Where records go, as for :class:`DeltaHandler`; without it there is only the console.
@@ -102,6 +109,9 @@ def configure(
     )
     from logging.config import dictConfig  # loads a server for sockets, among others
 
+    # dictConfig would take the handlers from these, and handlers and levels from those below them.
+    config["loggers"] = {}
+    _take_back_levels()
     try:
         dictConfig(config)
     except ValueError as error:
@@ -109,6 +119,11 @@ def configure(
         if isinstance(error.__cause__, ConfigurationError):
             raise error.__cause__ from None
         raise
+    for name, its_level in (levels or {}).items():
+        logger = logging.getLogger(name)
+        before = logger.level
+        logger.setLevel(its_level)
+        _levels_set[name] = before, logger.level
     structlog.configure(
         processors=_STRUCTLOG_PROCESSORS,
         wrapper_class=structlog.stdlib.BoundLogger,
@@ -121,6 +136,15 @@ def configure(
     return None
 
 
+def _take_back_levels() -> None:
+    """Give single loggers the levels that they had before, unless the program set others since."""
+    while _levels_set:
+        name, (before, level) = _levels_set.popitem()
+        logger = logging.getLogger(name)
+        if logger.level == level:
+            logger.setLevel(before)
+
+
 def logging_config(
     *,
     table: str | None = None,
@@ -129,10 +153,12 @@ def logging_config(
     console: bool = True,
     **handler_options: Any,
 ) -> dict[str, Any]:
-    """The mapping that :func:`configure` hands to ``logging.config.dictConfig``.
+    """What :func:`configure` sets up of the standard library, as a mapping for ``dictConfig``.
 
     For those who want to see it, or to change it and apply it themselves. It holds plain values
     only, so it can be written out as YAML or JSON. Takes the arguments of :func:`configure`.
+    ``dictConfig`` itself removes the handlers of loggers that ``levels`` names, and handlers and
+    levels of those below them; ``configure`` leaves all these.
 
     Raises:
         ConfigurationError: An option is unknown, or a level is none.
@@ -169,6 +195,21 @@ def logging_config(
     }
 
 
+class _ConsoleFormatter(ProcessorFormatter):
+    """Shows what a record's class makes of its arguments, where it has a way of its own."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        if has_its_own_message(record) and isinstance(record.msg, str) and record.args:
+            try:
+                message = record.getMessage()
+            except Exception:  # noqa: BLE001, S110 - the chain shows that they don't fit
+                pass
+            else:
+                record = copy.copy(record)
+                record.msg, record.args = message, ()
+        return super().format(record)
+
+
 def console_formatter(*, colors: bool | None = None) -> ProcessorFormatter:
     """A formatter that shows records of structlog and of the stdlib alike, with secrets hidden.
 
@@ -182,7 +223,7 @@ def console_formatter(*, colors: bool | None = None) -> ProcessorFormatter:
     if colors is None:
         is_terminal = sys.stderr is not None and sys.stderr.isatty()
         colors = is_terminal and not os.environ.get("NO_COLOR") and os.name != "nt"
-    return ProcessorFormatter(
+    return _ConsoleFormatter(
         # The message is filled in by the chain, which survives arguments that don't fit.
         use_get_message=False,
         pass_foreign_args=True,
@@ -210,7 +251,8 @@ def _check_levels(levels: Mapping[str, int | str] | None) -> None:
             "such as {'urllib3': 'WARNING'}"
         )
     for name, level in levels.items():
-        if not isinstance(name, str) or not name:
+        # Which of the two would hold? logging knows the root by that name, too.
+        if not isinstance(name, str) or name in {"", "root"}:
             raise ConfigurationError(
                 f"levels: {name!r} is no logger's name; the root's level is set by level="
             )

@@ -90,10 +90,12 @@ class Drainer:
         open_engine: Callable[[], Lakehouse],
     ) -> None:
         self._batches = Batches(directory)
+        self.directory = directory
         self.table = table
         self._spec = spec
         self._open_engine = open_engine
         self._lakehouse: Lakehouse | None = None
+        self._opened_by: Callable[[], Lakehouse] | None = None
         self._newest_in_table: int | None = None
         self._ensured = False
         self._upkeep_due = False
@@ -109,6 +111,14 @@ class Drainer:
     def delivery(self) -> str | None:
         """What the engine promises of a row; ``None`` until one was needed."""
         return self._lakehouse.delivery(self.table) if self._lakehouse else None
+
+    def reopen(self, open_engine: Callable[[], Lakehouse]) -> None:
+        """Have drains that begin from now on go through another engine; for any thread.
+
+        Args:
+            open_engine: Gives it.
+        """
+        self._open_engine = open_engine
 
     def has_records(self) -> bool:
         """Whether anything waits to be drained."""
@@ -127,9 +137,7 @@ class Drainer:
         with self._batches.draining() as acquired:
             if not acquired:
                 return DrainReport(busy=True)
-            if self._lakehouse is None:
-                self._lakehouse = self._open_engine()
-            lakehouse = self._lakehouse
+            lakehouse = self._opened()
             newest = self._newest_transaction(lakehouse)
             with Ahead(self._batches, lambda: self._stager(lakehouse)).open() as ahead:
                 while batch := ahead.next_batch(after=newest):
@@ -154,6 +162,12 @@ class Drainer:
             if acquired:
                 self._upkeep_due = False
                 self._lakehouse.upkeep(self.table)
+
+    def _opened(self) -> Lakehouse:
+        open_engine = self._open_engine
+        if self._lakehouse is None or self._opened_by is not open_engine:
+            self._lakehouse, self._opened_by = open_engine(), open_engine
+        return self._lakehouse
 
     def _newest_transaction(self, lakehouse: Lakehouse) -> int:
         """The newest batch that the table itself has of this journal, asked once.

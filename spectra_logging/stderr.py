@@ -11,5 +11,5 @@ def tell(message: str) -> None:
     """Write a line to stderr, if there is one."""
     try:
         sys.stderr.write(f"spectra_logging: {message}\n")
-    except (AttributeError, OSError, ValueError):
-        pass  # No stderr, or one that is closed: there is nobody left to tell.
+    except Exception:  # noqa: BLE001, S110 - a stderr of the program's own raises what it likes
+        pass  # None, or one that is closed, or a window's that is: there is nobody left to tell.

@@ -1,4 +1,4 @@
-"""A background thread whose whole life is owned: late start, fork, self-logging, exit.
+"""A background thread whose whole life is owned: late start, fork, exit.
 
 Handlers that do their slow part elsewhere share this: the Delta writer runs on one, and so does
 whatever sends over a network.
@@ -11,62 +11,20 @@ import logging
 import math
 import os
 import queue
-import sys
 import threading
 import time
 import weakref
 from collections.abc import Callable
 
-from spectra_logging.stderr import tell
+from spectra_logging.feedback import as_worker, log_from_worker
 
-__all__ = [
-    "POLL_SECONDS",
-    "Signal",
-    "Worker",
-    "is_from_worker",
-    "log_from_worker",
-    "worker_idents",
-]
+__all__ = ["POLL_SECONDS", "Signal", "Worker"]
 
 POLL_SECONDS = 0.02
 """How soon those who wait for a worker look again."""
 
 _LONGEST_WAIT_SECONDS = 3600.0
 """Python's waits overflow where they are asked for centuries; a round too many is no harm."""
-
-worker_idents: dict[int | None, str] = {}
-"""The names of the worker threads that run, by their idents.
-
-What a sink's own thread and the libraries below it log must not be fed to the sink again.
-"""
-
-
-def is_from_worker(record: logging.LogRecord) -> bool:
-    """Whether a worker thread logged a record in the course of its work.
-
-    The ident alone does not tell: the system gives a new thread that of one which has ended, and
-    what that one logged may come late, through a queue, or from another process. And what a
-    finaliser logs there is the program's: the garbage collector runs finalisers on whichever thread
-    happens to need memory.
-    """
-    name = worker_idents.get(record.thread)
-    if name is None or record.threadName != name or record.process not in (None, os.getpid()):
-        return False
-    return record.thread != threading.get_ident() or not _is_in_finaliser()
-
-
-def _is_in_finaliser() -> bool:
-    frame = sys._getframe(1)  # noqa: SLF001 - documented, and all that there is
-    while frame is not None:
-        name, module = frame.f_code.co_name, frame.f_globals.get("__name__")
-        # asyncio's tasks, written in C, tell so what nobody has asked them for.
-        if name == "__del__" or (name, module) in _FINALISERS:
-            return True
-        frame = frame.f_back  # type: ignore[assignment]
-    return False
-
-
-_FINALISERS = {("call_exception_handler", "asyncio.base_events"), ("__call__", "weakref")}
 
 
 class Worker:
@@ -107,6 +65,11 @@ class Worker:
     def running(self) -> bool:
         """Whether the thread is alive and has not been told to stop."""
         return self.alive and not self._stopping.is_set()
+
+    @property
+    def stopped(self) -> bool:
+        """Whether it has been told to stop, and has not been started since."""
+        return self._stopping.is_set()
 
     def ensure_started(self) -> bool:
         """Start the thread unless it runs.
@@ -175,15 +138,11 @@ class Worker:
         return not thread.is_alive()
 
     def _run(self, stopping: threading.Event) -> None:
-        ident = threading.get_ident()
-        worker_idents[ident] = threading.current_thread().name
-        try:
+        with as_worker():
             while not stopping.is_set():
                 delay_seconds = self._run_round()
                 if not stopping.is_set():
                     self._wait(delay_seconds)
-        finally:
-            worker_idents.pop(ident, None)
 
     def _wait(self, seconds: float) -> None:
         """Wait until woken, once for however many wakes there were since the last wait."""
@@ -246,34 +205,10 @@ class Signal:
             self._changed.wait(seconds)
 
 
-def log_from_worker(level: int, message: str, *, exc_info: bool = False) -> None:
-    """Log to ``spectra_logging`` without taking ``logging``'s module lock.
-
-    ``logging.config.dictConfig`` holds that lock while it waits for a handler to close; a worker
-    that asked ``Logger.isEnabledFor`` then would wait for it in turn.
-    """
-    logger = logging.getLogger("spectra_logging")
-    if level >= logger.getEffectiveLevel() and not logger.disabled:
-        record = logger.makeRecord(
-            logger.name,
-            level,
-            __file__,
-            0,
-            message,
-            (),
-            sys.exc_info() if exc_info else None,
-        )
-        try:
-            logger.handle(record)
-        except Exception as error:  # noqa: BLE001 - a user's filter or handler may raise
-            tell(f"{message} ({type(error).__name__})")
-
-
 _workers: weakref.WeakSet[Worker] = weakref.WeakSet()
 
 
 def _after_fork_in_child() -> None:
-    worker_idents.clear()
     for worker in list(_workers):
         worker._begin()  # noqa: SLF001 - the registry belongs to the class
 

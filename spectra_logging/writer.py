@@ -2,29 +2,25 @@
 
 from __future__ import annotations
 
-import logging
-import re
 import time
 from typing import TYPE_CHECKING
 
-from spectra_logging.errors import SpectraError
+from spectra_logging.backoff import Backoff
 from spectra_logging.journal.appender import Appender
 from spectra_logging.journal.ledger import Position
 from spectra_logging.journal.state import StateFile
 from spectra_logging.lakehouse.choice import EngineChoice
-from spectra_logging.stats import CommitFigures
-from spectra_logging.worker import POLL_SECONDS, Signal, Worker, log_from_worker
+from spectra_logging.reporter import Reporter
+from spectra_logging.worker import POLL_SECONDS, Signal, Worker
 
 if TYPE_CHECKING:
-    from spectra_logging.drain import Drainer, DrainReport
+    from collections.abc import Callable
+
+    from spectra_logging.drain import Drainer
+    from spectra_logging.lakehouse.base import Lakehouse
+    from spectra_logging.stats import CommitFigures
 
 __all__ = ["Writer"]
-
-FIRST_RETRY_SECONDS = 0.5
-LAST_RETRY_SECONDS = 60.0
-
-_VOLATILE = re.compile(r"[0-9a-fA-F]*\d[\w.:-]*")
-"""What differs in an error's text from one attempt to the next: times taken, ids of requests."""
 
 
 class Writer:
@@ -61,13 +57,14 @@ class Writer:
         self._waiting = 0
         self._urgent = False
         self._draining = False
+        self._rounds_begun = 0
+        self._drained_round = 0
+        self.has_forked = False  # set by the handler: children may have left records
         self._seen_batch = -1
         self._committed_here = True
         self._last_commit_seconds = time.monotonic()
-        self._failures = 0
-        self._retry_at_seconds = 0.0
-        self._told_kind: str | None = None
-        self._told_choice: EngineChoice | None = None
+        self._backoff = Backoff()
+        self._reporter = Reporter(self._drainer.table, self._drainer.directory)
         self.last_error: str | None = None
         self.last_commit: CommitFigures | None = None
         self.left_behind = 0
@@ -92,6 +89,20 @@ class Writer:
         """Whether the thread is alive."""
         return self._worker.running
 
+    @property
+    def stopped(self) -> bool:
+        """Whether the thread has been told to stop, and has not been started since."""
+        return self._worker.stopped
+
+    def reopen(self, open_engine: Callable[[], Lakehouse]) -> None:
+        """Reach the table through another engine from the next commit on, and don't put that off.
+
+        The last one may have failed for what this engine has anew.
+        """
+        self._drainer.reopen(open_engine)
+        self._backoff.cut_short()
+        self._worker.wake()
+
     def ensure_started(self) -> bool:
         """Start the thread unless it runs; ``False`` where Python starts no more threads."""
         return self._worker.ensure_started()
@@ -104,17 +115,22 @@ class Writer:
     def wait_until_settled(self, position: Position, timeout_seconds: float) -> bool:
         """Have everything before a position committed, by whichever process.
 
+        After a fork the children's records are waited for too: all that the journal holds by now.
+
         Returns:
             Whether that has happened within the time-out.
         """
         deadline = time.monotonic() + timeout_seconds
         with self._changed.lock:
             self._waiting += 1
+        wanted_round = self._rounds_begun + 1 if self.has_forked else 0
         try:
             if self._worker.running:
-                self._retry_at_seconds = 0.0  # somebody waits: don't sit out the pause
+                self._backoff.cut_short()
                 self.request_commit()
-            while not self._appender.is_settled(position):
+            while not self._appender.is_settled(position) or (
+                self._drained_round < wanted_round and self._worker.running
+            ):
                 left = deadline - time.monotonic()
                 if left <= 0:
                     return False
@@ -136,19 +152,28 @@ class Writer:
     def _round(self) -> float:
         """One look at the journal; returns the seconds until the next."""
         self._appender.reclaim()
-        wait_seconds = self._seconds_until_due()
+        if lost := self._appender.stay_alive():
+            self._reporter.tell_lost(lost)
+        self._reporter.tell_dropped(self._appender.dropped())
+        try:
+            wait_seconds = self._seconds_until_due()
+        except OSError as error:  # too many files are open, say
+            return self._note_failure(error)
         if wait_seconds > 0:
             return wait_seconds
         self._urgent = False
         self._draining = True
+        self._rounds_begun += 1
         try:
             busy = self._drain()
+            if not busy:
+                self._drained_round = self._rounds_begun
         except (KeyboardInterrupt, SystemExit):
             raise
         except BaseException as error:  # noqa: BLE001 - Rust panics derive from BaseException
             return self._note_failure(error)
         finally:
-            self._tell_choice()
+            self._reporter.tell_choice(self._drainer.choice)
             self._draining = False
             self._changed.notify()
         if busy:
@@ -165,8 +190,8 @@ class Writer:
             self._committed_here = self._seen_batch < 0
             self._seen_batch = newest
             self._last_commit_seconds = now
-        if now < self._retry_at_seconds:
-            return self._retry_at_seconds - now
+        if pause_seconds := self._backoff.seconds_left():
+            return pause_seconds
         if self._urgent:
             return 0.0
         patience_seconds = self._interval_seconds * (1 if self._committed_here else 2)
@@ -182,59 +207,25 @@ class Writer:
                 self.last_commit = report.last_commit
                 self._seen_batch = report.last_commit.batch
             if report.quarantined:
-                log_from_worker(
-                    logging.WARNING,
-                    f"{report.quarantined} damaged or unfit pieces of the journal were set aside "
-                    "in its folder quarantine",
-                )
+                self._reporter.tell_set_aside(report.quarantined)
             if report.left_behind:
-                self._note_left_behind(report)
+                self.left_behind += report.left_behind
+                self.unrecorded_runs += report.unrecorded_runs
+                self._reporter.tell_left_behind(report.left_behind)
             self._appender.reclaim()
-        if self._failures:
-            log_from_worker(logging.WARNING, "the table can be written to again")
-        self._failures, self._retry_at_seconds = 0, 0.0
-        self.last_error = self._told_kind = None
+        if self._backoff.failing:
+            self._reporter.tell_recovery()
+        self._backoff.succeed()
+        self.last_error = None
         self._committed_here = True
         self._last_commit_seconds = time.monotonic()
         return False
 
-    def _note_left_behind(self, report: DrainReport) -> None:
-        self.left_behind += report.left_behind
-        self.unrecorded_runs += report.unrecorded_runs
-        # No warning: forked and short-lived processes leave their records to others as a rule.
-        log_from_worker(
-            logging.INFO,
-            f"{report.left_behind} records that a process had left in the journal when it ended "
-            "are in the table now",
-        )
-
-    def _tell_choice(self) -> None:
-        choice = self._drainer.choice
-        if choice is not None and choice != self._told_choice:
-            self._told_choice = choice
-            log_from_worker(
-                logging.DEBUG if choice.is_usual else logging.INFO,
-                f"{self._drainer.table} is written by engine {choice.engine}: {choice.reason}",
-            )
-
     def _note_failure(self, error: BaseException) -> float:
-        """Say what failed, once per kind of failure, and when it is tried again."""
-        told = f"{type(error).__name__}: {error}"
-        kind = _VOLATILE.sub("", told)
-        if kind != self._told_kind:
-            kept = "the records stay journalled and the commit is tried again"
-            log_from_worker(
-                logging.WARNING,
-                f"{told}; {kept}",
-                exc_info=not isinstance(error, SpectraError),
-            )
-        self.last_error, self._told_kind = told, kind
-        doubled = FIRST_RETRY_SECONDS * (1 << min(self._failures, 10))
-        pause_seconds = min(LAST_RETRY_SECONDS, doubled)
-        self._failures += 1
-        self._retry_at_seconds = time.monotonic() + pause_seconds
+        """Have it told what failed; returns the seconds until it is tried again."""
+        self.last_error = self._reporter.tell_failure(error)
         self._urgent = True
-        return pause_seconds
+        return self._backoff.fail()
 
     def _do_upkeep(self) -> None:
         try:
@@ -242,6 +233,4 @@ class Writer:
         except (KeyboardInterrupt, SystemExit):
             raise
         except BaseException as error:  # noqa: BLE001 - Rust panics derive from BaseException
-            log_from_worker(
-                logging.WARNING, f"upkeep of the table failed: {type(error).__name__}: {error}"
-            )
+            self._reporter.tell_upkeep_failure(error)

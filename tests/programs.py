@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 import textwrap
@@ -11,7 +12,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-__all__ = ["PROLOGUE", "run_program", "start_program", "wait_until"]
+__all__ = ["PROLOGUE", "free_port", "run_in", "run_program", "start_program", "wait_until"]
 
 PROLOGUE = """
 import atexit, logging, os, signal, sys, threading, time
@@ -47,6 +48,25 @@ def run_program(
     finally:
         killer.cancel()
     return subprocess.CompletedProcess(process.args, process.returncode, out, err)
+
+
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def run_in(folder: Path, *command: str | Path) -> subprocess.CompletedProcess[str]:
+    """Run a command in a folder, where Python finds the packages of this checkout."""
+    return subprocess.run(
+        list(map(str, command)),
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
 
 
 def wait_until(condition: Callable[[], bool], timeout_seconds: float = 30.0) -> None:

@@ -94,6 +94,27 @@ def test_nothing_that_is_logged_raises_or_spills_on_stderr(console: Console) -> 
     assert "Logging error" not in console.getvalue()
 
 
+def test_the_console_fills_in_arguments_as_the_record_s_class_does(console: Console) -> None:
+    """As set by ``logging.setLogRecordFactory``; what does not fit is shown beside it."""
+
+    class BraceRecord(logging.LogRecord):
+        def getMessage(self) -> str:  # noqa: N802 - the stdlib's name
+            return str(self.msg).format(*self.args) if self.args else str(self.msg)
+
+    configure()
+    factory = logging.getLogRecordFactory()
+    logging.setLogRecordFactory(BraceRecord)
+    try:
+        for message, *arguments in (("sold {}", 7), ("sold {}",), ("sold {} {}", 7)):
+            logging.getLogger("shop").info(message, *arguments)
+    finally:
+        logging.setLogRecordFactory(factory)
+    filled_in, bare, unfit = without_time(console)
+    assert filled_in == "[info ] sold 7 [shop]"
+    assert bare == "[info ] sold {} [shop]"
+    assert unfit.startswith("[info ] sold {} {} [shop] args=(7,) logging_error=")
+
+
 def test_the_console_shows_no_secret(console: Console) -> None:
     """In message, arguments, fields, nested fields, exception and cause; from either logger."""
     register_secret("hunter2000")
@@ -136,6 +157,16 @@ def test_the_console_shows_a_session_s_rows_in_brief(
     assert "workspace_id" not in activity
     assert "record" in record
     assert read_rows(str(tmp_path / "Tables/log/sourcelog"))[0]["workspace_id"] == "local"
+
+
+def test_the_console_shows_every_field_of_a_line_that_has_an_activity_id(console: Console) -> None:
+    """Programs have activities of their own, and their lines are no session's rows."""
+    configure()
+    structlog.get_logger("rides").info("uploaded", activity_id=7, kilometres=42)
+    logging.getLogger("fabric").info("ran", extra={"activity_id": "a-1", "workspace": "w"})
+    uploaded, ran = without_time(console)
+    assert uploaded.split()[-2:] == ["activity_id=7", "kilometres=42"]
+    assert sorted(ran.split()[-2:]) == ["activity_id=a-1", "workspace=w"]
 
 
 def test_without_a_console_nothing_is_printed(console: Console) -> None:
@@ -185,6 +216,45 @@ def test_calling_it_again_replaces_and_doubles_nothing(tmp_path: Path, console: 
     assert len([line for line in without_time(console) if "[shop]" in line]) == 2
 
 
+def test_levels_of_single_loggers_end_with_the_call_that_set_them(console: Console) -> None:
+    """They are what they were before, but for those that the program has set since."""
+    quiet, chatty, own = (logging.getLogger(f"shop.{name}") for name in ("quiet", "chatty", "own"))
+    chatty.setLevel("ERROR")
+    levels = {"shop.quiet": "WARNING", "shop.chatty": "DEBUG", "shop.own": "DEBUG"}
+    configure(levels=levels)
+    own.setLevel("WARNING")
+    configure(levels={"shop.quiet": "CRITICAL"})
+    assert quiet.level == logging.CRITICAL
+    configure()
+    assert [logger.level for logger in (quiet, chatty, own)] == [
+        logging.NOTSET,
+        logging.ERROR,
+        logging.WARNING,
+    ]
+
+
+def test_the_level_of_a_logger_is_all_that_changes_of_it(console: Console) -> None:
+    """The handlers and levels that a program has given it, and loggers below it, stay."""
+    shop, orders = logging.getLogger("shop"), logging.getLogger("shop.orders")
+    of_shop, of_orders = logging.NullHandler(), logging.NullHandler()
+    shop.addHandler(of_shop)
+    orders.addHandler(of_orders)
+    orders.setLevel("ERROR")
+    orders.propagate = False
+    try:
+        for level in ("DEBUG", "WARNING"):
+            configure(levels={"shop": level})
+            assert shop.level == getattr(logging, level)
+            assert shop.handlers == [of_shop]
+            assert orders.handlers == [of_orders]
+            assert (orders.level, orders.propagate) == (logging.ERROR, False)
+    finally:
+        shop.removeHandler(of_shop)
+        orders.removeHandler(of_orders)
+        orders.setLevel(logging.NOTSET)
+        orders.propagate = True
+
+
 def test_loggers_made_before_are_not_disabled(console: Console) -> None:
     """The default of dictConfig would silence every module imported earlier."""
     logger = logging.getLogger("tests.made_before")
@@ -223,6 +293,7 @@ def test_the_mapping_is_plain_and_can_be_applied_by_hand(table: str, console: Co
         ({"level": "LOUD"}, "level='LOUD'"),
         ({"levels": {"urllib3": "LOUD"}}, r"levels\['urllib3'\]='LOUD'"),
         ({"levels": {"": "INFO"}}, "level="),
+        ({"levels": {"root": "DEBUG"}}, "'root' is no .* the root's level is set by level="),
         ({"levels": "INFO"}, "mapping of logger name to level"),
         ({"console": "yes"}, "console='yes'"),
         ({"tabel": "x"}, "tabel is no option"),

@@ -7,6 +7,7 @@ import json
 import logging
 import logging.config
 import os
+import shutil
 import socket
 import threading
 import time
@@ -23,6 +24,7 @@ from spectra_logging.handlers.delta import DeltaHandler
 from spectra_logging.stats import HandlerStats
 from spectra_logging.tables import ACTIVITY_LOG, EVENT_LOG
 from tests.handlers import attach
+from tests.programs import wait_until
 from tests.tables import column, read_rows, row_count
 
 UTC = dt.timezone.utc
@@ -39,6 +41,25 @@ def balanced(stats: HandlerStats) -> bool:
     return stats.emitted == (
         stats.written + stats.pending + stats.quarantined + sum(stats.dropped.values())
     )
+
+
+def test_copies_of_a_journal_cost_each_other_no_record(
+    logger: logging.Logger, table: str, tmp_path: Path
+) -> None:
+    """Containers of one image, in which a process had logged, share its journal's numbers."""
+    folders = [str(tmp_path / name) for name in ("image", "first", "second")]
+    builder = attach(logger, table, journal_directory=folders[0])
+    logger.info("in the image")
+    builder.close()
+    for folder in folders[1:]:
+        shutil.copytree(folders[0], folder)
+    handlers = [attach(logger, table, journal_directory=folder) for folder in folders[1:]]
+    for number in range(3):
+        for name, handler in zip(folders[1:], handlers, strict=True):
+            handler.handle(logging.LogRecord("t", 20, "", 0, f"{name} {number}", (), None))
+            assert handler.flush(30)
+    logged = [f"{name} {number}" for name in folders[1:] for number in range(3)]
+    assert sorted(column(table)) == sorted(["in the image", *logged])
 
 
 def test_every_column_of_the_event_log_lands_with_its_value_and_type(
@@ -338,6 +359,7 @@ def test_a_table_that_conflicts_is_told_and_the_records_are_kept(
     handler = attach(logger, table)
     logger.info("kept")
     assert not handler.flush(0.5)
+    wait_until(lambda: handler.stats().last_error is not None)
     stats = handler.stats()
     assert stats.pending == 1
     assert stats.last_error is not None
@@ -362,15 +384,15 @@ def test_a_table_that_vanishes_is_made_again(logger: logging.Logger, table: str)
 
 
 def test_an_object_store_that_can_not_be_reached_keeps_the_records(
-    logger: logging.Logger, capsys: pytest.CaptureFixture[str]
+    logger: logging.Logger, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Neither the log call nor the exit waits for it, and the error names it."""
+    """Neither the log call nor the exit waits for it; the error names it, and no password."""
     handler = attach(
         logger,
         "s3://bucket.example.com/log/events",
         shutdown_timeout_seconds=0.2,
         storage_options={
-            "AWS_ENDPOINT_URL": "http://127.0.0.1:9",
+            "AWS_ENDPOINT_URL": "http://store:correct-horse@127.0.0.1:9",
             "AWS_ALLOW_HTTP": "true",
             "AWS_REGION": "eu-west-1",
             "AWS_ACCESS_KEY_ID": "key",
@@ -387,7 +409,10 @@ def test_an_object_store_that_can_not_be_reached_keeps_the_records(
     assert "s3://bucket.example.com/log/events" in stats.last_error
     logger.removeHandler(handler)
     handler.close()
-    assert "1 records are not yet in s3://bucket.example.com/log/events" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert "1 records are not yet in s3://bucket.example.com/log/events" in told
+    assert "http://store:***@127.0.0.1:9" in stats.last_error
+    assert "correct-horse" not in told + caplog.text + stats.last_error
 
 
 def test_a_journal_folder_that_can_not_be_written_is_told_and_another_serves(
@@ -405,6 +430,8 @@ def test_a_journal_folder_that_can_not_be_written_is_told_and_another_serves(
     ("option", "value", "said"),
     [
         ("spec", "nonsense", "spec='nonsense' is not known; spec may be activity, events or"),
+        ("spec", EVENT_LOG, "spec=the TableSpec 'log.events' itself is no name; spec may be"),
+        ("spec", ["events"], "spec=['events'] is no name; spec may be activity, events or"),
         ("spec", "spectra_logging.tables:load_spec", "is a function"),
         ("spec", "no.such.module:SPEC", "can't be loaded"),
         ("spec", ".relative:SPEC", "can't be loaded"),

@@ -76,6 +76,20 @@ def backlog(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Backlog:
     return Backlog(tmp_path)
 
 
+def test_a_state_older_than_the_table_costs_no_record(backlog: Backlog) -> None:
+    """Its number is taken: under it, the table would take what is new for a replay."""
+    state = backlog.directory / "state.json"
+    backlog.append(1)
+    backlog.drainer.drain()
+    older = state.read_bytes()
+    backlog.append(1)
+    backlog.drainer.drain()
+    state.write_bytes(older)
+    backlog.append(1)
+    Drainer(backlog.directory, backlog.table, SMALL, lambda: backlog.lakehouse).drain()
+    assert set(backlog.rows()) == {0, 1, 2}
+
+
 def test_a_backlog_lands_in_several_commits_once_each(backlog: Backlog) -> None:
     """Each is read and staged while those before it are committed, and none is left or doubled."""
     backlog.append(1000, size=1000)

@@ -8,7 +8,9 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
+import polars as pl
 import pytest
+from deltalake import write_deltalake
 from typer.testing import CliRunner
 
 from spectra_logging.drain import drain_journals
@@ -90,6 +92,32 @@ def test_an_exit_does_not_wait_for_a_table_that_does_not_answer(
     assert "spectra log drain s3://bucket/events" in done.stderr
 
 
+def test_a_program_whose_only_handler_is_ours_is_told_what_its_table_lacks(tmp_path: Path) -> None:
+    """At once and at its end, also where `dictConfig` has disabled the loggers it does not name."""
+    table = tmp_path / "events"
+    write_deltalake(str(table), pl.DataFrame({"event": [1]}))
+    done = run_program(
+        """
+        import logging.config
+        logging.config.dictConfig({
+            "version": 1,
+            "handlers": {"delta": {"class": "spectra_logging.DeltaHandler", "table": table}},
+            "root": {"level": "INFO", "handlers": ["delta"]},
+        })
+        logging.info("kept")
+        (delta,) = logging.getLogger().handlers
+        assert not delta.flush(10)
+        print("it runs", file=sys.stderr)
+        """,
+        table,
+    )
+    assert done.returncode == 0, done.stderr
+    running, _, ending = done.stderr.partition("it runs\n")
+    assert running.count("column event is long there, not string") == 1
+    assert "1 records are not yet in" in ending
+    assert "column event is long there, not string" in ending
+
+
 def test_what_waits_in_a_folder_of_its_own_is_told_with_that_folder(tmp_path: Path) -> None:
     """The command that is told finds the records: pasted, it drains them."""
     (tmp_path / "events").write_text("not a table")
@@ -110,6 +138,30 @@ def test_what_waits_in_a_folder_of_its_own_is_told_with_that_folder(tmp_path: Pa
     drained = CliRunner().invoke(app, command[1:])
     assert drained.exit_code == 0, drained.output
     assert column(tmp_path / "events") == ["kept"]
+
+
+def test_an_exit_that_is_to_take_no_time_begins_no_commit(tmp_path: Path) -> None:
+    """Python would take down its thread in the midst of the engine, and the process may crash."""
+    table = tmp_path / "events"
+    done = run_program(
+        """
+        handler = DeltaHandler(table, flush_interval_seconds=3600, shutdown_timeout_seconds=0)
+        logger.addHandler(handler)
+        logger.info("kept")
+        (writer,) = [each for each in threading.enumerate() if each.daemon]
+        assert not handler.flush()
+        while not handler._writer._worker._wakes.empty():
+            time.sleep(0)  # the thread has heard what there was to hear
+        logging.shutdown()
+        writer.join()
+        assert handler.stats().engine is None
+        """,
+        table,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "1 records are not yet in" in done.stderr
+    drain_journals(str(table))
+    assert column(table) == ["kept"]
 
 
 def test_the_first_record_of_a_process_may_be_logged_at_its_exit(tmp_path: Path) -> None:

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import logging
+import logging.handlers
 import math
 import os
 import queue
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
-from spectra_logging.worker import Signal, Worker, is_from_worker, log_from_worker
+from spectra_logging.feedback import is_from_worker, log_from_worker
+from spectra_logging.handlers.delta import DeltaHandler
+from spectra_logging.worker import Signal, Worker
 from tests.programs import wait_until
 
 HOUR_SECONDS = 3600.0
@@ -117,6 +121,119 @@ def test_a_filter_that_raises_on_a_worker_s_own_warning_does_not_reach_the_worke
     finally:
         logger.removeFilter(needs_tenant)
     assert "the table is away" in capsys.readouterr().err
+
+
+def test_a_filter_that_lets_no_message_pass_twice_lets_a_worker_s_warning_be_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It counts a warning as one, whether handlers show it or stderr does."""
+    seen = set[str]()
+
+    def is_new(record: logging.LogRecord) -> bool:
+        known = record.getMessage() in seen
+        seen.add(record.getMessage())
+        return not known
+
+    logger = logging.getLogger("spectra_logging")
+    handler = DeltaHandler(str(tmp_path / "events"))
+    logger.propagate = False
+    logger.addFilter(is_new)
+    logger.addHandler(handler)
+    try:
+        for _ in range(2):
+            log_from_worker(logging.WARNING, "the table is away")
+    finally:
+        logger.propagate = True
+        logger.removeFilter(is_new)
+        logger.removeHandler(handler)
+        handler.close()
+    assert capsys.readouterr().err == "spectra_logging: the table is away\n"
+
+
+@pytest.mark.parametrize("passes_on_by", ["target", "listener"])
+def test_a_worker_s_warning_is_told_where_another_handler_passes_on_to_ours_alone(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], passes_on_by: str
+) -> None:
+    """A buffer, or a queue as ``dictConfig`` makes it from Python 3.12 on, shows nobody a thing."""
+    ours = DeltaHandler(str(tmp_path / "events"))
+    front: logging.Handler
+    if passes_on_by == "target":
+        front = logging.handlers.MemoryHandler(10, target=ours)
+    else:
+        front = logging.handlers.QueueHandler(queue.SimpleQueue())
+        front.listener = logging.handlers.QueueListener(front.queue, ours)
+    logger = logging.getLogger("spectra_logging")
+    logger.propagate = False
+    logger.addHandler(front)
+    try:
+        log_from_worker(logging.WARNING, "the table is away")
+    finally:
+        logger.propagate = True
+        logger.removeHandler(front)
+        front.close()
+        ours.close()
+    assert capsys.readouterr().err == "spectra_logging: the table is away\n"
+
+
+class Window:
+    """A stderr that shows what is written to it, and takes nothing from other threads."""
+
+    def write(self, _text: str) -> None:
+        raise RuntimeError("main thread is not in main loop")
+
+
+def test_a_stderr_that_raises_costs_no_thread_and_no_close(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As tkinter's widgets do, which some programs put in its place."""
+    (tmp_path / "file").touch()
+    handler = DeltaHandler(
+        str(tmp_path / "file" / "events"), flush_interval_seconds=0.01, shutdown_timeout_seconds=0.1
+    )
+    logger = logging.getLogger("spectra_logging")
+    logger.propagate = False
+    logger.addHandler(handler)
+    monkeypatch.setattr("sys.stderr", Window())
+    try:
+        handler.emit(logging.makeLogRecord({"msg": "first", "levelno": logging.INFO}))
+        wait_until(lambda: handler.stats().last_error is not None)
+    finally:
+        logger.propagate = True
+        logger.removeHandler(handler)
+        handler.close()
+
+
+def test_a_worker_is_silent_where_logging_is_disabled(caplog: pytest.LogCaptureFixture) -> None:
+    """By ``logging.disable``, as for any other call of a level that it names."""
+    logging.disable(logging.WARNING)
+    try:
+        log_from_worker(logging.WARNING, "the table is away")
+        log_from_worker(logging.ERROR, "a round failed")
+    finally:
+        logging.disable(logging.NOTSET)
+    assert caplog.messages == ["a round failed"]
+
+
+@pytest.mark.parametrize("others", [[], [logging.NullHandler()]])
+def test_a_worker_s_warning_that_only_our_handlers_would_get_is_told_on_stderr(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], others: list[logging.Handler]
+) -> None:
+    """They take no record of a worker's; any other handler is the program's own choice."""
+    logger = logging.getLogger("spectra_logging")
+    handlers = [DeltaHandler(str(tmp_path / "events")), *others]
+    logger.propagate, logger.disabled = False, True
+    try:
+        for handler in handlers:
+            logger.addHandler(handler)
+        log_from_worker(logging.INFO, "the engine was chosen")
+        log_from_worker(logging.WARNING, "the table is away: password=correct-horse")
+    finally:
+        logger.propagate = True
+        for handler in handlers:
+            logger.removeHandler(handler)
+            handler.close()
+    told = "" if others else "spectra_logging: the table is away: password=***\n"
+    assert capsys.readouterr().err == told
 
 
 def test_a_signal_handler_may_wait_for_a_worker_while_its_thread_holds_the_lock() -> None:

@@ -6,9 +6,12 @@ import asyncio
 import gc
 import logging
 import logging.config
+import math
 import os
+import shutil
 import signal
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -19,6 +22,7 @@ import pytest
 import spectra_logging.lakehouse
 from spectra_logging.errors import TableUnavailableError
 from spectra_logging.handlers.delta import DeltaHandler
+from spectra_logging.journal.folder import find_journals
 from spectra_logging.lakehouse.base import Commit
 from spectra_logging.lakehouse.deltalake import EmbeddedLakehouse
 from tests.handlers import attach
@@ -48,7 +52,7 @@ def engine(monkeypatch: pytest.MonkeyPatch) -> Misbehaving:
     """The engine that handlers made in this test use."""
     engine = Misbehaving()
     monkeypatch.setattr(spectra_logging.lakehouse, "open_lakehouse", lambda *_, **__: engine)
-    monkeypatch.setattr("spectra_logging.writer.FIRST_RETRY_SECONDS", 0.01)
+    monkeypatch.setattr("spectra_logging.backoff.FIRST_PAUSE_SECONDS", 0.01)
     return engine
 
 
@@ -125,6 +129,22 @@ def test_a_keyboard_interrupt_on_the_worker_reaches_the_program(
     assert column(table) == ["kept"]
 
 
+def test_an_urgent_record_starts_the_thread_that_could_not_be_started_before(
+    logger: logging.Logger, table: str
+) -> None:
+    """As in a container whose limit on threads was reached when the first record came."""
+    handler = attach(logger, table)
+    before = threading.stack_size(1 << 46)  # more than there are addresses
+    try:
+        logger.info("first")
+    finally:
+        threading.stack_size(before)
+    assert handler.stats().pending == 1
+    logger.error("urgent")
+    wait_until(lambda: handler.stats().pending == 0)
+    assert column(table) == ["first", "urgent"]
+
+
 def test_an_unreachable_table_is_told_once_and_when_it_is_back(
     engine: Misbehaving, logger: logging.Logger, table: str, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -135,8 +155,129 @@ def test_an_unreachable_table_is_told_once_and_when_it_is_back(
     assert handler.flush(30)
     told = [r.getMessage() for r in caplog.records if r.name == "spectra_logging"]
     assert len([message for message in told if "no route to host" in message]) == 1
-    assert len([message for message in told if "can be written to again" in message]) == 1
+    assert told.count(f"{table} can be written to again") == 1
     assert handler.stats().last_error is None
+
+
+def test_a_journal_that_can_t_be_read_is_told_once_and_when_it_is_back(
+    logger: logging.Logger, table: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A folder in its state's place stands in for a process out of file descriptors."""
+    handler = attach(logger, table)
+    logger.info("first")
+    assert handler.flush(30)
+    state = Path(handler.stats().journal_directory) / "state.json"
+    state.unlink()
+    state.mkdir()
+    logger.info("second")
+    for _ in range(5):
+        assert not handler.flush(0.1)
+    assert "state.json" in (handler.stats().last_error or "")
+    state.rmdir()
+    assert handler.flush(30)
+    told = [r.getMessage() for r in caplog.records if r.name == "spectra_logging"]
+    assert len([message for message in told if "state.json" in message]) == 1
+    assert len([message for message in told if "can be written to again" in message]) == 1
+    assert "spectra-logging-writer" not in "".join(told)
+    assert handler.stats().last_error is None
+    assert column(table) == ["first", "second"]
+
+
+def test_a_cleaner_of_old_files_costs_no_record(logger: logging.Logger, table: str) -> None:
+    """It goes by age, and would have others take this process for dead.
+
+    The lock's file is kept young; where it is gone, later records go where nobody clears them away.
+    """
+    handler = attach(logger, table)
+    logger.info("first")
+    (owner,) = Path(handler.stats().journal_directory).glob("*.owner")
+    os.utime(owner, (0, 0))
+    # The round that commits the record may have looked at the file before.
+    wait_until(lambda: handler.flush(30) and owner.stat().st_mtime > 0)
+    owner.unlink()
+    for event in ("second", "third", "fourth"):
+        logger.info(event)
+        assert handler.flush(30)
+    assert column(table) == ["first", "second", "third", "fourth"]
+    stats = handler.stats()
+    assert (stats.emitted, stats.written, stats.dropped) == (4, 4, {})
+
+
+def test_records_in_a_journal_that_was_removed_are_counted_and_told(
+    logger: logging.Logger, table: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """They do not wait, and later ones are kept in a folder made anew."""
+    handler = attach(logger, table)
+    logger.info("first")
+    assert handler.flush(30)
+    logger.info("lost")
+    shutil.rmtree(handler.stats().journal_directory)
+    handler.flush(30)
+    stats = handler.stats()
+    assert (stats.emitted, stats.written, stats.pending) == (2, 1, 0)
+    assert stats.dropped == {"journal_unwritable": 1}
+    # The thread says so a moment after it has counted them.
+    wait_until(lambda: "1 records are lost: the journal of" in caplog.text)
+    logger.info("later")
+    assert find_journals(table) == [Path(handler.stats().journal_directory)]
+    assert handler.flush(30)
+    assert column(table) == ["first", "later"]
+    assert handler.stats().dropped == {"journal_unwritable": 1}
+
+
+def test_what_waits_is_told_once_however_often_the_handler_is_closed(
+    engine: Misbehaving, logger: logging.Logger, table: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """By the program, say, and by logging at the interpreter's exit."""
+    engine.before = failing(1000, TableUnavailableError("not now"))
+    handler = attach(logger, table, shutdown_timeout_seconds=0.1)
+    logger.info("kept")
+    handler.close()
+    handler.close()
+    assert capsys.readouterr().err.count("1 records are not yet in") == 1
+    logger.info("kept, too")
+    handler.close()
+    assert capsys.readouterr().err.count("2 records are not yet in") == 1
+
+
+def test_a_table_that_is_away_for_long_is_tried_once_a_minute(
+    logger: logging.Logger, table: str
+) -> None:
+    """The pauses grow up to that, and no longer."""
+    writer = attach(logger, table)._writer
+    pauses = [writer._note_failure(TableUnavailableError("not now")) for _ in range(30)]
+    assert pauses[:3] == [0.5, 1.0, 2.0]
+    assert set(pauses[7:]) == {60.0}
+
+
+def test_a_close_after_a_short_flush_still_waits_for_a_slow_table(
+    engine: Misbehaving, logger: logging.Logger, table: str
+) -> None:
+    """The time-out of the one is not that of the other."""
+    go_on = threading.Event()
+    engine.before = go_on.wait  # type: ignore[assignment]
+    handler = attach(logger, table, shutdown_timeout_seconds=30.0)
+    logger.info("kept")
+    assert not handler.flush(0.1)
+    threading.Timer(0.2, go_on.set).start()
+    handler.close()
+    assert handler.stats().written == 1
+
+
+def test_a_flush_and_a_close_wait_for_no_more_than_the_time_out_together(
+    engine: Misbehaving, logger: logging.Logger, table: str
+) -> None:
+    """As at an exit, where logging does the one and then the other."""
+    go_on = threading.Event()
+    engine.before = go_on.wait  # type: ignore[assignment]
+    handler = attach(logger, table, shutdown_timeout_seconds=2.0)
+    logger.info("kept")
+    began_at = time.monotonic()
+    assert not handler.flush()
+    handler.close()
+    waited_seconds = time.monotonic() - began_at
+    go_on.set()
+    assert 2.0 <= waited_seconds < 3.9
 
 
 def test_reconfiguring_while_the_worker_commits_and_logs_returns_in_time(
@@ -165,7 +306,7 @@ def test_reconfiguring_while_the_worker_commits_and_logs_returns_in_time(
                 "class": "spectra_logging.DeltaHandler",
                 "table": table,
                 "flush_interval_seconds": 0.001,
-                "shutdown_timeout_seconds": 0.5,
+                "shutdown_timeout_seconds": 20.0,
             }
         },
         "root": {"handlers": ["delta"], "level": "DEBUG"},
@@ -183,7 +324,7 @@ def test_reconfiguring_while_the_worker_commits_and_logs_returns_in_time(
             target=lambda: (logging.config.dictConfig(nothing), finished.set()), daemon=True
         )
         thread.start()
-        assert finished.wait(30)
+        assert finished.wait(15), "the worker was not given the lock that it waited for"
     finally:
         logging.root.setLevel(old_level)
         logging.root.handlers[:] = old_handlers
@@ -197,13 +338,16 @@ def test_reconfiguring_while_the_worker_commits_and_logs_returns_in_time(
     assert Counter(mine) == Counter([*(f"run {n}" for n in range(5)), "last"])
 
 
+@pytest.mark.parametrize("names_threads", [True, False])
 def test_the_handler_is_not_fed_with_its_own_thread_s_records(
-    engine: Misbehaving, table: str
+    engine: Misbehaving, table: str, monkeypatch: pytest.MonkeyPatch, names_threads: bool
 ) -> None:
     """What the worker logs is counted and goes no further; other threads' records land.
 
-    With root at DEBUG, an engine that logs on every append, and a table that fails.
+    With root at DEBUG, an engine that logs on every append, and a table that fails. Also where
+    records do not say which thread they are of.
     """
+    monkeypatch.setattr(logging, "logThreads", names_threads)
     library = logging.getLogger("some.library")
     library.setLevel(logging.DEBUG)
     failure = failing(3, TableUnavailableError("not now"))
@@ -337,6 +481,90 @@ def test_an_overload_on_a_slow_table_stays_within_its_bytes_and_is_counted(
     assert stats.dropped["journal_full"] > 0
     assert stats.written == row_count(table) == count - stats.dropped["journal_full"]
     assert len(set(column(table))) == stats.written
+
+
+def test_records_that_find_no_room_are_told_once_while_it_lasts_and_at_the_end(
+    engine: Misbehaving,
+    logger: logging.Logger,
+    table: str,
+    caplog: pytest.LogCaptureFixture,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Nobody asks a handler for its figures in the night."""
+
+    def refuse() -> None:
+        raise TableUnavailableError("not now")
+
+    def told() -> list[str]:
+        messages = [record.getMessage() for record in caplog.records]
+        return [message for message in messages if "were dropped" in message]
+
+    engine.before = refuse
+    handler = attach(logger, table, when_full="drop_newest", journal_max_bytes=1 << 20)
+    for n in range(2):
+        for _ in range(200):
+            logger.info("%d", n, extra={"pad": "x" * 10_000})
+        assert not handler.flush(0.1)
+        wait_until(lambda: len(told()) > 0)
+    (message,) = told()
+    assert "the journal is at its journal_max_bytes" in message
+    dropped = handler.stats().dropped["journal_full"]
+    logger.removeHandler(handler)
+    for _ in range(2):
+        handler.close()
+    assert capsys.readouterr().err.count(f"journal_max_bytes ({dropped})") == 1
+
+
+@pytest.mark.parametrize("when_full", ["drop_oldest", "drop_newest"])
+def test_a_journal_that_others_left_full_is_drained_for_those_after_them(
+    engine: Misbehaving,
+    logger: logging.Logger,
+    table: str,
+    monkeypatch: pytest.MonkeyPatch,
+    when_full: str,
+) -> None:
+    """Else a process that finds no room for its first record would never make any."""
+    monkeypatch.setattr("spectra_logging.journal.appender.RETRY_SECONDS", 0.0)
+
+    def refuse() -> None:
+        raise TableUnavailableError("not now")
+
+    engine.before = refuse
+    options: dict[str, Any] = {"when_full": when_full, "journal_max_bytes": 1 << 20}
+    before = attach(logger, table, shutdown_timeout_seconds=0.0, **options)
+    for n in range(200):
+        logger.info("%d", n, extra={"pad": "x" * 10_000})
+    left = before.stats().pending
+    logger.removeHandler(before)
+    before.close()
+    engine.before = lambda: None
+    handler = attach(logger, table, flush_interval_seconds=0.01, **options)
+    logger.info("first")
+    assert handler.stats().dropped == {"journal_full": 1}
+    wait_until(lambda: handler.stats().left_behind == left)
+    logger.info("second")
+    assert handler.flush(60)
+    assert "second" in column(table)
+
+
+def test_new_storage_options_are_tried_at_once(
+    engine: Misbehaving, logger: logging.Logger, table: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not when the pause after a failure is over, which the old token's end had made long."""
+    monkeypatch.setattr("spectra_logging.backoff.FIRST_PAUSE_SECONDS", 3600.0)
+
+    def refuse() -> None:
+        raise TableUnavailableError("the token is over")
+
+    engine.before = refuse
+    handler = attach(logger, table, flush_interval_seconds=0.01)
+    logger.info("first")
+    worker = handler._writer._worker
+    wait_until(lambda: handler.stats().last_error is not None)
+    wait_until(lambda: math.isfinite(worker._next_round_at_seconds))
+    engine.before = lambda: None
+    handler.renew_storage_options({"bearer_token": "new"})
+    wait_until(lambda: handler.stats().written == 1)
 
 
 def test_logging_from_a_finaliser_and_a_signal_handler_lands(

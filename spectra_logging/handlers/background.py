@@ -8,12 +8,14 @@ import time
 import weakref
 from abc import ABC, abstractmethod
 
+from spectra_logging.feedback import TakesNoFeedback
+
 __all__ = ["BackgroundHandler", "level_of"]
 
 _JUST_NOW_SECONDS = 1.0
 
 
-class BackgroundHandler(logging.Handler, ABC):
+class BackgroundHandler(logging.Handler, TakesNoFeedback, ABC):
     """A handler whose :meth:`emit` only keeps the record; a background thread delivers it.
 
     It holds no lock while a record is taken, waits with deadlines only, and begins anew in a forked
@@ -56,7 +58,9 @@ class BackgroundHandler(logging.Handler, ABC):
             Whether they have.
         """
         done = self._deliver(timeout_seconds)
-        self._gave_up_at_seconds = 0.0 if done else time.monotonic()
+        # After a shorter wait than its own time-out, close() waits for itself.
+        whole = timeout_seconds is None or timeout_seconds >= self._shutdown_timeout_seconds
+        self._gave_up_at_seconds = time.monotonic() if whole and not done else 0.0
         return done
 
     def close(self) -> None:
@@ -73,6 +77,9 @@ class BackgroundHandler(logging.Handler, ABC):
     def _after_fork_in_child(self) -> None:
         """Forget what is the parent's."""
         self._gave_up_at_seconds = 0.0
+
+    def _after_fork_in_parent(self) -> None:
+        """See to what the child may leave."""
 
     @abstractmethod
     def _deliver(self, timeout_seconds: float | None) -> bool:
@@ -100,5 +107,10 @@ def _after_fork_in_child() -> None:
         handler._after_fork_in_child()  # noqa: SLF001 - the registry belongs to the class
 
 
+def _after_fork_in_parent() -> None:
+    for handler in list(_handlers):
+        handler._after_fork_in_parent()  # noqa: SLF001 - the registry belongs to the class
+
+
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork_in_child)
+    os.register_at_fork(after_in_child=_after_fork_in_child, after_in_parent=_after_fork_in_parent)

@@ -4,24 +4,35 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from threading import get_ident
+from typing import TYPE_CHECKING
 
 from spectra_logging import lakehouse
 from spectra_logging.errors import ConfigurationError
+from spectra_logging.feedback import is_from_worker, worker_idents
 from spectra_logging.handlers.background import BackgroundHandler, level_of
-from spectra_logging.handlers.options import check_choice, check_level, check_seconds
+from spectra_logging.handlers.options import check_choice, check_count, check_level, check_seconds
 from spectra_logging.journal.appender import Appender
-from spectra_logging.journal.folder import drain_command, open_folder
+from spectra_logging.journal.folder import (
+    drain_command,
+    journal_figures,
+    make_folder,
+    open_folder,
+)
 from spectra_logging.journal.state import StateFile
 from spectra_logging.lakehouse.choice import check_choice_of_engine
 from spectra_logging.lakehouse.storage import check_storage_options
 from spectra_logging.paths import resolve_table
 from spectra_logging.record import RowEncoder
-from spectra_logging.stats import HandlerStats
+from spectra_logging.reporter import why_dropped
 from spectra_logging.stderr import tell
 from spectra_logging.tables import load_spec
-from spectra_logging.worker import is_from_worker, worker_idents
 from spectra_logging.writer import Writer
+
+if TYPE_CHECKING:
+    from spectra_logging.lakehouse.base import Lakehouse
+    from spectra_logging.stats import HandlerStats
 
 __all__ = ["DeltaHandler"]
 
@@ -60,7 +71,7 @@ class DeltaHandler(BackgroundHandler):
             are counted, or ``block``: the log call waits.
         block_timeout_seconds: How long ``block`` waits before the record is dropped after all.
         shutdown_timeout_seconds: How long :meth:`close`, and :meth:`flush` without a time-out of
-            its own, wait for a table that does not answer.
+            its own, wait for a table that does not answer. At 0 they begin no commit either.
 
     Raises:
         ConfigurationError: An option holds nonsense; the message names it and what it may be.
@@ -87,14 +98,10 @@ class DeltaHandler(BackgroundHandler):
         self.spec = load_spec(spec)
         lakehouse.check_engine(engine)
         check_choice_of_engine(engine, os.environ.get("SPECTRA_ENGINE"), self.table)
-        options = check_storage_options(storage_options)
-        if isinstance(journal_max_bytes, bool) or not (
-            isinstance(journal_max_bytes, int) and journal_max_bytes >= SMALLEST_JOURNAL_BYTES
-        ):
-            raise ConfigurationError(
-                f"journal_max_bytes={journal_max_bytes!r} must be a whole number of bytes, "
-                f"{SMALLEST_JOURNAL_BYTES} or more"
-            )
+        self._engine = engine
+        check_count(
+            "journal_max_bytes", journal_max_bytes, least=SMALLEST_JOURNAL_BYTES, unit="bytes"
+        )
         self._flush_level = check_level("flush_level", flush_level)
         check_seconds("shutdown_timeout_seconds", shutdown_timeout_seconds)
         check_choice("when_full", when_full, ("drop_oldest", "drop_newest", "block"))
@@ -108,6 +115,7 @@ class DeltaHandler(BackgroundHandler):
             when_full=when_full,
             block_timeout_seconds=block_timeout_seconds,
             on_segment=self.start,
+            make_folder=lambda: make_folder(self._directory, self.table, spec),
         )
         # With the first handler, so that the package's import takes less.
         from spectra_logging.drain import Drainer
@@ -118,7 +126,7 @@ class DeltaHandler(BackgroundHandler):
                 self._directory,
                 self.table,
                 self.spec,
-                lambda: lakehouse.open_lakehouse(engine, storage_options=options),
+                self._opening(storage_options),
             ),
             StateFile(self._directory),
             flush_interval_seconds=flush_interval_seconds,
@@ -129,6 +137,7 @@ class DeltaHandler(BackgroundHandler):
     def _begin(self) -> None:
         self._append_only = False
         self._told_pending = 0
+        self._told_dropped = ""
         # Bound once: every log call goes this way.
         is_emit_ours = type(self).emit is DeltaHandler.emit
         self._encode_familiar = self._encoder.encode_familiar if is_emit_ours else _take_none
@@ -152,7 +161,7 @@ class DeltaHandler(BackgroundHandler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Journal a record; when this returns, it is safe from the process's end."""
-        is_ours = record.thread in worker_idents
+        is_ours = (record.thread or get_ident()) in worker_idents
         if is_ours and is_from_worker(record):
             # What our own thread and the libraries below it log would feed us with ourselves.
             self._appender.count_dropped("own_thread")
@@ -171,6 +180,7 @@ class DeltaHandler(BackgroundHandler):
             self._give_up(error)
             return
         if is_urgent:
+            self.start()  # it may not have been possible to start it with the segment
             self._writer.request_commit()
 
     def _give_up(self, error: Exception) -> None:
@@ -190,25 +200,36 @@ class DeltaHandler(BackgroundHandler):
     def flush(self, timeout_seconds: float | None = None) -> bool:  # type: ignore[override]
         """Wait until every record emitted so far is in the table.
 
-        In a forked child of a process that had loaded an engine, which may not use it, this waits
-        for another process to commit, and only when given a time-out.
+        After a fork that is also what the children have journalled. In a forked child of a process
+        that had loaded an engine, which may not use it, this waits for another process to commit,
+        and only when given a time-out.
 
         Args:
             timeout_seconds: How long to wait; by default ``shutdown_timeout_seconds``.
 
         Returns:
-            Whether they are. If not, they are journalled still.
+            Whether they are, but for those that :meth:`stats` counts as set aside or dropped. If
+            not, they are journalled still.
         """
         return super().flush(timeout_seconds)
 
     def _deliver(self, timeout_seconds: float | None) -> bool:
         position = self._appender.position()
-        if not self._appender.is_settled(position):
+        may_be_left = self._writer.has_forked and not self._writer.stopped
+        is_settled = self._appender.is_settled(position) and not may_be_left
+        if timeout_seconds is None and not self._shutdown_timeout_seconds:
+            # At exit, a commit that nobody waits for would be within the engine while Python takes
+            # its threads down; before 3.14 that may end the process by SIGSEGV.
+            return is_settled
+        if not is_settled:
             self.start()
         if timeout_seconds is None:
             alone = self._append_only or not self._writer.running
             timeout_seconds = 0.0 if alone else self._shutdown_timeout_seconds
-        return self._writer.wait_until_settled(position, timeout_seconds)
+        settled = self._writer.wait_until_settled(position, timeout_seconds)
+        # At exit Python 3.12 starts no thread: then nobody has looked for what children have left.
+        looked = self._writer.running or self._append_only or not may_be_left
+        return settled and looked
 
     def close(self) -> None:
         """Flush, end the background thread and give the journal up, within the shutdown time-out.
@@ -220,18 +241,55 @@ class DeltaHandler(BackgroundHandler):
     def _end(self, timeout_seconds: float) -> None:
         self._writer.stop(timeout_seconds)
         pending = self._appender.figures().pending
+        if self._writer.has_forked and self._gave_up_at_seconds:
+            pending = max(pending, self._pending_of_all())
         self._appender.close()
         # logging closes handlers once more at exit: what was told once is not told again.
+        dropped = why_dropped(self._appender.dropped())
+        if dropped and dropped != self._told_dropped:
+            self._told_dropped = dropped
+            tell(f"records for {self.table} were dropped: {dropped}")
         if pending and pending != self._told_pending and not self._append_only:
             self._told_pending = pending
-            tell(
-                f"{pending} records are not yet in {self.table}. They are "
-                f"journalled in {self._directory}; the next process that logs to the table commits "
-                f"them, and so does: {drain_command(self.table, self._directory)}"
-            )
+            self._tell_pending(pending)
+
+    def _tell_pending(self, pending: int) -> None:
+        problem = (self._writer.last_error or "").rstrip(".")
+        tell(
+            f"{pending} records are not yet in {self.table}{problem and f' ({problem})'}. "
+            f"They are journalled in {self._directory}; the next process that logs to the table "
+            f"commits them, and so does: {drain_command(self.table, self._directory)}"
+        )
+
+    def _pending_of_all(self) -> int:
+        """What waits in the journal, that of forked children included."""
+        try:
+            return journal_figures(self._directory).pending_rows
+        except (ConfigurationError, OSError):
+            return 0  # It can't be read now, and there may be nothing.
+
+    def renew_storage_options(self, storage_options: Mapping[str, str]) -> None:
+        """Reach the table's store by other options from the next commit on.
+
+        For a token that is over before the process is.
+
+        Args:
+            storage_options: All of the options, as the constructor takes them.
+
+        Raises:
+            ConfigurationError: They hold nonsense.
+        """
+        self._writer.reopen(self._opening(storage_options))
+
+    def _opening(self, storage_options: Mapping[str, str] | None) -> Callable[[], Lakehouse]:
+        engine, options = self._engine, check_storage_options(storage_options)
+        return lambda: lakehouse.open_lakehouse(engine, storage_options=options)
 
     def stats(self) -> HandlerStats:
         """What became of the records that this process gave the handler."""
+        # When first asked for, so that the package's import takes less.
+        from spectra_logging.stats import HandlerStats
+
         figures = self._appender.figures()
         choice = self._writer.choice
         return HandlerStats(
@@ -255,6 +313,13 @@ class DeltaHandler(BackgroundHandler):
         self._begin()
         self._writer.after_fork_in_child()
         self._append_only = lakehouse.is_loaded()
+
+    def _after_fork_in_parent(self) -> None:
+        self._writer.has_forked = True
+        # The child may not use the engine then, and leaves its records to this process, also where
+        # that has logged nothing itself.
+        if lakehouse.is_loaded() and not self._writer.stopped:
+            self.start()
 
     def __repr__(self) -> str:
         level = logging.getLevelName(self.level)

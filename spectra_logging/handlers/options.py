@@ -7,7 +7,7 @@ import math
 
 from spectra_logging.errors import ConfigurationError
 
-__all__ = ["check_choice", "check_level", "check_seconds"]
+__all__ = ["check_choice", "check_count", "check_level", "check_seconds"]
 
 
 def check_level(option: str, level: int | str) -> int:
@@ -38,6 +38,20 @@ def check_seconds(option: str, seconds: float, *, more_than_zero: bool = False) 
         least = "more than 0" if more_than_zero else "0 or more"
         raise ConfigurationError(f"{option}={seconds!r} must be a number of seconds, {least}")
     return float(seconds)
+
+
+def check_count(option: str, value: int, *, least: int, unit: str = "") -> int:
+    """A whole number, of bytes for instance.
+
+    Raises:
+        ConfigurationError: It is none, or too small.
+    """
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        of_what = unit and f" of {unit}"
+        raise ConfigurationError(
+            f"{option}={value!r} must be a whole number{of_what}, {least} or more"
+        )
+    return value
 
 
 def check_choice(option: str, value: str, choices: tuple[str, ...]) -> str:
