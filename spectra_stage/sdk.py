@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from datetime import datetime, timezone
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from spectra_logging.session import NotebookSession
 from spectra_logging.session.delta import DeltaTables
@@ -145,8 +146,9 @@ class SourceStageHelpers:
         catalog: CatalogSource | None = None,
     ) -> EndpointCatalog:
         """Write ``source.endpoints``. Returns the catalogue as it was written."""
+        stage = _stage(session)
         found = find_catalog(session, catalog, endpoints_catalog_global_name)
-        _stage(session).bootstrap_endpoints(found)
+        stage.bootstrap_endpoints(found)
         return found
 
     @staticmethod
@@ -208,7 +210,15 @@ class PrepareStageHelpers:
         )
 
 
+_answers: WeakKeyDictionary[NotebookSession, tuple[str, dict[str, bool]]] = WeakKeyDictionary()
+"""Session → its run, and what the run's single steps tried: path → whether it answered."""
+
+
 def _stage(
     session: NotebookSession, retry: RetryPolicy | None = None, **settings: Any
 ) -> SourceStage:
-    return SourceStage(session, SourceSettings.resolve(session, **settings), retry=retry)
+    resolved = SourceSettings.resolve(session, **settings)
+    run = session.ctx["execution_id"]
+    if session not in _answers or _answers[session][0] != run:
+        _answers[session] = run, {}
+    return SourceStage(session, resolved, retry=retry, answers=_answers[session][1])

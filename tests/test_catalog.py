@@ -43,13 +43,12 @@ def test_records_become_rows_as_they_are() -> None:
     assert list(row) == [column.name for column in SOURCE_ENDPOINTS.columns]
 
 
-def test_a_catalogue_counts_what_the_portfolio_tells() -> None:
-    """Categories in order, and the endpoints with path parameters."""
+def test_a_catalogue_counts_its_endpoints_by_category() -> None:
+    """In the categories' order."""
     other = {**RECORD, "full_path": "/a/{id}", "category": "a", "hierarchical": True}
     catalog = load_catalog([RECORD, other])
     assert len(catalog) == 2
     assert list(catalog.categories.items()) == [("a", 1), ("project", 1)]
-    assert catalog.hierarchical_count == 1
 
 
 @pytest.mark.parametrize("field", RECORD)
@@ -293,6 +292,17 @@ def test_the_document_of_an_api_that_others_wrote_is_read_whole(httpbin: str) ->
     assert len(catalog) == len(held) > 50
     assert len(catalog.skipped) == len(operations - held)
     assert all(e.hierarchical == ("{" in e.endpoint_path) for e in catalog.endpoints)
+
+
+def test_a_query_that_is_written_out_makes_no_path_hierarchical() -> None:
+    """Its variables are values of the query's parameters, and none of them is in the path."""
+    (endpoint,) = load_catalog(
+        [{"resource": "Case", "method": "GET", "path": "/case/{id}?size={n}&from={first}{&all}"}]
+    ).endpoints
+    assert endpoint.endpoint_path == "/case/{id}"
+    assert endpoint.path_parameters == ("id",)
+    assert endpoint.query_parameters == ("size", "from", "all")
+    assert not PathTemplate.parse("/case?size={n}").path_parameters
 
 
 NAMES = st.text(alphabet="abcXYZ09_", min_size=1, max_size=8)

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from spectra_logging.errors import SpectraError
 from spectra_logging.testing import FakeSourceSystem
 from spectra_stage import sdk
 from spectra_stage.errors import AuthenticationError
@@ -91,7 +92,7 @@ def test_the_single_steps_leave_what_the_whole_stage_does(stage_root: Path) -> N
         catalog = SourceStageHelpers.bootstrap_endpoints_catalog(session=session)
         assert len(catalog) == 1
         SourceStageHelpers.create_source_portfolio_table(
-            session=session, hierarchical_access_validated=True, endpoint_success_rate=1.0
+            session=session, hierarchical_access_validated=True
         )
         session.record()
     times = {"last_updated", "last_validated", "last_auth_check"}
@@ -107,6 +108,35 @@ def test_the_single_steps_leave_what_the_whole_stage_does(stage_root: Path) -> N
     }
 
 
+def test_single_steps_measure_what_the_run_tried(
+    stage_root: Path, system: FakeSourceSystem
+) -> None:
+    """A path counts as it last answered, and another run begins anew."""
+    session = NotebookSession("example").load_context()
+    SourceStageHelpers.bootstrap_endpoints_catalog(session=session)
+
+    def rate() -> float:
+        SourceStageHelpers.create_source_portfolio_table(session=session)
+        (row,) = source(stage_root, "portfolio")
+        return float(row["endpoint_success_rate"])
+
+    system.fail_with = 401
+    with pytest.raises(AuthenticationError):
+        SourceStageHelpers.validate_api_authentication(session=session)
+    assert rate() == 0
+    system.fail_with = None
+    projects = SourceStageHelpers.validate_api_authentication(session=session)
+    assert rate() == 1
+    system.fail_with = 404
+    SourceStageHelpers.validate_api_resource_access(session=session, projects=projects)
+    assert rate() == 0.5
+    session.record()
+    session.load_context()
+    assert rate() == 0
+    session.record()
+    session.finalise()
+
+
 def test_a_single_step_raises_and_records_nothing(
     stage_root: Path, system: FakeSourceSystem
 ) -> None:
@@ -119,6 +149,25 @@ def test_a_single_step_raises_and_records_nothing(
     session.record()
     session.finalise()
     assert [row["status"] for row in record_rows(stage_root)] == ["Success"]
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        SourceStageHelpers.execute_source_stage,
+        SourceStageHelpers.create_source_config_table,
+        SourceStageHelpers.validate_api_authentication,
+        SourceStageHelpers.validate_api_resource_access,
+        SourceStageHelpers.create_source_credentials_table,
+        SourceStageHelpers.bootstrap_endpoints_catalog,
+        SourceStageHelpers.create_source_portfolio_table,
+        PrepareStageHelpers.check_readiness,
+    ],
+)
+def test_a_step_before_the_context_says_what_to_do(step: Any) -> None:
+    """The cell above was not run."""
+    with pytest.raises(SpectraError, match=r"call load_context\(\) first"):
+        step(session=NotebookSession("example"))
 
 
 def test_the_notebooks_global_catalogue_is_found(stage_root: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from spectra_stage.errors import (
     SourceSystemError,
 )
 from spectra_stage.source import RetryPolicy
+from tests.programs import free_port
 from tests.stages import (
     AT_ONCE,
     record_rows,
@@ -23,12 +23,6 @@ from tests.stages import (
     set_up,
     source,
 )
-
-
-def closed_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def test_too_many_requests_and_then_fine_is_no_failure(
@@ -102,7 +96,7 @@ def test_a_source_system_that_is_down_is_a_network_error(
     set_up(
         monkeypatch,
         tmp_path,
-        BASE_URL=f"http://127.0.0.1:{closed_port()}",
+        BASE_URL=f"http://127.0.0.1:{free_port()}",
         API_TOKEN="example-token-1234",
     )
     with pytest.raises(SourceNetworkError, match=r"can't be reached: .*refused") as raised:
@@ -157,6 +151,19 @@ def test_a_proxy_that_is_no_address_is_a_network_error(
         run_stage(retry=RetryPolicy(retries=0))
 
 
+def test_authorities_that_are_not_there_are_a_network_error(
+    stage_root: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The variable to mend is named, and the tables show the failed authentication."""
+    monkeypatch.setenv("BASE_URL", "https://example.invalid")
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "nowhere.pem"))
+    with pytest.raises(SourceNetworkError, match=r"nowhere\.pem.* REQUESTS_CA_BUNDLE") as raised:
+        run_stage()
+    assert (raised.value.code, raised.value.retryable) == ("TLS", False)
+    (credentials,) = source(stage_root, "credentials")
+    assert credentials["validation_status"] == "Failed"
+
+
 def test_redirects_in_a_circle_end(stage_root: Path, system: FakeSourceSystem) -> None:
     """Six are too many."""
     system.first_answers += [(302, {"Location": "/project/details"})] * 6
@@ -188,10 +195,22 @@ def test_credentials_of_netrc_are_never_sent(
             "Basic bWU6ZXhhbXBsZS10b2tlbi0xMjM0",
         ),
         (
+            {},
+            {"AUTH_METHOD": " basic\n", "API_USER": "me\n"},
+            "Authorization",
+            "Basic bWU6ZXhhbXBsZS10b2tlbi0xMjM0",
+        ),
+        (
             {"auth_method": "Basic"},
             {"API_TOKEN": "me:example-token-1234"},
             "Authorization",
             "Basic bWU6ZXhhbXBsZS10b2tlbi0xMjM0",
+        ),
+        (
+            {"auth_method": "basic"},
+            {"API_USER": "müller", "API_TOKEN": "pässwort-1234"},
+            "Authorization",
+            "Basic bcO8bGxlcjpww6Rzc3dvcnQtMTIzNA==",
         ),
     ],
 )
@@ -222,7 +241,7 @@ def test_each_way_to_authenticate_sends_its_header(
             pass
 
     with HTTPServer(("127.0.0.1", 0), Handler) as server:
-        Thread(target=server.handle_request).start()
+        Thread(target=server.handle_request, daemon=True).start()
         set_up(
             monkeypatch,
             tmp_path,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import socket
 from pathlib import Path
 
 import pytest
@@ -13,18 +12,13 @@ from hypothesis import strategies as st
 from spectra_logging.errors import ConfigurationError
 from spectra_logging.testing import FakeSourceSystem
 from spectra_stage.source.authentication import masked
+from tests.programs import free_port
 from tests.stages import (
     record_rows,
     run_stage,
     set_up,
     source,
 )
-
-
-def closed_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @pytest.mark.parametrize("token", ["abc4", "abcd5678", "abcdefgh9012", "abcdefgh-0123456789-wxyz"])
@@ -60,7 +54,7 @@ def test_the_token_is_nowhere(
     token = "s3cr3t-Token+with/odd=chars" + ("\nline" if outcome == "malformed" else "")
     caplog.set_level(logging.DEBUG)
     system.token = token if outcome == "success" and method == "apiToken" else "another"
-    base_url = f"http://127.0.0.1:{closed_port()}" if outcome == "down" else system.base_url
+    base_url = f"http://127.0.0.1:{free_port()}" if outcome == "down" else system.base_url
     set_up(monkeypatch, stage_root, API_TOKEN=token, API_USER="me", BASE_URL=base_url)
     error: BaseException | None = None
     try:

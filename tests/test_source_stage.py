@@ -6,6 +6,7 @@ import datetime as dt
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
@@ -14,10 +15,13 @@ from deltalake import DeltaTable, write_deltalake
 from spectra_logging._version import __version__
 from spectra_logging.errors import StageFailedError
 from spectra_logging.lakehouse import open_lakehouse
+from spectra_logging.session import NotebookSession
 from spectra_logging.testing import FakeSourceSystem
 from spectra_stage.errors import AuthenticationError
-from spectra_stage.tables import PREPARE_TABLES, SOURCE_TABLES, table_path
+from spectra_stage.source import execute_source_stage
+from spectra_stage.tables import PREPARE_TABLES, SOURCE_PORTFOLIO, SOURCE_TABLES, table_path
 from tests.stages import (
+    AT_ONCE,
     CAPABILITIES,
     IDENTITY,
     RECORD,
@@ -94,6 +98,28 @@ def test_the_tables_are_as_their_specs_declare_them(stage_root: Path) -> None:
         assert DeltaTable(str(stage_root / table_path(spec))).count() == 0
 
 
+def test_blanks_around_a_variable_are_no_part_of_it(
+    stage_root: Path, system: FakeSourceSystem, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Values are copied, and files end in a line break: neither can be seen in a form."""
+    for name, value in IDENTITY.items():
+        monkeypatch.setenv(name, f" {value}\n")
+    monkeypatch.setenv("BASE_URL", f" {system.base_url}/\n")
+    monkeypatch.setenv("BASE_PATH", " / ")
+    monkeypatch.setenv("TEST_PROJECT_ID", "1 ")
+    monkeypatch.setenv("AUTH_METHOD", " bearer\n")
+    monkeypatch.setenv("CONTRACT_VERSION", "3.1.0\n")
+    monkeypatch.setenv("TEST_ENDPOINT", " /project/details\n")
+    monkeypatch.setenv("RESOURCE_ENDPOINT_TEMPLATE", "/release/project/{projectId}\n")
+    session = run_stage()
+    assert session.result["capabilities"] == CAPABILITIES
+    assert session.ctx["full_url"] == system.base_url
+    (row,) = record_rows(stage_root)
+    assert {name: row[name.lower()] for name in IDENTITY} == IDENTITY
+    (portfolio,) = source(stage_root, "portfolio")
+    assert (portfolio["auth_method"], portfolio["contract_version"]) == ("bearer", "3.1.0")
+
+
 def test_the_discovery_date_survives_reruns(stage_root: Path) -> None:
     """A rerun renews all of the row but the day when the source system was first discovered."""
     run_stage()
@@ -123,6 +149,49 @@ def test_other_source_systems_keep_their_portfolio_rows(
     assert zephyr == first
 
 
+def test_stages_side_by_side_keep_each_others_portfolio_rows(
+    stage_root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A row that lands between a stage's look at the table and its own write stays."""
+    run_stage()
+    (row,) = source(stage_root, "portfolio")
+    session = NotebookSession("example").load_context(bootstrap=True)
+    lakehouse = session.delta.lakehouse
+    ask = lakehouse.query
+
+    def ask_and_be_overtaken(sql: str, *arguments: Any) -> Any:
+        found = ask(sql, *arguments)
+        if sql.endswith("FROM portfolio"):
+            another = {**row, "source_system": "another"}
+            place = str(stage_root / table_path(SOURCE_PORTFOLIO))
+            open_lakehouse().write(place, [another], spec=SOURCE_PORTFOLIO, mode="append")
+        return found
+
+    monkeypatch.setattr(lakehouse, "query", ask_and_be_overtaken)
+    with session:
+        execute_source_stage(session=session, catalog=[RECORD], retry=AT_ONCE)
+        session.record()
+    rows = source(stage_root, "portfolio")
+    assert [row["source_system"] for row in rows] == ["another", "zephyr"]
+
+
+def test_others_portfolio_rows_may_lack_a_column(
+    stage_root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A table of before that column is given it, and its rows have nulls there."""
+    run_stage()
+    place = stage_root / "Tables/source/portfolio"
+    older = pl.read_delta(str(place)).drop("endpoint_success_rate")
+    write_deltalake(place, older, mode="overwrite", schema_mode="overwrite")
+    monkeypatch.setenv("SOURCE_SYSTEM", "another")
+    run_stage(test_endpoint="/project/details")
+    rows = source(stage_root, "portfolio")
+    assert [(row["source_system"], row["endpoint_success_rate"]) for row in rows] == [
+        ("another", 1.0),
+        ("zephyr", None),
+    ]
+
+
 def test_columns_that_users_added_to_the_portfolio_keep_their_values(
     stage_root: Path, system: FakeSourceSystem, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -131,7 +200,9 @@ def test_columns_that_users_added_to_the_portfolio_keep_their_values(
     monkeypatch.setenv("SOURCE_SYSTEM", "another")
     run_stage(test_endpoint="/project/details")
     place = stage_root / "Tables/source/portfolio"
-    owned = pl.read_delta(str(place)).with_columns(**{'Our "own"': pl.lit("me"), "rank": 7})
+    owned = pl.read_delta(str(place)).with_columns(
+        **{'Our "own"': pl.lit("me"), "rank": 7, "tags": pl.Series([["a", "b"], []])}
+    )
     write_deltalake(place, owned, mode="overwrite", schema_mode="overwrite")
     run_stage(test_endpoint="/project/details")
     system.fail_with = 401
@@ -143,6 +214,7 @@ def test_columns_that_users_added_to_the_portfolio_keep_their_values(
         ("zephyr", "Success"),
     ]
     assert [(row['Our "own"'], row["rank"]) for row in rows] == [("me", 7)] * 2
+    assert sorted(row["tags"] for row in rows) == [[], ["a", "b"]]
     system.fail_with = None
     monkeypatch.setenv("SOURCE_SYSTEM", "new")
     run_stage(test_endpoint="/project/details")

@@ -63,11 +63,6 @@ class EndpointCatalog:
         """Endpoints by category, in the categories' order."""
         return dict(sorted(Counter(endpoint.category for endpoint in self.endpoints).items()))
 
-    @property
-    def hierarchical_count(self) -> int:
-        """How many endpoints have path parameters."""
-        return sum(endpoint.hierarchical for endpoint in self.endpoints)
-
     def rows(self) -> list[dict[str, Any]]:
         """The rows of ``source.endpoints``."""
         return [asdict(endpoint) for endpoint in self.endpoints]

@@ -54,7 +54,7 @@ def read_list(source: str, items: Sequence[Any]) -> list[tuple[str, Endpoint]]:
     return endpoints
 
 
-def method_of(value: Any) -> str:
+def _method_of(value: Any) -> str:
     """The HTTP method in capitals.
 
     Raises:
@@ -81,7 +81,7 @@ def _from_record(record: Mapping[str, Any]) -> Endpoint:
         name: tuple(record[name]) if column_type.startswith("array") else record[name]
         for name, column_type in _TYPES.items()
     }
-    return Endpoint(**{**values, "http_method": method_of(record["http_method"])})
+    return Endpoint(**{**values, "http_method": _method_of(record["http_method"])})
 
 
 def _from_blueprint(row: Mapping[str, Any]) -> Endpoint:
@@ -99,7 +99,7 @@ def _from_blueprint(row: Mapping[str, Any]) -> Endpoint:
     return Endpoint(
         endpoint_path=template.endpoint_path,
         full_path=template.full_path,
-        http_method=method_of(row["method"]),
+        http_method=_method_of(row["method"]),
         category=template.first_segment,
         description=str(row.get("description") or title),
         # API Blueprint has no words for it, and a source that needs a token mostly needs it

@@ -45,14 +45,18 @@ class PathTemplate:
             raise ValueError(f"path {template!r} does not begin with /")
         if re.search("[{}]", _EXPRESSION.sub("", template)):
             raise ValueError(f"path {template!r} has braces that don't pair")
-        in_path: list[str] = []
-        in_query: list[str] = []
-        for operator, names in _EXPRESSION.findall(template):
-            (in_query if operator in _QUERY_OPERATORS else in_path).extend(_names(names))
+        in_query = [
+            name
+            for operator, names in _EXPRESSION.findall(template)
+            if operator in _QUERY_OPERATORS
+            for name in _names(names)
+        ]
         without = _EXPRESSION.sub(
             lambda found: "" if found[1] in _QUERY_OPERATORS else found[0], template
         )
         path, _, query = without.partition("?")
+        # A variable of a query written out, ?limit={size}, is a value there and no parameter.
+        in_path = [name for _, names in _EXPRESSION.findall(path) for name in _names(names)]
         literal = [name for name, _ in parse_qsl(query, keep_blank_values=True)]
         return cls(
             full_path=template,

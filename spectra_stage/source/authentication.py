@@ -60,11 +60,14 @@ def authentication(
 
     Raises:
         ConfigurationError: The method is not known, the header can't be one, ``basic`` has no
-            user, or the token or the prefix holds what no header can. Neither is in the message.
+            user, the prefix is no text, or the token or the prefix holds what no header can, and
+            then neither is in the message.
     """
     known = method.lower() if isinstance(method, str) else method
     token = token.strip()
-    if not _can_be_sent(token) or not token:
+    # A password goes in base64, and may be of any script.
+    can_be_sent = token.isprintable() if known == "basic" else _can_be_sent(token)
+    if not can_be_sent or not token:
         raise ConfigurationError(
             "API_TOKEN holds characters that no HTTP header can carry; was it copied whole, "
             "and nothing with it?"
@@ -76,15 +79,18 @@ def authentication(
             raise ConfigurationError(
                 "auth_method='basic' needs a user: set API_USER, or API_TOKEN to user:password"
             )
-        pair = token if user is None else f"{user}:{token}"
+        pair = token if user is None else f"{user.strip()}:{token}"
         register_secret(pair)
         return HeaderAuthentication("Authorization", f"Basic {_base64(pair)}")
     if known not in {"apitoken", "bearer"}:
         raise ConfigurationError(f"auth_method={method!r} may be {', '.join(AUTH_METHODS)}")
     if known == "bearer":
         header, prefix = "Authorization", "Bearer"
-    if not header.isascii() or not header.replace("-", "").replace("_", "").isalnum():
+    letters = header.replace("-", "").replace("_", "") if isinstance(header, str) else ""
+    if not letters.isascii() or not letters.isalnum():
         raise ConfigurationError(f"auth_header={header!r} can't be an HTTP header's name")
+    if not isinstance(prefix, str):
+        raise ConfigurationError(f"auth_prefix={prefix!r} must be text; '' is none")
     if not _can_be_sent(prefix):
         # The HTTP client would refuse prefix and token together, and name both.
         raise ConfigurationError("auth_prefix holds characters that no HTTP header can carry")

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import codecs
-from dataclasses import dataclass
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import SplitResult, urljoin, urlsplit
 
 import requests
 from requests.adapters import HTTPAdapter
 from requests.auth import AuthBase
-from urllib3.exceptions import InvalidHeader, LocationParseError, MaxRetryError, ResponseError
-from urllib3.util.retry import Retry
+from urllib3.exceptions import LocationParseError
 
 from spectra_logging._version import __version__
 from spectra_logging.errors import ConfigurationError
@@ -28,13 +26,10 @@ from spectra_stage.errors import (
     SourceServiceError,
     SourceSystemError,
 )
+from spectra_stage.source.retry import RETRIED_STATUSES, RetryPolicy
 
-if TYPE_CHECKING:
-    from typing_extensions import Self
+__all__ = ["SourceClient"]
 
-__all__ = ["RetryPolicy", "SourceClient"]
-
-RETRIED_STATUSES = (429, 500, 502, 503, 504)
 REDIRECTS_FOLLOWED = 5
 LONGEST_TIMEOUT_SECONDS = 86_400.0
 """A day; sockets can't wait for more than a few weeks, and overflow at more."""
@@ -46,85 +41,6 @@ _BY_STATUS: dict[int, tuple[type[SourceSystemError], str]] = {
     407: (AuthenticationError, "The proxy asks for credentials: check HTTPS_PROXY."),
     410: (ResourceNotFoundError, "It was there and is gone: check the contract's version."),
 }
-
-
-@dataclass(frozen=True, kw_only=True)
-class RetryPolicy:
-    """What is tried again, and how patiently.
-
-    Answers of 429, 500, 502, 503 and 504 and refused connections are tried again; an answer that
-    does not come in time, or breaks off, once only, and any other answer never.
-
-    Args:
-        retries: How often at most.
-        backoff_seconds: Half the wait before the second retry; each later one waits twice as long
-            as the one before, the first comes at once. A ``Retry-After`` in the answer decides
-            instead.
-        longest_wait_seconds: A source system that asks to wait longer is not waited for.
-
-    Raises:
-        ConfigurationError: A number is negative.
-    """
-
-    retries: int = 3
-    backoff_seconds: float = 0.5
-    longest_wait_seconds: float = 60.0
-
-    def __post_init__(self) -> None:
-        if not isinstance(self.retries, int) or self.retries < 0:
-            raise ConfigurationError(f"retries={self.retries!r} must be 0 or more")
-        check_seconds("backoff_seconds", self.backoff_seconds)
-        check_seconds("longest_wait_seconds", self.longest_wait_seconds)
-
-    def to_urllib3(self) -> Retry:
-        """The policy as the adapter takes it."""
-        return _PatientRetry(
-            longest_wait_seconds=self.longest_wait_seconds,
-            total=self.retries,
-            read=min(self.retries, 1),
-            status_forcelist=RETRIED_STATUSES,
-            allowed_methods=("GET",),
-            backoff_factor=self.backoff_seconds,
-            # The last answer is more than the news that there were too many.
-            raise_on_status=False,
-        )
-
-
-class _PatientRetry(Retry):
-    """urllib3's retries, which end where the server asks for more patience than there is."""
-
-    def __init__(self, *, longest_wait_seconds: float, **options: Any) -> None:
-        self._longest_wait_seconds = longest_wait_seconds
-        super().__init__(**options)
-
-    def new(self, **options: Any) -> Self:
-        return super().new(longest_wait_seconds=self._longest_wait_seconds, **options)
-
-    def parse_retry_after(self, retry_after: str) -> float:
-        try:
-            seconds = float(retry_after)
-        except ValueError:
-            try:
-                seconds = super().parse_retry_after(retry_after)
-            except (InvalidHeader, ValueError, OverflowError):
-                # That nobody can tell how long to wait is no reason not to try again.
-                return 0.0
-        # No number is more than nothing either, and there is no waiting for it.
-        return seconds if seconds > 0 else 0.0
-
-    def increment(
-        self,
-        method: str | None = None,
-        url: str | None = None,
-        response: Any = None,
-        error: Exception | None = None,
-        _pool: Any = None,
-        _stacktrace: TracebackType | None = None,
-    ) -> Self:
-        asked_seconds = 0.0 if response is None else self.get_retry_after(response) or 0.0
-        if asked_seconds > self._longest_wait_seconds:
-            raise MaxRetryError(_pool, url or "", ResponseError("it asks to wait too long"))
-        return super().increment(method, url, response, error, _pool, _stacktrace)
 
 
 class _Session(requests.Session):
@@ -146,8 +62,8 @@ class SourceClient:
         retry: What is tried again.
 
     Raises:
-        ConfigurationError: The address is none of http or https, or holds credentials; or the
-            time-out is no positive number, or longer than a day.
+        ConfigurationError: The address is none of http or https, or holds credentials or a query;
+            or the time-out is no positive number, or longer than a day; or ``retry`` is no policy.
     """
 
     def __init__(
@@ -164,6 +80,10 @@ class SourceClient:
             raise ConfigurationError(
                 f"timeout={timeout_seconds!r} must be {LONGEST_TIMEOUT_SECONDS:g} seconds, a day, "
                 "at most"
+            )
+        if retry is not None and not isinstance(retry, RetryPolicy):
+            raise ConfigurationError(
+                f"retry={retry!r} must be a RetryPolicy, such as RetryPolicy(retries=5)"
             )
         self._retry = retry or RetryPolicy()
         self._http = _Session()
@@ -227,6 +147,9 @@ class SourceClient:
             except LocationParseError as error:
                 # Of a proxy's address; requests lets it through.
                 raise self._unreachable(place, error) from error
+            except OSError as error:
+                # Of a file of authorities that is not there; requests raises it as it is.
+                raise _insecure(place, redact_text(safe_text(error))) from error
             if not response.is_redirect:
                 return response
             try:
@@ -277,11 +200,7 @@ class SourceClient:
         cause = _first_cause(error)
         reason = redact_text(safe_text(cause))
         if isinstance(error, requests.exceptions.SSLError):
-            return SourceNetworkError(
-                f"{place}: no secure connection: {reason}. Check the certificate; "
-                "REQUESTS_CA_BUNDLE names the authorities to trust.",
-                code="TLS",
-            )
+            return _insecure(place, reason)
         # A time-out that was retried comes as any other connection error.
         if isinstance(error, requests.Timeout) or isinstance(cause, TimeoutError):
             return SourceNetworkError(
@@ -309,6 +228,14 @@ class SourceClient:
         )
 
 
+def _insecure(place: str, reason: str) -> SourceNetworkError:
+    return SourceNetworkError(
+        f"{place}: no secure connection: {reason}. Check the certificate; "
+        "REQUESTS_CA_BUNDLE names the authorities to trust.",
+        code="TLS",
+    )
+
+
 def _checked_url(base_url: str) -> str:
     try:
         parts = urlsplit(base_url)
@@ -329,6 +256,12 @@ def _checked_url(base_url: str) -> str:
         raise ConfigurationError(
             f"BASE_URL is {redact_text(base_url)!r}; it must be an address such as "
             "https://api.example.com"
+        )
+    if parts.query or parts.fragment:
+        # Not shown: keys are given that way.
+        raise ConfigurationError(
+            "BASE_URL or BASE_PATH has a query or a fragment, and all paths would end up in it; "
+            "leave out what is behind the ? or #"
         )
     return base_url
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from spectra_logging.errors import ConfigurationError
 
-__all__ = ["SourceProfile", "add_profile", "profile_of"]
+__all__ = ["PROJECT_PLACEHOLDER", "SourceProfile", "add_profile", "profile_of"]
 
 PROJECT_PLACEHOLDER = "{projectId}"
 
@@ -23,8 +23,8 @@ class SourceProfile:
         supports_incremental: Whether the source can tell what changed.
 
     Raises:
-        ConfigurationError: A path does not begin with a slash, or the template has no
-            ``{projectId}``.
+        ConfigurationError: A path does not begin with a slash, the template has no
+            ``{projectId}``, or ``supports_incremental`` is no boolean.
     """
 
     test_endpoint: str = "/"
@@ -45,6 +45,10 @@ class SourceProfile:
             raise ConfigurationError(
                 f"resource_endpoint_template={template!r} must have {PROJECT_PLACEHOLDER} where "
                 "a project's id goes"
+            )
+        if not isinstance(self.supports_incremental, bool):
+            raise ConfigurationError(
+                f"supports_incremental={self.supports_incremental!r} must be True or False"
             )
 
 

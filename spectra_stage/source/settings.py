@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from spectra_logging.errors import ConfigurationError
+from spectra_logging.errors import ConfigurationError, SpectraError
 from spectra_logging.session import NotebookSession
 from spectra_stage.source.profiles import SourceProfile, profile_of
 from spectra_stage.tables import SOURCE_PORTFOLIO
@@ -86,7 +86,10 @@ class SourceSettings:
 
         Raises:
             ConfigurationError: A setting can't work.
+            SpectraError: The session has no context yet.
         """
+        if not session.ctx:
+            raise SpectraError("a stage needs the session's context: call load_context() first")
         variables = session.variables
         known = profile_of(session.ctx["source_system"])
         profile = SourceProfile(

@@ -13,8 +13,8 @@ from spectra_logging.session import NotebookSession
 from spectra_stage.catalog import EndpointCatalog, load_catalog
 from spectra_stage.catalog.load import CatalogSource
 from spectra_stage.errors import SourceSystemError
-from spectra_stage.source.client import RetryPolicy
 from spectra_stage.source.errors import collect
+from spectra_stage.source.retry import RetryPolicy
 from spectra_stage.source.settings import SourceSettings
 from spectra_stage.source.steps import SourceStage
 from spectra_stage.tables import SOURCE_ENDPOINTS, table_path

@@ -20,10 +20,11 @@ from spectra_stage.errors import (
 from spectra_stage.prepare import initialize_prepare_stage
 from spectra_stage.source import tables
 from spectra_stage.source.authentication import authentication
-from spectra_stage.source.client import RetryPolicy, SourceClient
+from spectra_stage.source.client import SourceClient
 from spectra_stage.source.errors import collect
 from spectra_stage.source.profiles import PROJECT_PLACEHOLDER
 from spectra_stage.source.projects import first_project_id
+from spectra_stage.source.retry import RetryPolicy
 from spectra_stage.source.settings import SourceSettings
 from spectra_stage.tables import SOURCE_TABLES, table_path
 
@@ -37,6 +38,8 @@ class SourceStage:
         session: The notebook's session, its context loaded.
         settings: What the run goes by.
         retry: Which requests are tried again.
+        answers: Path → whether it answered when it was last tried, where other steps of the run
+            have tried some.
 
     Attributes:
         findings: What was found out so far.
@@ -49,11 +52,12 @@ class SourceStage:
         settings: SourceSettings,
         *,
         retry: RetryPolicy | None = None,
+        answers: dict[str, bool] | None = None,
     ) -> None:
         self.session = session
         self.settings = settings
         self._retry = retry
-        self._answers: list[bool] = []
+        self._answers = {} if answers is None else answers
         self.auth_answer: Any = None
         self.findings = tables.Findings(
             auth_status="Unknown",
@@ -208,13 +212,13 @@ class SourceStage:
         try:
             answer = self.client.get_json(path)
         except SourceSystemError:
-            self._answers.append(False)
+            self._answers[path] = False
             raise
-        self._answers.append(True)
+        self._answers[path] = True
         return answer
 
     def _measured_rate(self) -> float:
-        return sum(self._answers) / len(self._answers) if self._answers else 0.0
+        return sum(self._answers.values()) / len(self._answers) if self._answers else 0.0
 
     def _project_id(self) -> str:
         chosen = self.session.variables.get("TEST_PROJECT_ID") or self.session.params["project"]

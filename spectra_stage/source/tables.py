@@ -12,7 +12,7 @@ from typing import Any
 from spectra_logging._version import __version__
 from spectra_logging.paths import resolve_table
 from spectra_logging.session import NotebookSession
-from spectra_logging.tables import SCALAR_TYPES, TableSpec
+from spectra_logging.tables import TableSpec, is_type_of_spec
 from spectra_stage.catalog import EndpointCatalog
 from spectra_stage.source.authentication import masked
 from spectra_stage.source.settings import SourceSettings
@@ -106,9 +106,7 @@ def write_portfolio(
     """
     now = datetime.now(timezone.utc)
     spec = _portfolio_spec(session)
-    before = _portfolio_rows(session, spec)
-    source_system = session.ctx["source_system"]
-    known = before.get(source_system, {})
+    known = _portfolio_row(session, spec) or {}
     endpoints = session.delta.lakehouse.query(
         "SELECT category, hierarchical FROM endpoints",
         {"endpoints": resolve_table(table_path(SOURCE_ENDPOINTS))},
@@ -116,7 +114,7 @@ def write_portfolio(
     categories = Counter(endpoint["category"] for endpoint in endpoints)
     row = {
         **known,
-        "source_system": source_system,
+        "source_system": session.ctx["source_system"],
         "contract_version": settings.contract_version,
         "discovery_date": known.get("discovery_date") or now.date(),
         "total_endpoints": len(endpoints),
@@ -132,7 +130,7 @@ def write_portfolio(
         "is_enabled": True,
         "last_updated": now,
     }
-    _overwrite(session, spec, [*({**before, source_system: row}).values()])
+    _replace_portfolio_row(session, spec, row)
     return row
 
 
@@ -143,21 +141,20 @@ def note_failed_authentication(session: NotebookSession, findings: Findings) -> 
         Whether there was such a row; a first run that fails leaves none.
     """
     spec = _portfolio_spec(session)
-    rows = _portfolio_rows(session, spec)
-    known = rows.get(session.ctx["source_system"])
+    known = _portfolio_row(session, spec)
     if known is None:
         return False
     known["auth_status"] = findings.auth_status
     known["last_auth_check"] = findings.checked_at
     known["last_updated"] = datetime.now(timezone.utc)
-    _overwrite(session, spec, [*rows.values()])
+    _replace_portfolio_row(session, spec, known)
     return True
 
 
 def _portfolio_spec(session: NotebookSession) -> TableSpec:
     """``source.portfolio`` as it is there: with the columns that its users added.
 
-    Those of a type that no spec can have are left out, and come out null.
+    Those of a type that no spec can have are left out, and come out null in the row written.
     """
     place = resolve_table(table_path(SOURCE_PORTFOLIO))
     lakehouse = session.delta.lakehouse
@@ -169,22 +166,37 @@ def _portfolio_spec(session: NotebookSession) -> TableSpec:
     added = [
         column
         for column in lakehouse.schema(place)
-        if column.name not in declared and column.type in SCALAR_TYPES
+        if column.name not in declared and is_type_of_spec(column.type)
     ]
     return replace(SOURCE_PORTFOLIO, columns=(*SOURCE_PORTFOLIO.columns, *added))
 
 
-def _portfolio_rows(session: NotebookSession, spec: TableSpec) -> dict[str, dict[str, Any]]:
-    """The rows of ``source.portfolio`` by source system."""
+def _portfolio_row(session: NotebookSession, spec: TableSpec) -> dict[str, Any] | None:
+    """This source system's row of ``source.portfolio``; ``None`` where there is none."""
     place = resolve_table(table_path(spec))
     if not session.delta.lakehouse.exists(place):
-        return {}
-    names = ", ".join('"' + column.name.replace('"', '""') + '"' for column in spec.columns)
-    rows = session.delta.lakehouse.query(
+        return None
+    lakehouse = session.delta.lakehouse
+    quote = lakehouse.dialect([place]).quote
+    names = ", ".join(quote(column.name) for column in spec.columns)
+    rows = lakehouse.query(
         f"SELECT {names} FROM portfolio",  # noqa: S608 - the table's own names, quoted
         {"portfolio": place},
     ).to_dicts()
-    return {row["source_system"]: row for row in rows}
+    own = (row for row in rows if row["source_system"] == session.ctx["source_system"])
+    return next(own, None)
+
+
+def _replace_portfolio_row(
+    session: NotebookSession, spec: TableSpec, row: Mapping[str, Any]
+) -> None:
+    """Write this source system's row, and touch no other: stages may run side by side."""
+    session.delta.lakehouse.write(
+        resolve_table(table_path(spec)),
+        [row],
+        spec=spec,
+        replacing={"source_system": session.ctx["source_system"]},
+    )
 
 
 def _overwrite(session: NotebookSession, spec: TableSpec, rows: Sequence[Mapping[str, Any]]) -> int:
