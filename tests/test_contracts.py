@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import re
+from collections.abc import Mapping
+from decimal import Decimal
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import jsonschema
+import polars as pl
 import pytest
 import yaml
 
@@ -211,6 +215,51 @@ def test_what_no_check_says_is_told(tmp_path: Path) -> None:
     assert contract.notes[0].startswith("56:9: ")
 
 
+def test_what_is_said_of_nested_columns_is_told_too(tmp_path: Path) -> None:
+    """No check looks into fields, elements, keys or values, however deep."""
+    contract = """
+kind: DataContract
+apiVersion: v3.2.0
+id: nested
+version: 1.0.0
+status: active
+schema:
+  - name: t.checked
+    properties:
+      - name: address
+        logicalType: object
+        properties:
+          - name: city
+            logicalType: string
+            required: true
+            quality: [{metric: nullValues, mustBe: 0}]
+          - {name: zip, physicalName: Zip, logicalType: string, logicalTypeOptions: {minLength: 5}}
+          - name: floors
+            logicalType: array
+            items:
+              logicalType: object
+              properties:
+                - {name: n, logicalType: integer, logicalTypeOptions: {format: i32, minimum: 0}}
+      - name: tags
+        logicalType: array
+        items: {logicalType: string, enum: [{value: a}]}
+      - name: scores
+        logicalType: map
+        map: {key: {logicalType: string, unique: true}, value: {logicalType: string}}
+"""
+    checked(contract)
+    notes = load_contract(write(tmp_path, contract)).notes
+    assert [note.partition(": ")[2].removeprefix("no check says ") for note in notes] == [
+        "required of address.city",
+        "quality of address.city",
+        "minLength of address.Zip",
+        "minimum of address.floors.items.n",
+        "enum of tags.items",
+        "unique of scores.key",
+    ]
+    assert notes[0].startswith("13:13: ")
+
+
 def normal(suite: Suite) -> dict[str, tuple[str | None, list[str]]]:
     """A suite in which the order of checks means nothing."""
     return {table.table: (table.path, sorted(map(repr, table.checks))) for table in suite.tables}
@@ -303,6 +352,253 @@ def test_dates_in_a_contract_are_dates_in_its_conditions(
     assert found == [(Outcome.FAILED, 1)] * 5
 
 
+def contract_of_missing_values(missing: str, told_by: str, kinds: Mapping[str, str]) -> str:
+    """One that allows none of the values in any of the columns, whose types it tells."""
+    properties = "".join(
+        f"""
+      - name: {name}
+        {told_by}: {kind}
+        quality:
+          - {{metric: missingValues, arguments: {{missingValues: {missing}}}, mustBe: 0}}"""
+        for name, kind in kinds.items()
+    )
+    return f"""
+kind: DataContract
+apiVersion: v3.1.0
+schema:
+  - name: t.checked
+    properties:{properties}
+"""
+
+
+def test_one_list_of_missing_values_serves_columns_of_every_kind(
+    lakehouse: Lakehouse, tmp_path: Path
+) -> None:
+    """What can't be in a column is not missing there; dates and times are texts by the standard."""
+    missing = "[null, '', N/A, -1, '-2', '9999-12-31', '9999-12-31T00:00:00Z']"
+    kinds = {"n": "bigint", "x": "double", "at": "timestamp", "d": "date", "s": "string"}
+    kinds["b"] = "boolean"
+    contract = contract_of_missing_values(missing, "physicalType", kinds)
+    end = dt.datetime(9999, 12, 31, tzinfo=UTC)
+    now = dt.datetime(2024, 1, 1, tzinfo=UTC)
+    columns = {
+        "n": [1, -1, -2, None],
+        "x": [1.5, -1.0, -2.0, None],
+        "at": [now, end, end, None],
+        "d": [now.date(), end.date(), end.date(), None],
+        "s": ["one", "-1", "N/A", None],
+        "b": [True, False, True, None],
+    }
+    make(tmp_path, columns=columns)
+    found = load_contract(write(tmp_path, contract))
+    (result,) = run(found.suite, lakehouse, root=tmp_path).tables
+    assert [(check.violations, check.finding) for check in result.checks[2:]] == [
+        *[(3, "3 of 4 rows break it")] * 5,
+        (1, "1 of 4 rows break it"),
+    ]
+
+
+def test_missing_values_are_compared_where_a_type_is_left_open_or_nested(
+    lakehouse: Lakehouse, tmp_path: Path
+) -> None:
+    """An integer of any width, say, as most contracts have them, or a list: it equals no text."""
+    missing = "[null, '', N/A, -1]"
+    kinds = {"n": "integer", "x": "number", "m": "number", "tags": "array", "part": "object"}
+    contract = contract_of_missing_values(missing, "logicalType", kinds)
+    columns = {
+        "n": [1, -1, None],
+        "x": [1.5, -1.0, None],
+        "m": [Decimal("1.5"), Decimal(-1), None],
+        "tags": [["a"], [], None],
+        "part": [{"a": 1}, {"a": -1}, None],
+    }
+    make(tmp_path, columns=columns)
+    found = load_contract(write(tmp_path, contract))
+    (result,) = run(found.suite, lakehouse, root=tmp_path).tables
+    assert [(check.violations, check.finding) for check in result.checks[2:]] == [
+        *[(2, "2 of 3 rows break it")] * 3,
+        *[(1, "1 of 3 rows break it")] * 2,
+    ]
+
+
+OF_3_0 = """
+kind: DataContract
+apiVersion: v3.0.2
+schema:
+  - name: t.checked
+    properties:
+      - name: n
+        logicalType: integer
+        logicalTypeOptions:
+          {minimum: 1, exclusiveMinimum: true, maximum: 3, exclusiveMaximum: false}
+        quality:
+          - {rule: duplicateCount, mustBeLessThan: 1}
+          - {rule: nullCheck}
+      - name: d
+        logicalType: date
+        logicalTypeOptions: {maximum: '2024-01-02', exclusiveMaximum: true, exclusiveMinimum: true}
+      - name: at
+        logicalType: date
+        logicalTypeOptions: {format: "yyyy-MM-dd'T'HH:mm:ssZ", minimum: '2024-01-02T00:00:00Z'}
+      - name: currency
+        logicalType: string
+        quality:
+          - {type: library, rule: validValues, validValues: [pounds, euros]}
+          - {type: library, rule: sounding}
+    quality:
+      - {rule: rowCount, mustBeBetween: [1, 2]}
+      - {rule: rowCount}
+"""
+
+
+def test_a_contract_of_version_3_0_says_the_same_in_its_own_words(
+    lakehouse: Lakehouse, tmp_path: Path
+) -> None:
+    """Rules are what became metrics, and whether a bound is exclusive is true or false."""
+    contract = load_contract(write(tmp_path, OF_3_0))
+    assert [note.partition(": ")[2] for note in contract.notes] == [
+        "the type of n is left open: physicalType tells it",
+        "no check says a threshold of {}; how many at most is what can be said",
+        "no check says a count of rows without a bound that can be said",
+    ]
+    columns = {
+        "n": [1, 3, 3, None],
+        "d": [dt.date(2024, 1, day) for day in (1, 1, 1, 2)],
+        "at": [dt.datetime(2024, 1, day, tzinfo=UTC) for day in (1, 2, 3, 4)],
+        "currency": ["pounds", "euros", "marks", None],
+    }
+    make(tmp_path, columns=columns)
+    report = run(contract.suite, lakehouse, root=tmp_path)
+    assert {check.name: made(check) for check in report.checks} == {
+        "the table exists": (Outcome.PASSED, None),
+        "the columns are as declared": (Outcome.PASSED, None),
+        "n is at most 3": (Outcome.PASSED, 0),
+        '"n" > 1': (Outcome.FAILED, 1),
+        "n is unique": (Outcome.FAILED, 1),
+        "n is never null": (Outcome.FAILED, 1),
+        "\"d\" < DATE '2024-01-02'": (Outcome.FAILED, 1),
+        "at is at least 2024-01-02T00:00:00Z": (Outcome.FAILED, 1),
+        "currency is pounds or euros": (Outcome.FAILED, 1),
+        "there are at least 1 and at most 2 rows": (Outcome.FAILED, None),
+    }
+
+
+def test_null_may_be_among_valid_values(lakehouse: Lakehouse, tmp_path: Path) -> None:
+    """As it is in an example of the standard's own."""
+    contract = """
+kind: DataContract
+apiVersion: v3.2.0
+schema:
+  - name: t.checked
+    properties:
+      - name: status
+        logicalType: string
+        enum: [{value: ''}, {value: null}, {value: x}]
+        quality:
+          - {metric: invalidValues, arguments: {validValues: ['', null, n/a]}, mustBe: 0}
+          - {metric: invalidValues, arguments: {validValues: [null]}, mustBe: 0}
+      - name: unused
+        logicalType: string
+        enum: [{value: null}]
+"""
+    found = load_contract(write(tmp_path, contract))
+    columns = {"status": ["", None, "n/a", "n/a", "x"], "unused": [None] * 5}
+    make(tmp_path, columns=columns, unused=pl.String)
+    (result,) = run(found.suite, lakehouse, root=tmp_path).tables
+    assert [made(check) for check in result.checks[2:]] == [
+        (Outcome.FAILED, 2),
+        (Outcome.FAILED, 1),
+    ]
+    assert [note.partition(": ")[2] for note in found.notes] == [
+        "no check says metric invalidValues with ['validValues']",
+        "no check says that unused is always null",
+    ]
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        r"^(?:\+49)?(?:\d+)$",
+        r"^(?:a)|(?:b)$",
+        r"^a|b$",
+        r"^(?:a|b)$",
+        r"^(a|b)+$",
+        r"^[(|]+$",
+        r"^\(|b$",
+        r"^a\|b$",
+        r"(?i)^A|b$",
+        r"(?i)^AB$",
+        r"(?i)B",
+        r"(?m)^b$",
+        "^$",
+        r"b\$",
+    ],
+)
+def test_a_pattern_means_what_it_says(lakehouse: Lakehouse, tmp_path: Path, pattern: str) -> None:
+    """Brackets that don't close each other, anchors of one alternative, and flags before it all."""
+    texts = ["+491", "1", "a", "b", "ab", "ba", "aXb", "|", "(", "(b", "a|b", "A\nb", "b$", ""]
+    column = {"name": "text", "logicalType": "string"}
+    rule = {"metric": "invalidValues", "arguments": {"pattern": pattern}, "mustBe": 0}
+    contract = {
+        "kind": "DataContract",
+        "apiVersion": "v3.1.0",
+        "schema": [
+            {
+                "name": "t.checked",
+                "properties": [
+                    {**column, "logicalTypeOptions": {"pattern": pattern}, "quality": [rule]}
+                ],
+            }
+        ],
+    }
+    found = load_contract(write(tmp_path, json.dumps(contract)))
+    assert found.notes == ()
+    make(tmp_path, columns={"text": texts})
+    (result,) = run(found.suite, lakehouse, root=tmp_path).tables
+    broken = len([text for text in texts if not re.search(pattern, text)])
+    assert [check.violations for check in result.checks[2:]] == [broken, broken]
+
+
+def test_nan_lies_within_no_bounds_of_a_contract(lakehouse: Lakehouse, tmp_path: Path) -> None:
+    """Whether they are valid themselves or not."""
+    contract = """
+kind: DataContract
+apiVersion: v3.1.0
+schema:
+  - name: t.checked
+    properties:
+      - {name: a, physicalType: double, logicalTypeOptions: {exclusiveMinimum: 0.5}}
+      - {name: b, physicalType: float, logicalTypeOptions: {exclusiveMaximum: 9}}
+      - {name: c, physicalType: double, logicalTypeOptions: {minimum: 0, maximum: 9}}
+      - {name: d, logicalType: number, logicalTypeOptions: {exclusiveMinimum: 0.5}}
+"""
+    found = load_contract(write(tmp_path, contract))
+    values = [1.0, float("nan"), -float("nan"), None]
+    make(tmp_path, columns=dict.fromkeys("abcd", values), b=pl.Float32)
+    (result,) = run(found.suite, lakehouse, root=tmp_path).tables
+    assert [made(check) for check in result.checks[2:]] == [(Outcome.FAILED, 2)] * 4
+
+
+def test_exclusive_bounds_of_decimals_are_exact_where_no_type_is_told(
+    lakehouse: Lakehouse, tmp_path: Path
+) -> None:
+    """As floats the two are one, and a number may be either."""
+    contract = """
+kind: DataContract
+apiVersion: v3.1.0
+schema:
+  - name: t.checked
+    properties:
+      - name: d
+        logicalType: number
+        logicalTypeOptions: {exclusiveMinimum: '12345678901234567.1'}
+"""
+    make(tmp_path, columns={"d": [Decimal("12345678901234567.1"), Decimal("12345678901234567.2")]})
+    found = load_contract(write(tmp_path, contract))
+    (result,) = run(found.suite, lakehouse, root=tmp_path).tables
+    assert made(result.checks[-1]) == (Outcome.FAILED, 1)
+
+
 def test_several_checks_of_one_kind_survive_the_round(tmp_path: Path) -> None:
     """A property has room for one pattern and for one of each bound; others become rules."""
     columns = (Column(name="text", type="string"), Column(name="n", type="long"))
@@ -319,6 +615,103 @@ def test_several_checks_of_one_kind_survive_the_round(tmp_path: Path) -> None:
     checked(export.text)
     assert normal(load_suite(write(tmp_path, export.text))) == normal(suite)
     assert export.notes == ("a.b: n is at least 0",)
+
+
+@pytest.mark.parametrize("option", [{"severity": "warning"}, {"name": "as in May"}])
+def test_a_schema_is_as_severe_when_it_is_read_again(
+    lakehouse: Lakehouse, tmp_path: Path, option: dict[str, Any]
+) -> None:
+    """And has its name: what a contract says of properties is an error without one."""
+    declared = [Column(name="n", type="long"), Column(name="m", type="long")]
+    checks: list[Check] = [TableSchema(declared=declared, **option), NotNull(column="n")]
+    suite = Suite(name="a", tables=[TableSuite(table="t.checked", checks=checks)])
+    export = export_contract(suite)
+    checked(export.text)
+    read = load_suite(write(tmp_path, export.text))
+    assert normal(read) == normal(suite)
+    make(tmp_path, columns={"n": [1]})
+    assert (
+        run(read, lakehouse, root=tmp_path).outcome is run(suite, lakehouse, root=tmp_path).outcome
+    )
+
+
+def test_a_small_tolerance_survives_the_round(tmp_path: Path) -> None:
+    """Python writes 0.00001 with an exponent, which no percentage has."""
+    checks: list[Check] = [
+        TableSchema(declared=[Column(name="n", type="long")], more_columns=True),
+        NotNull(column="n", tolerance="0.00001%"),
+    ]
+    suite = Suite(name="a", tables=[TableSuite(table="t.checked", checks=checks)])
+    export = export_contract(suite)
+    checked(export.text)
+    assert normal(load_suite(write(tmp_path, export.text))) == normal(suite)
+
+
+@pytest.mark.parametrize(
+    ("told", "is_open"),
+    [
+        ("physicalType: 'struct<company:string,any:long>'", False),
+        ("logicalType: object, properties: [{name: company, logicalType: string}]", False),
+        ("logicalType: object, properties: [{name: n, logicalType: number}]", True),
+        ("logicalType: array", True),
+        ("logicalType: map, map: {key: {logicalType: string}}", True),
+    ],
+)
+def test_a_type_is_open_where_it_is_not_told(tmp_path: Path, told: str, is_open: bool) -> None:
+    """And not where a field's name reads like it."""
+    contract = f"{V3}- name: a\n  properties: [{{name: b, {told}}}]"
+    notes = load_contract(write(tmp_path, contract)).notes
+    assert [note.partition(": ")[2] for note in notes] == (
+        ["the type of b is left open: physicalType tells it"] if is_open else []
+    )
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        "struct<Id:bigint,tags:array<string>,price:decimal(10,2),at:struct<n:int>>",
+        "STRUCT<Id: BIGINT, tags: ARRAY<STRING>, price: DECIMAL(10, 2), at: STRUCT<n: INT>>",
+        "struct<Id:long,tags:array<string>,price:decimal(10,2),at:struct<n:integer>>",
+    ],
+)
+def test_types_are_read_however_deep_they_are_nested(
+    lakehouse: Lakehouse, tmp_path: Path, told: str
+) -> None:
+    """As a catalog shows them, as SQL has them, and as Delta's log does."""
+    fields = {
+        "Id": pl.Int64,
+        "tags": pl.List(pl.String),
+        "price": pl.Decimal(10, 2),
+        "at": pl.Struct({"n": pl.Int32}),
+    }
+    row = {"Id": 1, "tags": ["a"], "price": Decimal("1.50"), "at": {"n": 1}}
+    make(tmp_path, columns={"nested": [row], "list": [[1]]}, nested=pl.Struct(fields))
+    contract = f"""
+kind: DataContract
+apiVersion: v3.1.0
+schema:
+  - name: t.checked
+    properties:
+      - {{name: nested, physicalType: '{told}'}}
+      - {{name: list, physicalType: 'ARRAY<BIGINT>'}}
+"""
+    found = load_contract(write(tmp_path, contract))
+    (result,) = run(found.suite, lakehouse, root=tmp_path).tables
+    assert result.checks[1].finding == "all 2 are"
+
+
+def test_allowed_decimals_survive_the_round(lakehouse: Lakehouse, tmp_path: Path) -> None:
+    """As texts, which hold all their digits."""
+    price = Decimal("12345678901234567890.01")
+    column = Column(name="price", type="decimal(38,2)")
+    checks = [TableSchema(declared=[column]), AllowedValues(column="price", values=[price])]
+    suite = Suite(name="prices", tables=[TableSuite(table="t.checked", checks=checks)])
+    make(tmp_path, columns={"price": [price, price + 1]}, price=pl.Decimal(38, 2))
+    read = load_suite(write(tmp_path, export_contract(suite).text))
+    report = run(read, lakehouse, root=tmp_path)
+    assert [made(check) for check in report.checks if check.kind == "allowed_values"] == [
+        (Outcome.FAILED, 1)
+    ]
 
 
 NAMED = """
@@ -460,6 +853,10 @@ MALFORMED = "is not as the standard has it:"
             V3 + "- name: a\n  properties:\n  - {name: b, primaryKey: true, primaryKeyPosition: c}"
             "\n  - {name: d, primaryKey: true}",
             f"4:3: a schema object {MALFORMED}",
+        ),
+        (
+            V3 + "- name: a\n- {name: b, physicalName: a, properties: [{name: c}]}",
+            "5:3: table a is there twice",
         ),
         (V3 + "- name: a\nslaProperties: [x]", f"5:17: an SLA property {MALFORMED}"),
         (

@@ -95,6 +95,20 @@ def test_collecting_looks_at_no_table(project: Path) -> None:
     assert "prepare::prepare._schema::the table exists\n" in output
 
 
+def test_checks_that_say_the_same_are_tests_of_different_names(project: Path) -> None:
+    """Such as one that warns early and one that fails late; a test can be named for each."""
+    (project / "own.yaml").write_text(
+        "tables: {a.b: {checks: [not_null: {column: c, tolerance: 1%, severity: warning}, "
+        "not_null: {column: c, tolerance: 5%}]}}",
+        encoding="utf-8",
+    )
+    _, output = run_pytest(
+        project, "--spectra-root", project, "--spectra-suite", "own.yaml", "--collect-only", "-q"
+    )
+    assert "own::a.b::c is never null\n" in output
+    assert "own::a.b::c is never null (2)\n" in output
+
+
 def test_a_broken_check_fails_its_test_alone(project: Path, lake: Path) -> None:
     """The failure is the finding with its figures, without the value and without a traceback."""
     DeltaTable(str(lake / "Tables/source/credentials")).update(

@@ -8,9 +8,10 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import polars as pl
 import pytest
-from deltalake import DeltaTable
+from deltalake import DeltaTable, write_deltalake
 
 from spectra_logging.errors import ConfigurationError, LakehouseError
 from spectra_logging.lakehouse.base import Lakehouse
@@ -30,8 +31,9 @@ from spectra_stage.validation.checks import (
     ValidJson,
 )
 from spectra_stage.validation.quarantine import QUARANTINE, split
+from spectra_stage.validation.results import Outcome
 from tests.tables import read_rows
-from tests.validations import UTC, make
+from tests.validations import UTC, make, report_of, result_of
 
 CHECKS: tuple[Check, ...] = (
     NotNull(column="k"),
@@ -117,6 +119,38 @@ class TestSplit:
         split("t.checked", CHECKS, lakehouse, root=tmp_path).append()
         assert DeltaTable(tmp_path / "Tables/quarantine/t_checked").count() == 12
 
+    def test_other_bad_rows_of_the_same_version_are_set_aside_too(
+        self, lakehouse: Lakehouse, tmp_path: Path
+    ) -> None:
+        """Once is once for the same rows, and not for whatever is asked of a version."""
+        commits = [
+            split("t.checked", [check], lakehouse, root=tmp_path).append()
+            for check in (NotNull(column="k"), NotNull(column="n"), NotNull(column="k"))
+        ]
+        assert [commit.replayed for commit in commits] == [False, False, True]
+        rows = read_rows(tmp_path / "Tables/quarantine/t_checked", order_by="row")
+        assert sorted(reason for row in rows for reason in row["reasons"]) == [
+            "k is never null",
+            "n is never null",
+        ]
+
+    @pytest.mark.parametrize("told", ["argument", "variable"])
+    def test_a_place_of_ones_own_is_below_the_same_root(
+        self,
+        lakehouse: Lakehouse,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        told: str,
+    ) -> None:
+        """And not below the working directory, which in Fabric is a machine's that goes away."""
+        monkeypatch.setenv("SPECTRA_ROOT", str(tmp_path))
+        root = tmp_path if told == "argument" else None
+        (tmp_path / "elsewhere").mkdir()
+        monkeypatch.chdir(tmp_path / "elsewhere")
+        found = split("t.checked", [NotNull(column="k")], lakehouse, root=root)
+        found.append("Tables/aside/bad")
+        assert DeltaTable(tmp_path / "Tables/aside/bad").count() == 1
+
     def test_what_can_not_be_split_is_told(self, lakehouse: Lakehouse, tmp_path: Path) -> None:
         """Checks of no rows, of other columns, or of other tables."""
         with pytest.raises(ConfigurationError, match="none of them is an error of single rows"):
@@ -131,6 +165,85 @@ class TestSplit:
             _ = split("t.checked", [Condition(condition="1 / 0 > n")], lakehouse, root=tmp_path).bad
 
 
+@pytest.mark.parametrize(
+    ("other", "missing"),
+    [
+        ("t.customers", {1: ["id, of refers to t.customers"]}),
+        ("t.checked", {9: ["of refers to t.checked (id)"]}),
+    ],
+)
+def test_a_reference_to_a_column_of_the_same_name_goes_with_other_checks(
+    lakehouse: Lakehouse, tmp_path: Path, other: str, missing: dict[int, list[str]]
+) -> None:
+    """Also when it refers to the table itself: what the others name is a column of the table."""
+    make(tmp_path, "t.customers", {"id": [1, 2, 3, 9], "of": [None, 1, 9, 1]})
+    make(tmp_path, columns={"id": [1, 2, 3, 3], "of": [None, 1, 9, 1]})
+    checks = [
+        ForeignKey(column=["id", "of"], table=other),
+        ForeignKey(column="of", table=other, references="id"),
+        NotNull(column="of"),
+        Unique(column="id"),
+        Condition(condition="id <> of"),
+    ]
+    found = split("t.checked", checks, lakehouse, root=tmp_path)
+    assert {row["of"]: row["reasons"] for row in found.bad.to_dicts()} == {
+        None: ["of is never null"],
+        1: [*missing.get(1, []), "id is unique"],
+        9: [*missing.get(9, []), "id is unique"],
+    }
+    assert found.good.rows == ((2, 1),)
+
+
+@pytest.mark.parametrize("column_type", [pl.Float32, pl.Float64])
+def test_rows_of_one_value_are_those_of_the_report(
+    lakehouse: Lakehouse, tmp_path: Path, column_type: type[pl.DataType]
+) -> None:
+    """0.0 and -0.0 are one, and so are NaNs, whatever their signs."""
+    nan = float("nan")
+    make(
+        tmp_path,
+        columns={"x": [0.0, -0.0, nan, -nan, 1.0], "n": [1] * 5},
+        x=column_type,
+    )
+    make(tmp_path, "t.other", {"y": [-0.0, nan]}, y=column_type)
+    checks = [
+        Unique(column="x"),
+        Unique(column=["x", "n"]),
+        ForeignKey(column="x", table="t.other", references="y"),
+    ]
+    assert list(split("t.checked", checks, lakehouse, root=tmp_path).counts.values()) == [4, 4, 1]
+    report = report_of(lakehouse, tmp_path, *checks)
+    assert [check.violations for check in report.checks] == [None, 2, 2, 1]
+
+
+def test_checks_of_one_name_are_told_apart(lakehouse: Lakehouse, tmp_path: Path) -> None:
+    """Each has its own count and reason, under the name that the report has for it."""
+    make(tmp_path, columns={"n": [1, None, None], "m": [None, 1, 2]})
+    checks = [
+        NotNull(column="n", tolerance="1%", severity="warning"),
+        NotNull(column="n"),
+        NotNull(column="n", name="complete"),
+        NotNull(column="m", name="complete"),
+        Range(column="m", maximum=1, name="complete (2)"),
+    ]
+    found = split("t.checked", checks, lakehouse, root=tmp_path)
+    counts = {
+        "n is never null (2)": 2,
+        "complete": 2,
+        "complete (2)": 1,
+        "complete (2) (2)": 1,
+    }
+    assert found.counts == counts
+    report = report_of(lakehouse, tmp_path, *checks)
+    reported = {c.name: c.violations for c in report.checks if c.outcome is Outcome.FAILED}
+    assert reported == counts
+    assert {row["m"]: row["reasons"] for row in found.bad.to_dicts()} == {
+        None: ["complete (2)"],
+        1: ["n is never null (2)", "complete"],
+        2: ["n is never null (2)", "complete", "complete (2) (2)"],
+    }
+
+
 def test_no_secret_is_set_aside(lakehouse: Lakehouse, tmp_path: Path) -> None:
     """A token that is not masked is not copied to where nobody looks for it."""
     make(
@@ -142,6 +255,19 @@ def test_no_secret_is_set_aside(lakehouse: Lakehouse, tmp_path: Path) -> None:
     (row,) = read_rows(tmp_path / "Tables/quarantine/t_checked", order_by="row")
     assert json.loads(row["row"]) == {"credential_value": "***", "shown": "***", "n": 1}
     assert len(row["reasons"]) == 2
+
+
+def test_a_secret_in_a_map_is_neither_shown_nor_set_aside(
+    lakehouse: Lakehouse, tmp_path: Path
+) -> None:
+    """A map's keys tell what is secret, as the names of a structure's fields do."""
+    options = duckdb.sql("SELECT MAP{'user': 'ann', 'password': 'hunter2'} AS options")
+    write_deltalake(tmp_path / "Tables/t/checked", options)
+    check = Condition(condition="cardinality(options) = 1")
+    assert result_of(lakehouse, tmp_path, check).samples == ("<dict>",)
+    split("t.checked", [check], lakehouse, root=tmp_path).append()
+    (row,) = read_rows(tmp_path / "Tables/quarantine/t_checked", order_by="row")
+    assert json.loads(row["row"]) == {"options": {"user": "ann", "password": "***"}}
 
 
 def test_a_secret_takes_nothing_else_with_it(lakehouse: Lakehouse, tmp_path: Path) -> None:

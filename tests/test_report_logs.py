@@ -6,6 +6,7 @@ import json
 import logging
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -85,6 +86,24 @@ def test_a_report_without_trouble_is_one_line(caplog: pytest.LogCaptureFixture) 
         "INFO",
         "validation of source passed: all 2 checks passed",
     )
+
+
+def test_an_adapters_fields_go_along_with_what_is_known(caplog: pytest.LogCaptureFixture) -> None:
+    """The standard library's own puts its fields in place of those of the call."""
+
+    class Numbered(logging.LoggerAdapter):  # type: ignore[type-arg]
+        def process(self, msg: object, kwargs: Any) -> tuple[object, Any]:
+            return f"[7] {msg}", kwargs
+
+    logger = logging.getLogger("spectra_stage.validation")
+    run = logging.LoggerAdapter(Numbered(logger), {"run": 7})  # type: ignore[type-var]
+    with caplog.at_level(logging.ERROR, logger.name):
+        EVERY_OUTCOME.log(run)
+    (failed,) = [record for record in caplog.records if "are unique" in record.getMessage()]
+    assert failed.getMessage().startswith("[7] source.endpoints failed: ")
+    assert vars(failed)["run"] == 7
+    assert vars(failed)["target_table"] == "source.endpoints"
+    assert vars(failed)["violations"] == 2
 
 
 def test_a_sessions_logger_tells_it_too(

@@ -300,6 +300,9 @@ def test_checks_say_at_once_what_can_not_work() -> None:
         lambda: Pattern(column="a", pattern=r"(?P<q>a)?(?(q)b|c)"),
         lambda: Pattern(column="a", pattern=r"\\++"),
         lambda: Pattern(column="a", pattern=r"[a]{1,2}+"),
+        lambda: Pattern(column="a", pattern="[^[:space:]]"),
+        lambda: Pattern(column="a", pattern="[_[:alnum:]]+"),
+        lambda: Pattern(column="a", pattern=r"(?ia)\w+"),
         lambda: TableSchema(declared=[]),
         lambda: TableSuite(table=""),
         lambda: TableSuite(table="a", checks=["not_null"]),  # type: ignore[list-item]

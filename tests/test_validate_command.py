@@ -213,6 +213,8 @@ RAISING_MODULES = {
     "raises_key": "SETTINGS = {}['SPECTRA']",
     "raises_syntax": "def make(:",
     "wants_more": "def make(root): ...",
+    "ends_all": "import sys\nsys.exit(0)",
+    "ends_later": "def make(): raise SystemExit",
 }
 
 
@@ -221,6 +223,8 @@ RAISING_MODULES = {
     [
         ("raises_key:SUITE", "can't be imported: KeyError: 'SPECTRA'"),
         ("raises_syntax:make", "can't be imported: SyntaxError: "),
+        ("ends_all:SUITE", "can't be imported: SystemExit: 0"),
+        ("ends_later:make", "can't be made: SystemExit: "),
         ("wants_more:make", "can't be made: TypeError: make() missing 1 required positional"),
         (".wants_more:make", "can't be imported: TypeError: "),
     ],
@@ -239,6 +243,16 @@ def test_a_suite_whose_code_raises_could_not_run(
     assert f"suite={suite!r} {problem}" in found.stderr
 
 
+def test_a_file_that_can_not_be_written_takes_no_other_with_it(lake: Path) -> None:
+    """The report is shown, the other files are written, and 3 says that something is missing."""
+    junit, page = "/no/such/folder/junit.xml", lake / "report.html"
+    found = validate(lake, "--junit", junit, "--html", str(page))
+    assert found.exit_code == 3
+    assert junit in found.stderr
+    assert found.stdout.startswith("source passed")
+    assert page.read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
+
+
 @pytest.mark.parametrize(
     ("arguments", "problem"),
     [
@@ -247,7 +261,8 @@ def test_a_suite_whose_code_raises_could_not_run(
         (["--suite", "log", "--suite", "log"], "has twice: log.sourcelog"),
         (["--engine", "duckdb"], "engine='duckdb' may be"),
         (["--storage-option", "key"], "--storage-option number 1 must be KEY=VALUE"),
-        (["--junit", "/no/such/folder/junit.xml"], "/no/such/folder/junit.xml"),
+        (["--junit", "-", "--json", "-"], "two of them name - (stdout)"),
+        (["--html", "./report", "--json", "report"], "two of them name /"),
         (["--colour"], "--colour"),
         (["surplus"], "surplus"),
     ],

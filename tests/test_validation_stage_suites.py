@@ -12,6 +12,7 @@ import polars as pl
 import pytest
 from deltalake import write_deltalake
 
+from spectra_logging.errors import ConfigurationError
 from spectra_logging.lakehouse import open_lakehouse
 from spectra_logging.lakehouse.base import Lakehouse
 from spectra_logging.tables import ACTIVITY_LOG, TableSpec
@@ -457,9 +458,11 @@ def test_a_fault_fails_its_own_check_and_no_other(
     lakehouse: Lakehouse, sound: Path, fault: Fault
 ) -> None:
     """Checks that can't be made for the same cause are skipped, never failed, never passed."""
+    suite = suite_of(fault.table)
+    looked_at = {fault.table, PORTFOLIO_NAME} & {table.table for table in suite.tables}
     write(sound, fault.table, fault.change(frame_of(fault.table, SOUND[fault.table])))
     try:
-        report = run(suite_of(fault.table).only(fault.table, PORTFOLIO_NAME), lakehouse, root=sound)
+        report = run(suite.only(*looked_at), lakehouse, root=sound)
     finally:
         write(sound, fault.table, frame_of(fault.table, SOUND[fault.table]))
     assert sorted(outcomes(report, *BROKEN)) == sorted(fault.told)
@@ -525,6 +528,17 @@ def test_places_may_be_told(lakehouse: Lakehouse, sound: Path, tmp_path: Path) -
     )
     assert outcomes(report, Outcome.FAILED) == ["source.credentials: table_exists"]
     assert report.tables[0].place == str(moved)
+
+
+@pytest.mark.parametrize("asked", [("source.confg",), ("source.config", "config"), ()])
+def test_a_suite_of_tables_that_it_does_not_have_is_refused(asked: tuple[str, ...]) -> None:
+    """A name that is misspelt would make a validation of nothing, which passes."""
+    with pytest.raises(ConfigurationError) as raised:
+        source_suite().only(*asked)
+    assert str(raised.value) == (
+        f"suite source: only({', '.join(map(repr, asked))}) must name one or more of "
+        "source.config, source.credentials, source.endpoints, source.portfolio"
+    )
 
 
 def test_progress_is_told_as_each_table_begins(sound: Path) -> None:

@@ -16,7 +16,7 @@ from spectra_stage.validation.results import CheckResult, Outcome, Report
 from spectra_stage.validation.run import run
 from spectra_stage.validation.suite import Suite, TableSuite
 
-__all__ = ["UTC", "made", "make", "outcomes", "report_of", "result_of"]
+__all__ = ["UTC", "made", "make", "need_feature", "outcomes", "report_of", "result_of"]
 
 UTC = dt.timezone.utc
 
@@ -30,6 +30,24 @@ def make(
         root / "Tables" / name.replace(".", "/"), frame, mode="overwrite", schema_mode="overwrite"
     )
     return name
+
+
+def need_feature(root: Path, name: str, feature: str) -> Path:
+    """Have the first version of a table ask its readers for a feature; returns the table's folder.
+
+    Args:
+        root: As :func:`make` takes it.
+        name: The table's dotted name.
+        feature: The feature, as Delta's protocol calls it.
+    """
+    folder = root / "Tables" / name.replace(".", "/")
+    entry = folder / "_delta_log" / f"{0:020}.json"
+    protocol = '"minReaderVersion":1,"minWriterVersion":2'
+    versions = '"minReaderVersion":3,"minWriterVersion":7'
+    features = f'"readerFeatures":["{feature}"],"writerFeatures":["{feature}"]'
+    assert protocol in entry.read_text()
+    entry.write_text(entry.read_text().replace(protocol, f"{versions},{features}"))
+    return folder
 
 
 def report_of(lakehouse: Lakehouse, root: Path, *checks: Check, table: str = "t.checked") -> Report:

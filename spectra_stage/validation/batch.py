@@ -118,7 +118,7 @@ class Batch:
         return dict(zip(in_order, row[1:], strict=True))
 
     def _run(self, statement: str) -> _Rows:
-        places, versions = self.tables.sources(self.table)
+        places, versions = self.tables.sources(self.table, statement)
         self.statements += 1
         try:
             with engine_log_silenced():
@@ -131,7 +131,8 @@ class Batch:
     def _to_blame(self, error: LakehouseError) -> bool:
         """Whether the statement may be to blame, and not the table."""
         if isinstance(error, (TableForbiddenError, TableUnreadableError)):
-            return False
+            # It may be another that can't be read.
+            return self.tables.names_others(self.table)
         return self.tables.is_in_reach(self.table)
 
 

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import importlib
-import os
-import sys
 from collections.abc import Sequence
 
 from spectra_logging.errors import ConfigurationError
+from spectra_stage.modules import look_in_working_directory
 from spectra_stage.validation.files import load_suite
 from spectra_stage.validation.suite import Suite
 from spectra_stage.validation.suites import SUITES
@@ -55,24 +54,24 @@ def _suite(name: str) -> Suite:
 
 
 def _declared(name: str, module: str, attribute: str) -> Suite:
-    """A suite of the user's own code, found from the working directory as by ``python -m``."""
-    if not {"", os.getcwd()} & set(sys.path):
-        sys.path.insert(0, os.getcwd())
+    """A suite of the user's own code."""
+    look_in_working_directory()
     try:
         found = getattr(importlib.import_module(module), attribute)
     except (ImportError, AttributeError) as error:
         raise ConfigurationError(f"suite={name!r} can't be imported: {error}") from error
-    except Exception as error:
+    except (Exception, SystemExit) as error:
+        # A script ends with sys.exit(): whose code, 0 even, would be that of the validation.
         raise _raised(name, "can't be imported", error) from error
     try:
         suite = found() if callable(found) else found
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise _raised(name, "can't be made", error) from error
     if not isinstance(suite, Suite):
         raise ConfigurationError(f"suite={name!r} is {type(suite).__name__}, not a Suite")
     return suite
 
 
-def _raised(name: str, what: str, error: Exception) -> ConfigurationError:
+def _raised(name: str, what: str, error: BaseException) -> ConfigurationError:
     """The error for whatever the user's code raises, of which a KeyError's text tells little."""
     return ConfigurationError(f"suite={name!r} {what}: {type(error).__name__}: {error}")

@@ -11,7 +11,7 @@ from spectra_logging.lakehouse.dialect import Dialect
 from spectra_logging.tables import Column
 from spectra_stage.validation.view import ImpossibleError, family
 
-__all__ = ["Value", "literal"]
+__all__ = ["MOST_DIGITS", "Value", "literal", "moment_of"]
 
 Value: TypeAlias = str | int | float | bool | Decimal | dt.datetime | dt.date
 
@@ -41,7 +41,7 @@ def literal(value: Value, column: Column, dialect: Dialect, *, rounding: str | N
         return "TRUE" if value else "FALSE"
     if kind == "date" and (day := _date(value)) is not None:
         return f"DATE '{day.isoformat()}'"
-    if kind == "timestamp" and (moment := _moment(value)) is not None:
+    if kind == "timestamp" and (moment := moment_of(value)) is not None:
         return dialect.moment(moment, zoned=column.type == "timestamp")
     raise ImpossibleError(
         f"column {column.name} of type {column.type} can't be compared with {value!r}"
@@ -91,7 +91,7 @@ def _date(value: Value) -> dt.date | None:
     return value if isinstance(value, dt.date) else None
 
 
-def _moment(value: Value) -> dt.datetime | None:
+def moment_of(value: Value) -> dt.datetime | None:
     """A moment in UTC; a date is its midnight, and what has no zone is UTC."""
     if isinstance(value, str):
         try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["type_differences"]
+__all__ = ["split_types", "type_differences"]
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ def _parse(text: str) -> _Type:
     if not bracket or not rest.endswith(">"):
         return _Type("".join(text.split()), "".join(text.split()))
     name = name.strip()
-    parts = _split(rest[:-1])
+    parts = split_types(rest[:-1])
     if name == "struct":
         fields = (part.partition(":") for part in parts)
         return _Type(text, name, tuple((key.strip(), _parse(of)) for key, _, of in fields))
@@ -63,8 +63,8 @@ def _parse(text: str) -> _Type:
     return _Type(text, name, tuple(zip(names, map(_parse, parts), strict=False)))
 
 
-def _split(text: str) -> list[str]:
-    """The parts between the commas that stand in no brackets."""
+def split_types(text: str) -> list[str]:
+    """What is nested in a type: the parts between the commas that stand in no brackets."""
     parts, depth, begin = [], 0, 0
     for place, character in enumerate(text):
         depth += character in "<("

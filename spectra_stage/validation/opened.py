@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 
 from spectra_logging.errors import LakehouseError, TableNotFoundError
 from spectra_logging.lakehouse.base import Lakehouse
-from spectra_logging.lakehouse.dialect import Dialect
+from spectra_logging.lakehouse.dialect import DATAFUSION, Dialect
 from spectra_stage.validation.view import ImpossibleError, TableView
 
 __all__ = ["OpenTable", "OpenTables"]
@@ -80,18 +82,40 @@ class OpenTables:
                 return False
         return True
 
-    def sources(self, table: str) -> tuple[dict[str, str], dict[str, int]]:
-        """The places and versions of a table, ``t``, and of all others that its checks name."""
-        named = {"t": self.open(table)}
-        for other in self._others.get(table, ()):
-            named[self._sql_names[other]] = self.open(other)
-        places = {name: opened.place for name, opened in named.items()}
-        return places, {name: opened.version for name, opened in named.items()}
+    def sources(self, table: str, statement: str) -> tuple[dict[str, str], dict[str, int]]:
+        """The places and versions of a table, ``t``, and of the others that a statement names."""
+        named = self._named(table)
+        words = {"t", *re.findall(r"\w+", statement)}
+        needed = {name: opened for name, opened in named.items() if name in words}
+        # Without the others, another engine may take it, for which it is not written.
+        if self._dialect(needed) is self._dialect(named):
+            named = needed
+        return _sources(named)
+
+    def names_others(self, table: str) -> bool:
+        """Whether the table's checks name others."""
+        return bool(self._others.get(table))
 
     def dialect(self, table: str) -> Dialect:
         """How statements on a table, and on those that its checks name, are to be written."""
-        places, _ = self.sources(table)
-        return self.lakehouse.dialect(places.values())
+        named = self._named(table)
+        if self._dialect(named) is DATAFUSION:
+            # What the embedded engine lacks shows only in a query; Spark takes that over, and would
+            # read it as if it were written for it.
+            with suppress(LakehouseError):
+                places, versions = _sources(named)
+                self.lakehouse.query("SELECT 1 AS one", places, versions=versions)
+        return self._dialect(named)
+
+    def _named(self, table: str) -> dict[str, OpenTable]:
+        """A table and all others that its checks name, by their names in statements."""
+        named = {"t": self.open(table)}
+        for other in self._others.get(table, ()):
+            named[self._sql_names[other]] = self.open(other)
+        return named
+
+    def _dialect(self, named: Mapping[str, OpenTable]) -> Dialect:
+        return self.lakehouse.dialect([opened.place for opened in named.values()])
 
     def _open(self, table: str) -> OpenTable:
         place = self.place_of(table)
@@ -125,3 +149,8 @@ class OpenTables:
             # Names that no statement of a user's has by accident.
             sql_name = self._sql_names.setdefault(table, f"spectra_other_{len(self._sql_names)}")
         return replace(view, sql_name=sql_name)
+
+
+def _sources(named: Mapping[str, OpenTable]) -> tuple[dict[str, str], dict[str, int]]:
+    places = {name: opened.place for name, opened in named.items()}
+    return places, {name: opened.version for name, opened in named.items()}

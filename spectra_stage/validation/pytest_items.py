@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
@@ -19,7 +20,7 @@ from spectra_stage.validation.report.cleaned import clean_line, cleaned_check
 from spectra_stage.validation.report.lines import check_lines
 from spectra_stage.validation.results import CheckResult, Outcome, Report
 from spectra_stage.validation.run import run
-from spectra_stage.validation.suite import Suite, TableSuite
+from spectra_stage.validation.suite import Suite, TableSuite, distinct_names
 
 __all__ = ["chosen_root", "collect_checks", "shared_report"]
 
@@ -77,7 +78,7 @@ def chosen_root(config: pytest.Config) -> str | None:
     root: str | None = config.getoption("spectra_root")
     if root is None or is_uri(root):
         return root
-    return str(config.invocation_params.dir / root)
+    return str(config.invocation_params.dir / os.path.expanduser(root))
 
 
 def _suites(config: pytest.Config) -> tuple[str, ...]:
@@ -105,8 +106,8 @@ class TableCollector(pytest.Collector):
 
     def collect(self) -> Iterable[pytest.Item]:
         """The checks."""
-        for position, check in enumerate(self.table.checks):
-            words = clean_line(check.name or check.words)
+        for position, name in enumerate(distinct_names(self.table.checks)):
+            words = clean_line(name)
             item = CheckItem.from_parent(self, name=words.translate(_NO_PART_OF_AN_ID))
             item.words = words
             item.position = (self.position, position)

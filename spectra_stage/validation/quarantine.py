@@ -6,7 +6,7 @@ import base64
 import datetime as dt
 import hashlib
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -16,12 +16,13 @@ import msgspec
 
 from spectra_logging.errors import ConfigurationError
 from spectra_logging.lakehouse.base import Commit, Lakehouse, QueryResult, Transaction
+from spectra_logging.paths import is_catalog_name
 from spectra_logging.redaction import REDACTED, is_secret_key, redact_text
 from spectra_logging.tables import Column, TableSpec
 from spectra_stage.validation.batch import Batch
 from spectra_stage.validation.checks import Check, CountingCheck, Masked
 from spectra_stage.validation.opened import OpenTables
-from spectra_stage.validation.suite import place_of
+from spectra_stage.validation.suite import distinct_names, place_of
 from spectra_stage.validation.view import ImpossibleError, TableView
 
 __all__ = ["QUARANTINE", "Split", "split"]
@@ -74,21 +75,28 @@ def split(
     def place(name: str) -> str:
         return place_of(name, None, root=root, places=places)
 
-    asked = [c for c in checks if isinstance(c, CountingCheck) and c.severity == "error"]
+    # As the report on all of the checks calls them.
+    asked = {
+        name: check
+        for name, check in zip(distinct_names(checks), checks, strict=True)
+        if isinstance(check, CountingCheck) and check.severity == "error"
+    }
     if not asked:
         raise ConfigurationError(f"checks of {table}: none of them is an error of single rows")
     tables = OpenTables(lakehouse, place, dt.datetime.now(dt.timezone.utc))
     view = tables.open(table).view
     try:
-        flagged = _flagged(view, asked)
+        flagged = _flagged(view, asked.values())
         if (dialect := tables.dialect(table)) is not view.dialect:
-            flagged = _flagged(replace(view, dialect=dialect), asked)
+            flagged = _flagged(replace(view, dialect=dialect), asked.values())
     except ImpossibleError as error:
         raise ConfigurationError(f"{table} can't be split: {error}") from error
     hidden = {
         name.lower() for check in checks if isinstance(check, Masked) for name in check.columns
     }
-    return Split(tables=tables, table=table, checks=tuple(asked), flagged=flagged, hidden=hidden)
+    return Split(
+        tables=tables, table=table, checks=asked, flagged=flagged, hidden=hidden, root=root
+    )
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -100,16 +108,18 @@ class Split:
     Args:
         tables: The tables that are read.
         table: The table's dotted name.
-        checks: The checks that rows may break.
+        checks: The checks that rows may break, by name.
         flagged: A statement for all rows, each with a flag for each check.
         hidden: Columns of which nothing may be shown, in lower case.
+        root: The folder or URI that relative paths are below.
     """
 
     tables: OpenTables
     table: str
-    checks: tuple[CountingCheck, ...]
+    checks: Mapping[str, CountingCheck]
     flagged: str
     hidden: set[str]
+    root: str | Path | None = None
 
     @property
     def version(self) -> int:
@@ -121,7 +131,7 @@ class Split:
         """How many rows break each check, by its words."""
         counted = ", ".join(f"count({_flag(n)}) AS {_flag(n)}" for n in range(len(self.checks)))
         (row,) = self._query(f"SELECT {counted} FROM ({self.flagged}) AS flagged")
-        return {_words(check): int(n) for check, n in zip(self.checks, row, strict=True)}
+        return {name: int(n) for name, n in zip(self.checks, row, strict=True)}
 
     @cached_property
     def good(self) -> QueryResult:
@@ -150,8 +160,8 @@ class Split:
         written as ``***``.
 
         Args:
-            place: The table's path or URI; by default ``Tables/quarantine/<stage>_<entity>`` beside
-                the table that was split.
+            place: The table's path, URI or name in a catalog; a relative path is below the same
+                root as the table's. By default ``Tables/quarantine/<stage>_<entity>``.
 
         Returns:
             The commit.
@@ -161,7 +171,10 @@ class Split:
         """
         lakehouse = self.tables.lakehouse
         name = f"quarantine.{self.table.replace('.', '_')}"
-        place = place or self.tables.place_of(name)
+        if not place:
+            place = self.tables.place_of(name)
+        elif not is_catalog_name(place):
+            place = place_of(name, place, root=self.root)
         rows = sorted(map(self._quarantined, self.bad.rows))
         lakehouse.ensure(place, QUARANTINE)
         at = int(dt.datetime.now(dt.timezone.utc).timestamp() * 1_000_000)
@@ -203,17 +216,13 @@ class Split:
         return ", ".join(map(quote, self._names))
 
     def _reasons(self, flags: Sequence[Any]) -> list[str]:
-        return [
-            _words(check)
-            for check, flag in zip(self.checks, flags, strict=True)
-            if flag is not None
-        ]
+        return [name for name, flag in zip(self.checks, flags, strict=True) if flag is not None]
 
     def _query(self, statement: str) -> tuple[tuple[Any, ...], ...]:
         return Batch(self.tables, self.table).query(statement)
 
 
-def _flagged(view: TableView, checks: Sequence[CountingCheck]) -> str:
+def _flagged(view: TableView, checks: Collection[CountingCheck]) -> str:
     columns = ", ".join(f"t.{view.dialect.quote(column.name)}" for column in view.columns)
     flags = "".join(
         f",\nCASE WHEN (\n{check.breaks(view)}\n) THEN 1 END AS {_flag(number)}"
@@ -226,10 +235,6 @@ def _flagged(view: TableView, checks: Sequence[CountingCheck]) -> str:
 
 def _flag(number: int) -> str:
     return f"spectra_flag_{number}"
-
-
-def _words(check: Check) -> str:
-    return redact_text(check.name or check.words)
 
 
 def _shown(name: str, value: Any) -> Any:

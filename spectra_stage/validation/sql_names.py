@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from spectra_stage.validation.literals import MOST_DIGITS
+from spectra_stage.validation.literals import MOST_DIGITS, moment_of
 from spectra_stage.validation.view import ImpossibleError, TableView
 
 __all__ = ["Resolved", "names_in", "resolved"]
@@ -16,6 +16,7 @@ _TOKEN = re.compile(
     | (?P<double>"(?:[^"]|"")*")
     | (?P<back>`(?:[^`]|``)*`)
     | (?P<comment>--[^\n]*|/\*.*?\*/)
+    | (?P<moment>(?i:timestamp)\s*'(?P<told>[^']*)')
     | (?P<name>[^\W\d]\w*)
     | (?P<fraction>(?:\d+\.\d*|\.\d+)(?![\w.]))
     | (?P<other>.)
@@ -56,6 +57,8 @@ def resolved(sql: str, view: TableView) -> Resolved:
     Fractions are decimals where they meet no floats but decimals, as Spark has them anyway:
     DataFusion makes floats of them, and then of the column too.
 
+    A timestamp may be of any year, and is UTC where it names no zone.
+
     Names that are no column stay as they are, and so do words of SQL, functions, and fields behind
     a dot.
 
@@ -72,6 +75,8 @@ def resolved(sql: str, view: TableView) -> Resolved:
         quoted = token.lastgroup in {"double", "back"}
         if token.lastgroup == "text":
             parts.append(view.dialect.text(text[1:-1].replace("''", "'")))
+        elif token.lastgroup == "moment":
+            parts.append(_moment(token, view))
         elif token.lastgroup == "comment":
             # It may hide what follows it on the line.
             parts.append(" ")
@@ -105,11 +110,17 @@ def _is_exact(tokens: list[re.Match[str]], view: TableView) -> bool:
             continue
         if _is_column(tokens, place) and view.has(_name(token)):
             types.append(view.column(_name(token)).type)
-        elif token[0].lower() not in _RESERVED:
+        elif token[0].lower() not in {*_RESERVED, "isnan"}:
             # A function or a type, or the exponent of a number; which of them give floats?
             return False
     floating = any(kind in {"float", "double"} or "<" in kind for kind in types)
     return not floating and any(kind.startswith("decimal") for kind in types)
+
+
+def _moment(token: re.Match[str], view: TableView) -> str:
+    """TIMESTAMP '…', of which DataFusion makes nanoseconds, and has too few for the year 9999."""
+    moment = moment_of(token["told"])
+    return token[0] if moment is None else view.dialect.moment(moment, zoned=True)
 
 
 def _decimal(fraction: str) -> str:

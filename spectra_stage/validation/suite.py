@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from spectra_logging.errors import ConfigurationError
-from spectra_logging.paths import is_uri, resolve_table
+from spectra_logging.paths import table_below
+from spectra_logging.redaction import redact_text
 from spectra_stage.validation.checks import Check, TableExists
 
-__all__ = ["Suite", "TableSuite", "place_of"]
+__all__ = ["Suite", "TableSuite", "distinct_names", "place_of"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,9 +66,36 @@ class Suite:
         object.__setattr__(self, "tables", tuple(self.tables))
 
     def only(self, *tables: str) -> Suite:
-        """The suite of some of its tables."""
+        """The suite of some of its tables.
+
+        Args:
+            tables: Their dotted names.
+
+        Raises:
+            ConfigurationError: None is named, or one that the suite does not have.
+        """
+        names = [table.table for table in self.tables]
+        # A suite of no tables would pass.
+        if not tables or any(name not in names for name in tables):
+            raise ConfigurationError(
+                f"suite {self.name}: only({', '.join(map(repr, tables))}) must name one or more "
+                f"of {', '.join(names)}"
+            )
         kept = [table for table in self.tables if table.table in tables]
         return Suite(name=self.name, tables=kept)
+
+
+def distinct_names(checks: Sequence[Check]) -> list[str]:
+    """What a table's checks are called: in words, numbered where several say the same."""
+    names: list[str] = []
+    for check in checks:
+        name = words = redact_text(check.name or check.words)
+        number = 1
+        while name in names:
+            number += 1
+            name = f"{words} ({number})"
+        names.append(name)
+    return names
 
 
 def place_of(
@@ -87,8 +115,4 @@ def place_of(
         places: Paths or URIs by dotted names, which come before all else.
     """
     path = (places or {}).get(table) or path or f"Tables/{table.replace('.', '/')}"
-    if root is None or is_uri(path) or Path(path).is_absolute():
-        return resolve_table(path)
-    if is_uri(str(root)):
-        return f"{str(root).rstrip('/')}/{path}"
-    return resolve_table(str(Path(root).absolute() / path))
+    return table_below(root, path)

@@ -27,7 +27,7 @@ from spectra_stage.validation.checks.base import Answers, Finding, Plan
 from spectra_stage.validation.opened import OpenTable, OpenTables
 from spectra_stage.validation.results import CheckResult, Outcome, TableResult
 from spectra_stage.validation.samples import sample
-from spectra_stage.validation.suite import TableSuite
+from spectra_stage.validation.suite import TableSuite, distinct_names
 from spectra_stage.validation.view import ImpossibleError, TableView
 
 __all__ = ["TableRun"]
@@ -57,7 +57,7 @@ class TableRun:
             if isinstance(check, Masked)
             for name in check.columns
         }
-        self._names = _distinct_names(suite)
+        self._names = distinct_names(suite.checks)
 
     def result(self) -> TableResult:
         """Make the checks."""
@@ -102,6 +102,9 @@ class TableRun:
             plans, results = self._planned(view)
         try:
             scalars = self._batch.ask({number: plan.scalars for number, plan in plans.items()})
+        except (TableForbiddenError, TableUnreadableError) as error:
+            # Its log could be read, and nothing more.
+            return self._without_table(error)
         except LakehouseError as error:
             scalars = dict.fromkeys(plans, error)
         for number, plan in plans.items():
@@ -244,14 +247,3 @@ def _state(error: LakehouseError) -> tuple[str, Outcome]:
     if isinstance(error, TableForbiddenError):
         return "forbidden", Outcome.ERROR
     return "out of reach", Outcome.ERROR
-
-
-def _distinct_names(suite: TableSuite) -> list[str]:
-    """The checks in words; those that say the same are numbered."""
-    counts: dict[str, int] = {}
-    names = []
-    for check in suite.checks:
-        words = redact_text(check.name or check.words)
-        counts[words] = counts.get(words, 0) + 1
-        names.append(words if counts[words] == 1 else f"{words} ({counts[words]})")
-    return names

@@ -11,7 +11,8 @@ from spectra_logging.tables import Column
 
 __all__ = ["ImpossibleError", "TableView", "family"]
 
-_NUMBERS = ("byte", "short", "integer", "long", "float", "double")
+_FLOATS = ("float", "double")
+_NUMBERS = ("byte", "short", "integer", "long", *_FLOATS)
 
 
 class ImpossibleError(Exception):
@@ -99,6 +100,29 @@ class TableView:
     def quoted(self, name: str, *families: str) -> str:
         """The column as SQL writes it: see :meth:`column`."""
         return self.dialect.quote(self.column(name, *families).name)
+
+    def comparable(
+        self, name: str, sql_name: str | None = None, *, beside: str | None = None
+    ) -> str:
+        """The column as SQL that has one zero and one NaN, to be compared: see :meth:`column`.
+
+        Args:
+            name: The name.
+            sql_name: What the statement calls the table, where it has several.
+            beside: The type of the column that it is compared with, if with one.
+        """
+        column = self.column(name)
+        sql = self.dialect.quote(column.name)
+        if sql_name is not None:
+            sql = f"{sql_name}.{sql}"
+        if column.type.startswith("decimal") and beside in _FLOATS:
+            # As in Spark. DataFusion would make decimals of the floats, and fail at NaN.
+            return f"CAST({sql} AS DOUBLE)"
+        if column.type not in _FLOATS:
+            return sql
+        # DataFusion 55 tells 0.0 from -0.0 where it counts distinct values and in windows, and NaN
+        # from NaN with a sign, which 0/0 gives on most machines, everywhere.
+        return f"nanvl({sql} + 0, CAST('NaN' AS {column.type.upper()}))"
 
     def newest(self, name: str, newest_by: str, *families: str) -> str:
         """An aggregate: a column's value in the row whose ``newest_by`` is the greatest."""

@@ -53,7 +53,10 @@ class Compare(RowCheck):
     def breaks(self, view: TableView) -> str:
         """Rows in which it is otherwise."""
         kinds = {name: family(view.column(name).type) for name in self.columns}
-        sides = {name: view.quoted(name) for name in self.columns}
+        pairs = (self.columns, self.columns[::-1])
+        sides = {
+            name: view.comparable(name, beside=view.column(other).type) for name, other in pairs
+        }
         if set(kinds.values()) == {"date", "timestamp"}:
             for name, kind in kinds.items():
                 if kind == "date":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -70,14 +70,21 @@ class ForeignKey(CountingCheck):
     def join(self, view: TableView) -> str | None:
         """The values that are there, each once."""
         other, joined = self._other(view), self._joined(view)
-        names = ", ".join(other.quoted(name) for name in self._references)
+        # Under names of our own: other checks name the columns of t without saying that they are.
+        keys = [f"spectra_key_{number}" for number in range(len(self.columns))]
+        values = zip(self._values_there(view, other), keys, strict=True)
+        names = ", ".join(f"{value} AS {key}" for value, key in values)
         there = f"SELECT DISTINCT {names}, TRUE AS spectra_there FROM {other.sql_name}"
-        return f"LEFT JOIN ({there}) AS {joined} ON {self._equal(view, joined)}"
+        equal = self._equal(view, [f"{joined}.{key}" for key in keys])
+        return f"LEFT JOIN ({there}) AS {joined} ON {equal}"
 
     def _orphans(self, view: TableView) -> str:
-        name = self._other(view).sql_name
-        absent = f"NOT EXISTS (SELECT 1 FROM {name} WHERE {self._equal(view, name)})"
-        return f"t WHERE {self._known(view)} AND {absent}"
+        other = self._other(view)
+        equal = self._equal(view, self._values_there(view, other, other.sql_name))
+        absent = f"NOT EXISTS (SELECT 1 FROM {other.sql_name} WHERE {equal})"
+        # Not as a plain condition: see RowCheck.samples.
+        known = f"CASE WHEN {self._known(view)} THEN 1 END IS NOT NULL"
+        return f"t WHERE {known} AND {absent}"
 
     def _known(self, view: TableView) -> str:
         return " AND ".join(f"t.{view.quoted(name)} IS NOT NULL" for name in self.columns)
@@ -93,11 +100,20 @@ class ForeignKey(CountingCheck):
                 raise ImpossibleError(f"{here} is {kinds[0]} and {self.table}.{there} {kinds[1]}")
         return other
 
-    def _equal(self, view: TableView, sql_name: str) -> str:
-        other = self._other(view)
-        return " AND ".join(
-            f"{sql_name}.{other.quoted(there)} = t.{view.quoted(here)}"
+    def _values_there(
+        self, view: TableView, other: TableView, sql_name: str | None = None
+    ) -> list[str]:
+        return [
+            other.comparable(there, sql_name, beside=view.column(here).type)
             for here, there in zip(self.columns, self._references, strict=True)
+        ]
+
+    def _equal(self, view: TableView, others: Iterable[str]) -> str:
+        other = self._other(view)
+        types = [other.column(name).type for name in self._references]
+        return " AND ".join(
+            f"{there} = {view.comparable(here, 't', beside=kind)}"
+            for here, there, kind in zip(self.columns, others, types, strict=True)
         )
 
 

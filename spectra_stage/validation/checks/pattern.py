@@ -7,27 +7,10 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from spectra_stage.validation.checks.base import RowCheck, refused
+from spectra_stage.validation.regex import means_the_same_everywhere, spelt_for_engines
 from spectra_stage.validation.view import TableView
 
 __all__ = ["Pattern"]
-
-# An expression's parts, as far as they matter: what Rust's regular expressions leave out, that they
-# may never take long, and names of groups. What stands in sets, or behind a backslash, is neither.
-_PART = re.compile(
-    r"""
-      (?P<backtracking>
-          \(\?(?:[=!>(]|<[=!]|P=)
-        | \\[1-9]
-        | (?:[*+?]|\{(?=[0-9,])[0-9]*,?[0-9]*\})\+
-      )
-    | (?P<named>\(\?P<\w+>)
-    | \\.
-    | \[\^?\]?(?:\\[^1-9]|[^\\\]])*\]
-    | \(\?\#[^)]*\)
-    | .
-    """,
-    re.VERBOSE | re.DOTALL,
-)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,7 +18,8 @@ class Pattern(RowCheck):
     r"""The column's texts match a regular expression whole. Null is not compared.
 
     The expression means the same on each engine: ``\d``, ``\w`` and ``\s`` are Unicode's, ``.`` is
-    anything but a line feed. Look-arounds, back-references and possessive quantifiers are refused.
+    anything but a line feed, ``$`` is the text's end. Look-arounds, back-references, possessive
+    quantifiers, POSIX classes and the flag ``a`` are refused.
 
     Args:
         column: A column of texts.
@@ -48,12 +32,15 @@ class Pattern(RowCheck):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        may_be = "a regular expression without look-around, back-reference or possessive quantifier"
+        may_be = (
+            "a regular expression without look-around, back-reference, possessive quantifier,"
+            " POSIX class or flag a"
+        )
         try:
             re.compile(self.pattern)
         except (re.error, TypeError) as error:
             raise refused(self, "pattern", f"{may_be}: {error}") from None
-        if any(part["backtracking"] for part in _PART.finditer(self.pattern)):
+        if not means_the_same_everywhere(self.pattern):
             raise refused(self, "pattern", may_be)
 
     @property
@@ -74,7 +61,5 @@ class Pattern(RowCheck):
     def breaks(self, view: TableView) -> str:
         """Rows with a text that does not match."""
         column = view.quoted(self.column, "text")
-        # Without back-references a name means nothing, and Java spells it another way.
-        pattern = _PART.sub(lambda part: "(?:" if part["named"] else part[0], self.pattern)
-        whole = rf"\A(?:{pattern})\z"
+        whole = rf"\A(?:{spelt_for_engines(self.pattern)})\z"
         return f"NOT {view.dialect.matches(column, whole)}"

@@ -50,11 +50,8 @@ class Unique(CountingCheck):
     def violations(self, view: TableView) -> str:
         """One column is counted in the one scan, several are grouped by a scan of their own."""
         if len(self.columns) == 1:
-            column = view.column(self.columns[0])
-            name = view.dialect.quote(column.name)
-            # DataFusion 55 counts 0.0 and -0.0 as two here, though it groups them as one.
-            distinct = f"{name} + 0" if column.type in {"float", "double"} else name
-            return f"count({name}) - count(DISTINCT {distinct})"
+            name = view.comparable(self.columns[0])
+            return f"count({name}) - count(DISTINCT {name})"
         return (
             "(SELECT coalesce(sum(spectra_n - 1), 0) FROM "
             f"(SELECT count(*) AS spectra_n {self._grouped(view)}) AS repeated)"
@@ -78,4 +75,4 @@ class Unique(CountingCheck):
         return " AND ".join(f"{view.quoted(name)} IS NOT NULL" for name in self.columns)
 
     def _names(self, view: TableView) -> str:
-        return ", ".join(view.quoted(name) for name in self.columns)
+        return ", ".join(map(view.comparable, self.columns))

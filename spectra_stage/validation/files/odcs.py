@@ -7,8 +7,9 @@ notes.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from spectra_logging.errors import ConfigurationError
@@ -28,13 +29,14 @@ from spectra_stage.validation.checks import (
 )
 from spectra_stage.validation.files.document import Document, Place, Problems
 from spectra_stage.validation.files.odcs_names import PhysicalNames
+from spectra_stage.validation.files.odcs_nested import IN_THE_TYPE, said_of_nested
 from spectra_stage.validation.files.odcs_quality import (
     NotExpressedError,
     check_of_rule,
     literal_of,
     whole_pattern,
 )
-from spectra_stage.validation.files.odcs_types import delta_type
+from spectra_stage.validation.files.odcs_types import compared_type, delta_type
 from spectra_stage.validation.suite import Suite, TableSuite
 
 __all__ = ["Contract", "is_contract", "suite_of_contract"]
@@ -50,6 +52,8 @@ _UNITS: dict[float, str] = {
 _HOURS = {unit: hours for hours, units in _UNITS.items() for unit in units.split()}
 # What comes of a list where a mapping is expected, a number where a text is, and the like.
 _MALFORMED = (AttributeError, LookupError, TypeError, ValueError)
+# A field may be called so too, or company.
+_LEFT_OPEN = re.compile(r"(?:^|[<,:])\s*any\s*(?:$|[>,])")
 _LENGTHS = {
     "minLength": "length({}) >= {}",
     "maxLength": "length({}) <= {}",
@@ -111,6 +115,8 @@ class _Reading:
                 objects.append((place, table, path))
                 self._names.add(table, place)
         for place, table, path in objects:
+            if table in tables:
+                self._problems.add(place, f"table {table} is there twice")
             checks = self._guarded(place, "a schema object", self._checks(place, table))
             tables[table] = list(checks), path
         for place, table, check in self._freshness():
@@ -174,7 +180,7 @@ class _Reading:
         except _MALFORMED as error:
             self._malformed(place, "a property", error)
             return None
-        if "any" in column_type:
+        if _LEFT_OPEN.search(column_type):
             self._note(place, f"the type of {name.value} is left open: physicalType tells it")
         required = bool(plain.get("required") or plain.get("primaryKey"))
         return Column(name=str(name.value), type=column_type, nullable=not required)
@@ -189,13 +195,27 @@ class _Reading:
             entries = [
                 item if isinstance(item, dict) else {"value": item} for item in plain["enum"]
             ]
-            yield AllowedValues(column=column.name, values=[item["value"] for item in entries])
-        yield from self._options(place, column, dict(plain.get("logicalTypeOptions") or {}))
-        yield from self._rules(place, column, table)
+            # That null is valid needs no check: none compares it.
+            if valid := [item["value"] for item in entries if item["value"] is not None]:
+                yield AllowedValues(column=column.name, values=valid)
+            else:
+                self._note(place, f"no check says that {column.name} is always null")
+        for part, said in said_of_nested(place, column.name):
+            self._note(part, f"no check says {said}")
+        compared = replace(column, type=compared_type(column.type, plain))
+        yield from self._options(place, compared, dict(plain.get("logicalTypeOptions") or {}))
+        yield from self._rules(place, compared, table)
         yield from self._relationships(place, column, table)
 
     def _options(self, place: Place, column: Column, options: dict[str, Any]) -> Iterator[Check]:
         name = column.name
+        for bound in ("minimum", "maximum"):
+            exclusive = f"exclusive{bound.capitalize()}"
+            # In version 3.0 it tells of the bound beside it, whether that is valid itself.
+            if isinstance(options.get(exclusive), bool):
+                is_exclusive = options.pop(exclusive)
+                if is_exclusive and bound in options:
+                    options[exclusive] = options.pop(bound)
         bounds = {key: options.pop(key) for key in ("minimum", "maximum") if key in options}
         if bounds:
             yield Range(column=name, **bounds)
@@ -208,9 +228,9 @@ class _Reading:
         for option, template in _LENGTHS.items():
             if option in options:
                 value = literal_of(options.pop(option), column)
-                yield Condition(condition=template.format(quoted, value))
-        # Types, formats and zones are in the type, as far as they can be.
-        for option in options.keys() - {"format", "timezone", "defaultTimezone"}:
+                condition = template.format(quoted, value)
+                yield Condition(condition=condition + _no_nan(option, column, quoted))
+        for option in options.keys() - IN_THE_TYPE:
             self._note(place, f"no check says {option} of {name}")
 
     def _rules(self, place: Place, column: Column | None, table: str) -> Iterator[Check]:
@@ -294,3 +314,10 @@ class _Reading:
 
     def _note(self, place: Place, words: str) -> None:
         self._notes.append(f"{place}: {words}")
+
+
+def _no_nan(option: str, column: Column, quoted: str) -> str:
+    if not option.startswith("exclusive") or column.type not in {"float", "double"}:
+        return ""
+    # Engines hold it for greater than any number, or by its sign for less.
+    return f" AND NOT isnan({quoted})"

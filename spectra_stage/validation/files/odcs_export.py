@@ -95,7 +95,9 @@ class _Writing:
         if table.path is not None:
             written["physicalName"] = table.path
         written["physicalType"] = "table"
-        schema = next((check for check in table.checks if isinstance(check, TableSchema)), None)
+        # What a contract says of properties is an error, and has no name.
+        schemas = (check for check in table.checks if isinstance(check, TableSchema))
+        schema = next(filter(_is_plain, schemas), None)
         declared = schema.declared if schema is not None else ()
         self._properties = {column.name: _property(column) for column in declared}
         if schema is not None and not schema.more_columns:
@@ -105,8 +107,8 @@ class _Writing:
         nullable = {column.name for column in declared if column.nullable}
         for check in table.checks:
             # That the table exists, and has the properties, is what a contract says anyway.
-            implied = (check is schema or isinstance(check, TableExists)) and _is_plain(check)
-            if implied or self._as_property(check, nullable):
+            exists = isinstance(check, TableExists) and _is_plain(check)
+            if check is schema or exists or self._as_property(check, nullable):
                 continue
             if not self._elsewhere(table.table, check, relationships):
                 self._as_rule(table.table, check, rules)
@@ -205,7 +207,7 @@ def _metric(check: Check, *, at_column: bool) -> dict[str, Any] | None:
         return {"metric": "nullValues", **_threshold(check)}
     arguments: dict[str, Any] | None = None
     if isinstance(check, AllowedValues):
-        arguments = {"validValues": list(check.values)}
+        arguments = {"validValues": options_of(check)["values"]}
     elif isinstance(check, Pattern):
         arguments = {"pattern": f"^(?:{check.pattern})$"}
     if arguments is None or not isinstance(check, CountingCheck):

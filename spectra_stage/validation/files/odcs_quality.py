@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
+from decimal import Decimal
 from typing import Any
 
 from spectra_logging.tables import Column
@@ -18,6 +20,7 @@ from spectra_stage.validation.checks import (
 )
 from spectra_stage.validation.files.document import Place, Problems
 from spectra_stage.validation.files.options import check_of
+from spectra_stage.validation.literals import moment_of
 from spectra_stage.validation.results import Severity
 from spectra_stage.validation.view import family
 
@@ -25,6 +28,19 @@ __all__ = ["ENGINE", "NotExpressedError", "check_of_rule", "literal_of", "whole_
 
 ENGINE = "spectra"
 """The engine of custom rules that are checks of ours."""
+
+_METRICS = {
+    "duplicateCount": "duplicateValues",
+    "nullCheck": "nullValues",
+    "validValues": "invalidValues",
+}
+"""What the rules of version 3.0 are called since."""
+
+# What a pattern consists of, as far as brackets matter: in sets, and behind a backslash, they are
+# characters.
+_PART = re.compile(r"\\.|\[\^?\]?(?:\\.|[^\\\]])*\]|.", re.DOTALL)
+_NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?")
+_FLAGS = re.compile(r"\(\?[a-z]+\)")
 
 
 class NotExpressedError(Exception):
@@ -58,7 +74,7 @@ def check_of_rule(
         "severity": _severity(plain),
         "name": plain.get("name") or plain.get("description"),
     }
-    metric = plain.get("metric")
+    metric = _metric(plain)
     if metric == "rowCount":
         return RowCount(**_row_count(plain), **common)
     common["tolerance"] = _tolerance(plain)
@@ -90,12 +106,21 @@ def _of_a_column(
         missing = arguments.get("missingValues") or [None]
         quoted = '"' + column.replace('"', '""') + '"'
         parts = [f"{quoted} IS NOT NULL"] if None in missing else []
-        if values := [literal_of(value, about) for value in missing if value is not None]:
-            parts.append(f"{quoted} NOT IN ({', '.join(values)})")
-        return Condition(condition=" AND ".join(parts), **common)
-    if metric == "invalidValues" and arguments.get("validValues"):
-        return AllowedValues(column=column, values=tuple(arguments["validValues"]), **common)
-    # The standard's own example has the pattern beside the arguments, too.
+        # One list may serve columns of several kinds, as [null, '', -1] does.
+        there = [value for value in missing if value is not None and _may_be_in(value, about)]
+        if family(about.type) == "text":
+            # Of the column's texts Spark would make numbers, to compare them with one.
+            there = [str(value) for value in there]
+        if there:
+            values = ", ".join(literal_of(value, about) for value in there)
+            parts.append(f"{quoted} NOT IN ({values})")
+        if parts:
+            return Condition(condition=" AND ".join(parts), **common)
+    # Version 3.0 has the values beside the arguments, and the standard's own example the pattern.
+    listed = arguments.get("validValues") or rule.get("validValues") or ()
+    # That null is valid needs no check: none compares it.
+    if metric == "invalidValues" and (valid := [item for item in listed if item is not None]):
+        return AllowedValues(column=column, values=valid, **common)
     pattern = arguments.get("pattern") or rule.get("pattern")
     if metric == "invalidValues" and pattern:
         return Pattern(column=column, pattern=whole_pattern(pattern), **common)
@@ -104,11 +129,35 @@ def _of_a_column(
 
 def whole_pattern(pattern: str) -> str:
     """A pattern that is looked for anywhere as one that a text matches whole."""
-    if pattern.startswith("^(?:") and pattern.endswith(")$"):
-        return pattern[4:-2]
-    if pattern.startswith("^") and pattern.endswith("$") and not pattern.endswith("\\$"):
-        return pattern[1:-1] if "|" not in pattern else f"(?:{pattern[1:-1]})"
-    return rf"[\s\S]*(?:{pattern})[\s\S]*"
+    flags = match[0] if (match := _FLAGS.match(pattern)) else ""
+    pattern = pattern.removeprefix(flags)
+    is_whole = pattern.startswith("^") and pattern.endswith("$") and not pattern.endswith("\\$")
+    # Anchors may be of one alternative alone, as in ^a|b$, or of a line.
+    if not is_whole or _has_alternatives(pattern) or "m" in flags:
+        return rf"{flags}[\s\S]*(?:{pattern})[\s\S]*"
+    inner = pattern[1:-1]
+    if inner.startswith("(?:") and inner.endswith(")") and _is_one_group(inner):
+        inner = inner[3:-1]
+    return flags + inner
+
+
+def _has_alternatives(pattern: str) -> bool:
+    """Whether a pattern is one thing or another, outside of brackets."""
+    return any(part == "|" for part, depth in _parts(pattern) if not depth)
+
+
+def _is_one_group(pattern: str) -> bool:
+    """Whether the bracket that opens a pattern is closed by its last."""
+    *others, _ = _parts(pattern)
+    return all(depth for _, depth in others)
+
+
+def _parts(pattern: str) -> Iterator[tuple[str, int]]:
+    """What a pattern consists of, and in how many brackets each part stands."""
+    depth = 0
+    for part in _PART.findall(pattern):
+        depth += {"(": 1, ")": -1}.get(part, 0)
+        yield part, depth
 
 
 def literal_of(value: Any, column: Column) -> str:
@@ -116,6 +165,13 @@ def literal_of(value: Any, column: Column) -> str:
 
     A date or time stands behind the word for it: alone, ``2024-01-01`` is a subtraction.
     """
+    kind = family(column.type)
+    if isinstance(value, str) and kind in {"date", "timestamp"}:
+        # As the standard has them; DataFusion makes nanoseconds of a text.
+        moment = moment_of(value)
+        value = moment.date() if moment is not None and kind == "date" else moment or value
+    if isinstance(value, str) and kind == "number" and _NUMBER.fullmatch(value):
+        return value
     if isinstance(value, str):
         return "'" + value.replace("'", "''") + "'"
     if isinstance(value, dt.datetime):
@@ -123,9 +179,23 @@ def literal_of(value: Any, column: Column) -> str:
         utc = value.astimezone(dt.timezone.utc) if value.tzinfo is not None else value
         return f"TIMESTAMP '{utc.replace(tzinfo=None).isoformat()}Z'"
     if isinstance(value, dt.date):
-        midnight = family(column.type) == "timestamp"
-        return f"TIMESTAMP '{value}T00:00:00Z'" if midnight else f"DATE '{value}'"
+        return f"TIMESTAMP '{value}T00:00:00Z'" if kind == "timestamp" else f"DATE '{value}'"
     return str(value)
+
+
+def _may_be_in(value: Any, column: Column) -> bool:
+    """Whether a value may be among a column's at all, as far as its type tells."""
+    kind = family(column.type)
+    if kind == "number":
+        if isinstance(value, str):
+            return _NUMBER.fullmatch(value) is not None
+        return isinstance(value, (int, float)) and not isinstance(value, bool)
+    if kind in {"date", "timestamp"}:
+        return isinstance(value, (str, dt.date)) and moment_of(value) is not None
+    if kind == "boolean":
+        return isinstance(value, bool)
+    # With the others no text or number can be compared.
+    return kind in {"text", "any"}
 
 
 def _custom(rule: Place, plain: Mapping[str, Any], problems: Problems) -> Check | None:
@@ -141,6 +211,12 @@ def _custom(rule: Place, plain: Mapping[str, Any], problems: Problems) -> Check 
     return check_of(kind, options, problems)
 
 
+def _metric(rule: Mapping[str, Any]) -> Any:
+    """What a rule of the library measures, as versions since 3.0 call it."""
+    told = rule.get("rule")
+    return rule.get("metric") or _METRICS.get(str(told), told)
+
+
 def _severity(rule: Mapping[str, Any]) -> Severity:
     severity = str(rule.get("severity") or "error").lower()
     return "warning" if severity in {"warning", "warn", "info", "low", "medium"} else "error"
@@ -148,6 +224,10 @@ def _severity(rule: Mapping[str, Any]) -> Severity:
 
 def _tolerance(rule: Mapping[str, Any]) -> int | str:
     """How many may break it."""
+    bare = not any(name.startswith("must") for name in rule)
+    if bare and rule.get("rule") in {"nullCheck", "validValues"}:
+        # Rules that are complete without a threshold.
+        return 0
     percent = rule.get("unit") == "percent"
     if rule.get("mustBe") == 0:
         return 0
@@ -162,7 +242,8 @@ def _tolerance(rule: Mapping[str, Any]) -> int | str:
     if not isinstance(most, (int, float)) or most < 0:
         told = {name: value for name, value in rule.items() if name.startswith("must")}
         raise NotExpressedError(f"a threshold of {told}; how many at most is what can be said")
-    return f"{most}%" if percent else int(most)
+    # Python writes 0.00001 as 1e-05.
+    return f"{Decimal(str(most)):f}%" if percent else int(most)
 
 
 def _row_count(rule: Mapping[str, Any]) -> dict[str, Any]:

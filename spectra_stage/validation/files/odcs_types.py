@@ -6,7 +6,9 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-__all__ = ["contract_type", "delta_type"]
+from spectra_stage.validation.nested_types import split_types
+
+__all__ = ["compared_type", "contract_type", "delta_type"]
 
 _LOGICAL = {
     "string": "string",
@@ -51,6 +53,8 @@ _CERTAIN = {"string": "string", "boolean": "boolean", "date": "date", "timestamp
 _FORMATS = {"i8": "byte", "i16": "short", "i32": "integer", "i64": "long", "f32": "float"} | {
     "f64": "double"
 }
+_COMPARED = {"integer": "long", "number": "double", "object": "struct"}
+_HAS_HOURS = re.compile("[HhKk]")
 _DECIMAL = re.compile(r"(?:decimal|numeric)\s*\(\s*(\d+)\s*(?:,\s*(\d+)\s*)?\)")
 
 
@@ -83,7 +87,21 @@ def delta_type(element: Mapping[str, Any]) -> str:
         return f"map<{delta_type(of.get('key') or {})},{delta_type(of.get('value') or {})}>"
     if logical in {"integer", "number"}:
         return _FORMATS.get(str(options.get("format")), "any")
+    if logical == "date" and _HAS_HOURS.search(str(options.get("format"))):
+        # Version 3.0 has no other word for it.
+        return "timestamp"
     return _CERTAIN.get(str(logical), "any")
+
+
+def compared_type(column_type: str, element: Mapping[str, Any]) -> str:
+    """A type by which a property's values are compared, also where :func:`delta_type` has none.
+
+    Args:
+        column_type: What that gives.
+        element: The property.
+    """
+    logical = str(element.get("logicalType"))
+    return _COMPARED.get(logical, "any") if column_type == "any" else column_type
 
 
 def _physical(name: str) -> str | None:
@@ -91,12 +109,14 @@ def _physical(name: str) -> str | None:
     if match := _DECIMAL.fullmatch(plain):
         return f"decimal({match[1]},{match[2] or 0})"
     if plain.startswith(("array<", "map<")) and plain.endswith(">"):
-        outer, _, inner = plain[:-1].partition("<")
-        parts = [_physical(part.strip()) for part in inner.split(",")]
-        # Nested further, or of structs: kept where it is Delta's own spelling.
-        if None not in parts:
-            return f"{outer}<{','.join(str(part) for part in parts)}>"
-        return name
-    if plain.startswith("struct<") and ":" in plain:
-        return name
+        outer, _, inner = name[:-1].partition("<")
+        return f"{outer.lower()}<{','.join(map(_nested, split_types(inner)))}>"
+    if plain.startswith("struct<") and plain.endswith(">") and ":" in plain:
+        fields = (field.partition(":") for field in split_types(name[len("struct<") : -1]))
+        return f"struct<{','.join(f'{key.strip()}:{_nested(of)}' for key, _, of in fields)}>"
     return _PHYSICAL.get(plain.partition("(")[0].strip())
+
+
+def _nested(name: str) -> str:
+    """A type within another; kept where it is none that databases have words of their own for."""
+    return _physical(name.strip()) or name.strip()

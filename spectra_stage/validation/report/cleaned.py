@@ -14,7 +14,7 @@ from typing import Any
 from spectra_logging.redaction import redact_text, redact_value
 from spectra_stage.validation.results import CheckResult, Report, TableResult
 
-__all__ = ["clean_line", "cleaned", "cleaned_check"]
+__all__ = ["clean_line", "cleaned", "cleaned_check", "printable"]
 
 LONGEST_FINDING = 2_000
 LONGEST_VALUE = 500
@@ -77,9 +77,14 @@ def clean_line(text: str) -> str:
     return _shortened(_UNSEEN.sub(_escape, redact_text(text)), LONGEST_VALUE)
 
 
+def printable(text: str) -> str:
+    """Text of any number of lines, with nothing in it that a terminal would obey or hide."""
+    text = text.replace("\r\n", "\n").replace("\t", "    ")
+    return _UNSEEN_IN_LINES.sub(_escape, text)
+
+
 def _lines(text: str) -> str:
-    text = redact_text(text).replace("\r\n", "\n").replace("\t", "    ").strip()
-    return _shortened(_UNSEEN_IN_LINES.sub(_escape, text), LONGEST_FINDING)
+    return _shortened(printable(redact_text(text).strip()), LONGEST_FINDING)
 
 
 def _shortened(text: str, longest: int) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from spectra_stage.validation.report.cleaned import cleaned
@@ -59,8 +60,23 @@ def log_report(report: Report, logger: Any | None = None) -> None:
 def _logging_on(logger: Any) -> Callable[[int, str, dict[str, Any]], None]:
     """A log call by that logger; the text may hold a percent sign, so it is no format."""
     if isinstance(logger, (logging.Logger, logging.LoggerAdapter)):
-        return lambda level, text, fields: logger.log(level, "%s", text, extra=fields)
+        return partial(_log, logger)
     return lambda level, text, fields: logger.log(level, text, **fields)
+
+
+def _log(
+    logger: logging.Logger | logging.LoggerAdapter[Any],
+    level: int,
+    text: str,
+    fields: dict[str, Any],
+) -> None:
+    options: dict[str, Any] = {"extra": fields}
+    while isinstance(logger, logging.LoggerAdapter):
+        text, made = logger.process(text, {**options})
+        # An adapter's own fields take the place of a call's, unless it is told to merge them.
+        options = {**made, "extra": {**options["extra"], **(made.get("extra") or {})}}
+        logger = logger.logger
+    logger.log(level, "%s", text, **options)
 
 
 def check_in_words(check: CheckResult) -> str:
