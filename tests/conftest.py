@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import structlog
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from spectra_logging.lakehouse import open_lakehouse
 from spectra_logging.lakehouse.base import Lakehouse
@@ -20,7 +20,10 @@ from tests import sparks, stages
 
 # A slow machine is no failure. Where every skip is refused, the same examples are tried each time.
 settings.register_profile(
-    "spectra", deadline=None, derandomize="SPECTRA_REFUSE_SKIPS" in os.environ
+    "spectra",
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+    derandomize="SPECTRA_REFUSE_SKIPS" in os.environ,
 )
 settings.load_profile("spectra")
 

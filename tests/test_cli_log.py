@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import logging
-import os
 import signal
 import subprocess
 import sys
@@ -18,10 +18,11 @@ from typer.testing import CliRunner, Result
 from spectra_logging import DeltaHandler
 from spectra_logging.errors import ConfigurationError, SpectraError, TableNotFoundError
 from spectra_logging.lakehouse import open_lakehouse
+from spectra_logging.tables import Column, TableSpec
 from spectra_stage import __main__ as entry
 from spectra_stage.cli.app import app
 from spectra_stage.cli.follow import Follower
-from tests.programs import run_program
+from tests.programs import run_in, run_program
 from tests.tables import column, row_count
 
 TABLE = "Tables/log/events"
@@ -36,8 +37,10 @@ def log(tmp_path: Path) -> Iterator[Log]:
     logger = logging.Logger("shop", logging.DEBUG)
     logger.addHandler(handler)
 
-    def call(level: str, message: str, **extra: Any) -> None:
-        logger.log(getattr(logging, level), message, extra=extra)
+    def call(level: str | int, message: str, **extra: Any) -> None:
+        logger.log(
+            getattr(logging, level) if isinstance(level, str) else level, message, extra=extra
+        )
         assert handler.flush(30)
 
     yield call
@@ -84,11 +87,12 @@ def test_the_root_of_a_table_may_be_a_uri(log: Log, tmp_path: Path, end: str) ->
 
 
 def test_show_filters_by_level_and_those_above(log: Log, tmp_path: Path) -> None:
-    """--level WARNING shows warnings and errors; its case does not matter."""
+    """--level WARNING shows warnings, errors and own levels; its case does not matter."""
     for level in ("DEBUG", "INFO", "WARNING", "ERROR"):
         log(level, level.lower())
+    log(35, "own")
     rows = rows_of(spectra("log", "show", tmp_path / TABLE, "--level", "warning", "--json"))
-    assert [row["event"] for row in rows] == ["warning", "error"]
+    assert [row["event"] for row in rows] == ["warning", "error", "own"]
 
 
 def test_show_prints_a_table_for_people(log: Log, tmp_path: Path) -> None:
@@ -107,13 +111,14 @@ def test_show_says_where_there_is_no_table(tmp_path: Path) -> None:
     assert str(tmp_path / "nothing") in str(result.exception)
 
 
-def test_show_refuses_a_table_that_is_no_log(tmp_path: Path) -> None:
+@pytest.mark.parametrize("command", ["show", "stats"])
+def test_a_table_that_is_no_log_is_refused(tmp_path: Path, command: str) -> None:
     """A Delta table without recorded_at is refused in words, not by the engine's SQL error."""
     from deltalake import write_deltalake
     from polars import DataFrame
 
     write_deltalake(str(tmp_path / "prices"), DataFrame({"price": [1.5]}))
-    result = spectra("log", "show", tmp_path / "prices")
+    result = spectra("log", command, tmp_path / "prices")
     assert isinstance(result.exception, SpectraError)
     assert "no column recorded_at" in str(result.exception)
 
@@ -187,6 +192,26 @@ def test_tail_prints_rows_as_they_land_and_ends_quietly(log: Log, tmp_path: Path
     assert tail.returncode == 0
 
 
+@pytest.mark.parametrize("command", ["show", "tail"])
+def test_a_terminal_obeys_nothing_that_was_logged(log: Log, tmp_path: Path, command: str) -> None:
+    """What came in from outside may hold escapes that recolour, erase or retitle a terminal."""
+    log("ERROR", "user \x1b]0;mine\x07\x1b[2J \x9b31m \u202e[red]\n2026-01-01  CRITICAL  forged")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "spectra_stage", "log", command, str(tmp_path / TABLE)],
+        stdout=subprocess.PIPE,
+        text=True,
+        encoding="utf-8",
+        cwd=Path(__file__).parent.parent,
+    )
+    assert process.stdout is not None
+    lines = iter(process.stdout.readline, "")
+    shown = next(line for line in lines if "user" in line)
+    assert r"user \x1b]0;mine\x07\x1b[2J \x9b31m \u202e[red]" in shown
+    assert next(lines).startswith("    ")
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=30)
+
+
 # -- stats and drain -------------------------------------------------------------------------
 
 LEAVE_RECORDS = """
@@ -210,6 +235,20 @@ def test_stats_counts_rows_and_what_waits_in_the_journal(log: Log, tmp_path: Pat
     assert "pending_rows     5" in spectra("log", "stats", tmp_path / "other").stdout
 
 
+def test_a_log_without_levels_is_one_too(tmp_path: Path) -> None:
+    """A spec of one's own may leave the level to the JSON column."""
+    spec = TableSpec(name="log.own", columns=(Column(name="recorded_at", type="timestamp"),))
+    now = dt.datetime.now(dt.timezone.utc)
+    open_lakehouse().write(str(tmp_path / TABLE), [{"recorded_at": now}] * 2, spec=spec)
+    figures = json.loads(spectra("log", "stats", tmp_path / TABLE, "--json").stdout)
+    assert (figures["rows"], figures["rows_by_level"]) == (2, {})
+    assert figures["first_row_at"] == figures["last_row_at"] == str(now)
+    assert len(rows_of(spectra("log", "show", tmp_path / TABLE, "--json"))) == 2
+    result = spectra("log", "show", tmp_path / TABLE, "--level", "ERROR")
+    assert isinstance(result.exception, SpectraError)
+    assert "has no column level: leave --level out" in str(result.exception)
+
+
 def test_drain_commits_what_a_dead_process_left(tmp_path: Path) -> None:
     """Five records of a process that is gone land; draining again finds nothing."""
     table = tmp_path / TABLE
@@ -219,6 +258,54 @@ def test_drain_commits_what_a_dead_process_left(tmp_path: Path) -> None:
     assert (report["rows"], report["batches"]) == (5, 1)
     assert column(table) == [f"left {number}" for number in range(5)]
     assert "0 rows in 0 commits" in spectra("log", "drain", table).stdout
+
+
+COMMAND = "import sys; from spectra_stage.__main__ import main; sys.exit(main())"
+
+
+def test_drain_finds_a_spec_in_the_working_directory(tmp_path: Path) -> None:
+    """As the program did that left the journal; the folder of a command's script is another."""
+    (tmp_path / "shop.py").write_text(
+        "import dataclasses\n"
+        "from spectra_logging import EVENT_LOG\n"
+        "ORDERS = dataclasses.replace(EVENT_LOG, name='log.orders')\n"
+    )
+    (tmp_path / "program.py").write_text(
+        "import logging, os\n"
+        "from spectra_logging import DeltaHandler\n"
+        "logging.getLogger().addHandler(DeltaHandler('orders', spec='shop:ORDERS'))\n"
+        "logging.warning('left')\n"
+        "os._exit(0)\n"
+    )
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "spectra").write_text(COMMAND)
+    for arguments in (["program.py"], ["bin/spectra", "log", "drain", "orders"]):
+        done = run_in(tmp_path, sys.executable, *arguments)
+        assert done.returncode == 0, done.stderr
+    assert column(tmp_path / "orders") == ["left"]
+
+
+def test_drain_works_where_the_working_directory_is_gone(tmp_path: Path) -> None:
+    """A job's may have been removed with the job, and what it left is to be committed."""
+    (tmp_path / "here").mkdir()
+    (tmp_path / "spectra").write_text(f"import os; os.rmdir(os.getcwd()); {COMMAND}")
+    command = (sys.executable, tmp_path / "spectra", "log", "drain", tmp_path / TABLE)
+    done = run_in(tmp_path / "here", *command)
+    assert (done.returncode, done.stdout) == (0, "0 rows in 0 commits; 0 set aside\n"), done.stderr
+
+
+@pytest.mark.parametrize("command", ["stats", "drain"])
+def test_a_table_without_a_journal_is_told_with_where_it_was_looked_for(
+    log: Log, tmp_path: Path, command: str
+) -> None:
+    """As where the handler had a `journal_directory` and the command was not told."""
+    log("INFO", "one")
+    elsewhere = tmp_path / "elsewhere"
+    found = spectra("log", command, tmp_path / TABLE)
+    lost = spectra("log", command, tmp_path / TABLE, "--journal-directory", elsewhere)
+    assert (found.exit_code, found.stderr) == (0, "")
+    assert lost.exit_code == 0
+    assert f"no journal of {tmp_path / TABLE} below {elsewhere}" in lost.stderr
 
 
 def test_drain_says_when_another_process_is_draining(log: Log, tmp_path: Path) -> None:
@@ -252,14 +339,7 @@ def test_exit_codes_and_messages(
     arguments: list[str], code: int, told: str, tmp_path: Path
 ) -> None:
     """Errors are a line on stderr and a code, never a traceback."""
-    done = subprocess.run(
-        [sys.executable, "-m", "spectra_stage", *arguments],
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = run_in(tmp_path, sys.executable, "-m", "spectra_stage", *arguments)
     assert done.returncode == code
     assert told in done.stdout + done.stderr
     assert "Traceback" not in done.stderr

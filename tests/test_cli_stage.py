@@ -10,13 +10,18 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
+from spectra_logging.drain import drain_journals
+from spectra_logging.errors import SpectraError
 from spectra_logging.lakehouse import open_lakehouse
+from spectra_logging.session import NotebookSession
 from spectra_logging.tables import Column, TableSpec
 from spectra_logging.testing import FakeSourceSystem
+from spectra_stage.catalog import load_catalog
 from spectra_stage.cli.app import app
+from spectra_stage.cli.source import run_session
 from spectra_stage.tables import PREPARE_TABLES, table_path
 from tests.programs import run_program
-from tests.stages import RECORD, record_rows, source
+from tests.stages import RECORD, record_rows, set_up, source
 
 pytestmark = pytest.mark.usefixtures("fresh_logging")
 
@@ -89,6 +94,23 @@ def test_a_run_that_fails_ends_with_1_and_shows_no_token(
     assert json.loads(out)["errors"]["errors_by_type"] == {"AuthenticationError": 1}
     assert [row["status"] for row in record_rows(tmp_path)] == ["Failed"]
     assert token not in out + err
+
+
+def test_a_run_whose_record_is_late_is_recorded_as_the_success_it_was(
+    tmp_path: Path, system: FakeSourceSystem, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The command ends with an error, and the row that waits in the journal is the run's only."""
+    set_up(monkeypatch, tmp_path, BASE_URL=system.base_url, API_TOKEN=system.token)
+    in_the_way = tmp_path / "Tables/log"
+    in_the_way.parent.mkdir()
+    in_the_way.touch()
+    session = NotebookSession("example", record_timeout_seconds=0.1).load_context(bootstrap=True)
+    with pytest.raises(SpectraError, match="its record is not in the activity log yet"):
+        run_session(session, load_catalog([RECORD]), {})
+    assert session.result["status"] == "Success"
+    in_the_way.unlink()
+    drain_journals(str(in_the_way / "sourcelog"))
+    assert [row["status"] for row in record_rows(tmp_path)] == ["Success"]
 
 
 @pytest.mark.parametrize(

@@ -11,9 +11,11 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from spectra_logging.testing import FakeDiscord
 from spectra_stage.cli.app import app
 from spectra_stage.cli.queries import queries
 from spectra_stage.tables import PREPARE_TABLES, SOURCE_TABLES, table_path
+from tests.programs import run_in
 from tests.tables import read_rows, row_count
 
 pytestmark = pytest.mark.usefixtures("fresh_logging")
@@ -56,6 +58,38 @@ def test_the_demo_leaves_the_whole_stage(tmp_path: Path) -> None:
     assert list(counts.values()) == [6, 1, 4, 1, 0, 0, 0]
 
 
+@pytest.mark.parametrize(
+    "variables",
+    [
+        {
+            "API_USER": "me",
+            "AUTH_METHOD": "basic",
+            "BASE_PATH": "/flex/services",
+            "CONTRACT_VERSION": "4.0.0",
+            "RESOURCE_ENDPOINT_TEMPLATE": "/nothing/{projectId}",
+            "TEST_ENDPOINT": "/nothing",
+            "TEST_PROJECT_ID": "nobody",
+        },
+        {"HTTP_PROXY": "http://127.0.0.1:9", "NO_PROXY": "intranet.example"},
+        {"http_proxy": "http://127.0.0.1:9", "no_proxy": "intranet.example"},
+        {"SPECTRA_ENGINE": "spark"},
+    ],
+    ids=["variables", "PROXY", "proxy", "engine"],
+)
+def test_the_demo_heeds_nothing_that_is_set_for_another_source_system(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variables: dict[str, str]
+) -> None:
+    """Nor a proxy, which leads out of the machine."""
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    assert "ready; cite zephyrSource_" in run_demo(tmp_path)
+    succeeded, _ = [
+        row for row in read_rows(tmp_path / TABLE, "activity_id") if row["event"] == "record"
+    ]
+    assert "projectAccessVerified" in succeeded["capabilities"]
+    assert {name: os.environ[name] for name in variables} == variables
+
+
 def test_the_demo_shows_its_rows_and_where_they_are(tmp_path: Path) -> None:
     """The output has each table, the verdict, the readiness after either run, the log, queries."""
     output = run_demo(tmp_path)
@@ -84,6 +118,31 @@ def test_the_demo_writes_nothing_outside_of_its_folder(tmp_path: Path, journals:
     assert list((tmp_path / "journals").glob("*/journal.json"))
 
 
+@pytest.mark.parametrize("variable", ["DISCORD_WEBHOOK_URL", "DISCORD_WEBHOOK_URL_ZEPHYR"])
+def test_the_demo_alerts_nobody(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variable: str
+) -> None:
+    """Whoever has a webhook set for real runs is not told of the one that fails for show."""
+    with FakeDiscord() as discord:
+        monkeypatch.setenv(variable, discord.webhook_url)
+        monkeypatch.setenv("DISCORD_API_BASE_URL", discord.api_base_url)
+        run_demo(tmp_path)
+        assert discord.requests == []
+        assert os.environ[variable] == discord.webhook_url
+
+
+@pytest.mark.parametrize("root", ["s3://bucket/demo", "file:/demo", "a_file"])
+def test_a_root_that_is_no_folder_of_this_machine_is_refused_at_once(
+    tmp_path: Path, root: str
+) -> None:
+    """Nothing is written, above all no folder that is called like the URI's scheme."""
+    (tmp_path / "a_file").touch()
+    done = run_in(tmp_path, sys.executable, "-m", "spectra_stage", "demo", "--root", root)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "--root" in done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["a_file"]
+
+
 @pytest.mark.parametrize("title", ["deltalake", "DuckDB"])
 def test_the_demos_queries_work_as_pasted(tmp_path: Path, title: str) -> None:
     """A fresh interpreter that is given the query's text prints the failed run's error."""
@@ -96,15 +155,31 @@ def test_the_demos_queries_work_as_pasted(tmp_path: Path, title: str) -> None:
     assert "Failed" in done.stdout
 
 
+@pytest.mark.parametrize("is_found", [True, False])
+def test_the_demos_commands_work_as_pasted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_found: bool
+) -> None:
+    """Also where the shell does not find `spectra`, and the folder's name needs quotes."""
+    if is_found:
+        command = tmp_path / "bin" / "spectra"
+        command.parent.mkdir()
+        command.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m spectra_stage "$@"\n')
+        command.chmod(0o700)
+        monkeypatch.setenv("PATH", str(command.parent), prepend=os.pathsep)
+    else:
+        monkeypatch.setenv("PATH", "/usr/bin:/bin")
+    output = run_demo(tmp_path / "o'hara's lake")
+    name = "spectra" if is_found else f"{sys.executable} -m spectra_stage"
+    pasted = re.findall(rf"^ *({re.escape(name)} (?:validate|log show) .+)$", output, re.MULTILINE)
+    assert len(pasted) == 2
+    for line in pasted:
+        done = run_in(tmp_path, "sh", "-c", line)
+        assert done.returncode == 0, done.stderr
+        assert "source.portfolio" in done.stdout
+
+
 def test_the_module_runs_the_demo_like_the_command(tmp_path: Path) -> None:
     """`python -m spectra_stage demo` works from a folder of its own, by its default --root."""
-    done = subprocess.run(
-        [sys.executable, "-m", "spectra_stage", "demo"],
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = run_in(tmp_path, sys.executable, "-m", "spectra_stage", "demo")
     assert done.returncode == 0, done.stderr
     assert len(read_rows(tmp_path / "spectra-demo" / TABLE)) == 6

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,14 +13,15 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
+from spectra_logging.errors import ConfigurationError
 from spectra_logging.handlers.delta import DeltaHandler
 from spectra_logging.lakehouse import open_lakehouse
-from spectra_logging.paths import resolve_table
+from spectra_logging.paths import is_uri, lakehouse_root, resolve_table
 from spectra_logging.session import ACTIVITY_LOGGER, NotebookSession
 from spectra_logging.testing import FakeSourceSystem
 from spectra_stage import readiness
 from spectra_stage.cli.environment import environment
-from spectra_stage.cli.queries import queries
+from spectra_stage.cli.queries import command, queries
 from spectra_stage.cli.ready import lines_of
 from spectra_stage.cli.rows import console, newest_rows, shown_columns, table_of
 from spectra_stage.errors import SourceSystemError
@@ -37,11 +39,32 @@ VARIABLES = {
     "SOURCE_NAME": "Example test management",
     "STAGE": "Source",
     "NOTEBOOK_NAME": "zephyrSource",
+    "SPECTRA_ENGINE": "deltalake",
+    # A run that fails for show is no alert.
+    "DISCORD_WEBHOOK_URL": "",
+    "DISCORD_WEBHOOK_URL_ZEPHYR": "",
+    # What is set for a source system of the user's own is nothing to this one.
+    **dict.fromkeys(
+        (
+            "API_USER",
+            "AUTH_METHOD",
+            "BASE_PATH",
+            "CONTRACT_VERSION",
+            "RESOURCE_ENDPOINT_TEMPLATE",
+            "TEST_ENDPOINT",
+            "TEST_PROJECT_ID",
+        ),
+        "",
+    ),
+    # No proxy reaches this machine's loopback. Python heeds the one in lower case first.
+    **dict.fromkeys(("NO_PROXY", "no_proxy"), "127.0.0.1"),
 }
 
 
 def demo(
-    root: Annotated[Path, typer.Option(help="Folder for the lakehouse.")] = Path("spectra-demo"),
+    root: Annotated[
+        Path, typer.Option(file_okay=False, help="Folder for the lakehouse, on this machine.")
+    ] = Path("spectra-demo"),
 ) -> None:
     """Run a Source-stage notebook against a source system, and show the tables that it left.
 
@@ -49,7 +72,14 @@ def demo(
     The notebook authenticates, writes the four source tables, makes Prepare's three, validates the
     source tables and records its run. A second run fails to authenticate. After each, the next
     stage's readiness is shown. Everything is written below --root: the tables and the journal.
+    Nothing is posted to Discord, even where a webhook is set.
     """
+    if is_uri(str(root)):
+        # As a path it would be a folder called s3: in the working directory.
+        raise ConfigurationError(
+            "--root is a URI, and spectra demo writes to a folder of this machine; "
+            "spectra source run takes a URI"
+        )
     root = root.absolute()
     screen = console()
     with activity_log(root), FakeSourceSystem() as source_system:
@@ -70,7 +100,7 @@ def demo(
                 run_notebook(screen, source_system)
                 show_readiness(screen)
     place = root / TABLE
-    rows = newest_rows(open_lakehouse(), str(place), limit=20, level=None)
+    rows = newest_rows(open_lakehouse("deltalake"), str(place), limit=20, level=None)
     heading(screen, "What the activity log has of it")
     screen.print(table_of(rows, shown_columns(rows[0])))
     heading(screen, "Ask it yourself")
@@ -136,9 +166,9 @@ def show_validation(screen: Console, session: NotebookSession) -> None:
     outcome = Outcome(summary["outcome"])
     told = verdict({each: summary[each.value] for each in Outcome})
     screen.print("Do they hold what was promised?")
-    screen.print(
-        f"  [{STYLES[outcome]}]{outcome.value}[/], {told}; `spectra validate --all` lists them"
-    )
+    screen.print(f"  [{STYLES[outcome]}]{outcome.value}[/], {told}; this lists them:")
+    listing = f"{command()} validate --root {shlex.quote(lakehouse_root())} --all"
+    screen.print(f"  {listing}", markup=False, highlight=False, soft_wrap=True)
 
 
 def show_readiness(screen: Console) -> None:
@@ -152,7 +182,10 @@ def activity_log(root: Path) -> Iterator[None]:
     """The demo's own activity log and journal, and the notebook's own lines off the screen."""
     # On the activity logger, so that no other lakehouse of this machine is written to.
     handler = DeltaHandler(
-        str(root / TABLE), spec="activity", journal_directory=str(root / "journals")
+        str(root / TABLE),
+        spec="activity",
+        engine="deltalake",
+        journal_directory=str(root / "journals"),
     )
     quiet = logging.NullHandler()
     logging.getLogger(ACTIVITY_LOGGER).addHandler(handler)

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 from spectra_logging.lakehouse import check_engine
-from spectra_stage.cli.options import absolute_root
+from spectra_logging.paths import absolute_root
 
 __all__ = ["environment", "stage_variables", "warnings_on_stderr"]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from dataclasses import asdict
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -13,9 +14,19 @@ from spectra_logging.drain import drain_journals
 from spectra_logging.errors import TableNotFoundError
 from spectra_logging.journal.folder import find_journals, journal_figures
 from spectra_logging.lakehouse.base import Lakehouse
+from spectra_logging.paths import journals_root, table_below
 from spectra_stage.cli import options
 from spectra_stage.cli.follow import Follower
-from spectra_stage.cli.rows import as_json, console, newest_rows, shown_columns, table_of
+from spectra_stage.cli.rows import (
+    as_json,
+    columns_of_log,
+    console,
+    newest_rows,
+    shown_columns,
+    table_of,
+)
+from spectra_stage.modules import look_in_working_directory
+from spectra_stage.validation.report.cleaned import printable
 
 __all__ = ["app"]
 
@@ -36,7 +47,7 @@ def show(
 ) -> None:
     """Show the newest rows, oldest first; as JSON with all their columns."""
     lakehouse = options.lakehouse_for(engine, storage_option)
-    rows = newest_rows(lakehouse, options.place_of(table, root), limit=limit, level=level)
+    rows = newest_rows(lakehouse, table_below(root, table), limit=limit, level=level)
     if as_lines:
         for row in rows:
             typer.echo(as_json(row))
@@ -63,7 +74,7 @@ def tail(
     log call, as when a dead process's journal is drained, are left to `spectra log show`.
     """
     lakehouse = options.lakehouse_for(engine, storage_option)
-    place = options.place_of(table, root)
+    place = table_below(root, table)
     follower = Follower(lakehouse, place, limit=limit, level=level)
     screen = console()
     try:
@@ -91,10 +102,9 @@ def stats(
 ) -> None:
     """Show how many rows the table has, and what this machine's journals hold for it."""
     lakehouse = options.lakehouse_for(engine, storage_option)
-    place = options.place_of(table, root)
-    journals = [
-        asdict(journal_figures(folder)) for folder in find_journals(place, journal_directory)
-    ]
+    place = table_below(root, table)
+    folders = _journals(place, journal_directory)
+    journals = [asdict(journal_figures(folder)) for folder in folders]
     figures = {"table": place, **_table_figures(lakehouse, place), "journals": journals}
     if as_object:
         typer.echo(json.dumps(figures, default=str))
@@ -120,8 +130,11 @@ def drain(
 
     Exit code 4 says that a running process is draining the journal already.
     """
+    place = table_below(root, table)
+    _journals(place, journal_directory)
+    look_in_working_directory()  # the program that left the journal may have its spec there
     report = drain_journals(
-        options.place_of(table, root),
+        place,
         journal_directory=journal_directory,
         engine=engine,
         storage_options=options.storage_options(storage_option),
@@ -137,18 +150,30 @@ def drain(
         raise typer.Exit(EXIT_BUSY)
 
 
+def _journals(table: str, journal_directory: str | None) -> list[Path]:
+    """The folders of a table's journals; where there is none, stderr says where it was looked."""
+    folders = find_journals(table, journal_directory)
+    if not folders:
+        below = journals_root(journal_directory)
+        typer.echo(
+            f"no journal of {table} below {below}; --journal-directory names another folder",
+            err=True,
+        )
+    return folders
+
+
 def _table_figures(lakehouse: Lakehouse, table: str) -> dict[str, Any]:
     try:
-        counted = lakehouse.query(
-            "SELECT level, count(*) AS n, min(recorded_at) AS first, max(recorded_at) AS last "
-            "FROM log GROUP BY level ORDER BY level",
-            {"log": table},
-        ).to_dicts()
+        has_levels = "level" in columns_of_log(lakehouse, table)
+        figures = "count(*) AS n, min(recorded_at) AS first, max(recorded_at) AS last FROM log"
+        by_level = f"SELECT level, {figures} GROUP BY level ORDER BY level"
+        statement = by_level if has_levels else f"SELECT {figures}"
+        counted = lakehouse.query(statement, {"log": table}).to_dicts()
     except TableNotFoundError:
         return {"rows": None, "rows_by_level": {}, "first_row_at": None, "last_row_at": None}
     return {
         "rows": sum(row["n"] for row in counted),
-        "rows_by_level": {row["level"]: row["n"] for row in counted},
+        "rows_by_level": {row["level"]: row["n"] for row in counted} if has_levels else {},
         "first_row_at": min((row["first"] for row in counted), default=None),
         "last_row_at": max((row["last"] for row in counted), default=None),
     }
@@ -163,4 +188,6 @@ def _in_words(value: object) -> str:
 def _as_line(row: dict[str, Any]) -> str:
     shown = [row[name] for name in shown_columns(row) if row[name] is not None]
     time = shown[0].strftime("%Y-%m-%d %H:%M:%S.%f")[:-3] + "Z"
-    return "  ".join([time, *(str(value) for value in shown[1:])])
+    line = "  ".join([time, *(str(value) for value in shown[1:])])
+    # What a row has on more lines is not to be taken for another row.
+    return printable(line).replace("\n", "\n    ")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from enum import Enum
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -11,7 +10,6 @@ import typer
 from spectra_logging.errors import ConfigurationError
 from spectra_logging.lakehouse import open_lakehouse
 from spectra_logging.lakehouse.base import Lakehouse
-from spectra_logging.paths import is_uri, resolve_table
 
 __all__ = [
     "Engine",
@@ -24,9 +22,7 @@ __all__ = [
     "SourceSystem",
     "StorageOptions",
     "TableArgument",
-    "absolute_root",
     "lakehouse_for",
-    "place_of",
     "storage_options",
 ]
 
@@ -40,10 +36,10 @@ class Level(str, Enum):
     ERROR = "ERROR"
     CRITICAL = "CRITICAL"
 
-    def and_above(self) -> list[str]:
-        """The names of this level and those above it."""
+    def names_below(self) -> list[str]:
+        """The names of the levels below this one."""
         names = [level.value for level in Level]
-        return names[names.index(self.value) :]
+        return names[: names.index(self.value)]
 
 
 TableArgument = Annotated[
@@ -72,7 +68,9 @@ SourceSystem = Annotated[str, typer.Option(help="Key of the source system.", sho
 JsonLines = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 MinimumLevel = Annotated[
     Level | None,
-    typer.Option(help="Show this level and those above it.", case_sensitive=False),
+    typer.Option(
+        help="Show this level, those above it, and a program's own.", case_sensitive=False
+    ),
 ]
 Engine = Annotated[str, typer.Option(help="The lakehouse engine, as DeltaHandler(engine=…).")]
 StorageOptions = Annotated[
@@ -88,22 +86,6 @@ JournalDirectory = Annotated[
     str | None,
     typer.Option(help="Folder of the journals, where the handler was given one."),
 ]
-
-
-def absolute_root(root: str) -> str:
-    """The absolute path of ``--root``, or its URI as it is."""
-    return root if is_uri(root) else str(Path(root).absolute())
-
-
-def place_of(table: str, root: str | None) -> str:
-    """The table's path or URI; a relative path is below ``root`` when one is given.
-
-    Raises:
-        ConfigurationError: The table is no usable path or URI.
-    """
-    if root is None or is_uri(table) or Path(table).is_absolute():
-        return resolve_table(table)
-    return resolve_table(f"{absolute_root(root).rstrip('/')}/{table}")
 
 
 def storage_options(pairs: list[str] | None) -> dict[str, str] | None:

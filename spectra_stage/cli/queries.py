@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import shlex
+import shutil
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["Query", "queries"]
+__all__ = ["Query", "command", "queries"]
 
 COLUMNS = "recorded_at, event, status, entity_name, row_count, error_message"
 
@@ -25,6 +28,13 @@ class Query:
     text: str
 
 
+def command() -> str:
+    """What to type for ``spectra``; a shell lacks its name where no environment is activated."""
+    return (
+        "spectra" if shutil.which("spectra") else f"{shlex.quote(sys.executable)} -m spectra_stage"
+    )
+
+
 def queries(table: Path) -> list[Query]:
     """Queries of an activity log that work as pasted.
 
@@ -34,7 +44,7 @@ def queries(table: Path) -> list[Query]:
     sql = f"SELECT {COLUMNS} FROM log ORDER BY recorded_at"  # noqa: S608 - a text to show
     name = ".".join(table.parts[-2:])
     return [
-        Query("With this command", "sh", f"spectra log show '{table}' --json"),
+        Query("With this command", "sh", f"{command()} log show {shlex.quote(str(table))} --json"),
         Query("With deltalake, in Python", "python", DELTALAKE.format(table=str(table), sql=sql)),
         Query("With DuckDB, in Python", "python", DUCKDB.format(table=str(table), sql=sql)),
         Query("With a Spark session", "python", SPARK.format(table=str(table), sql=sql)),

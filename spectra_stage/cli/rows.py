@@ -14,8 +14,17 @@ from rich.table import Table
 from spectra_logging.errors import SpectraError
 from spectra_logging.lakehouse.base import Lakehouse
 from spectra_stage.cli.options import Level
+from spectra_stage.validation.report.cleaned import printable
 
-__all__ = ["as_json", "console", "newest_rows", "rows_since", "shown_columns", "table_of"]
+__all__ = [
+    "as_json",
+    "columns_of_log",
+    "console",
+    "newest_rows",
+    "rows_since",
+    "shown_columns",
+    "table_of",
+]
 
 ACTIVITY_COLUMNS = (
     "recorded_at",
@@ -45,10 +54,12 @@ def newest_rows(
     """The newest rows of a log table, oldest first.
 
     Raises:
-        SpectraError: There is no table there, it can't be read, or it is no log table.
+        SpectraError: There is no table there, it can't be read, it is no log table, or it keeps no
+            levels and one is asked for.
     """
     where = _where(_level_condition(level))
-    return _query(lakehouse, table, f"{where} ORDER BY recorded_at DESC LIMIT {limit}")[::-1]
+    clauses = f"{where} ORDER BY recorded_at DESC LIMIT {limit}"
+    return _query(lakehouse, table, clauses, level)[::-1]
 
 
 def rows_since(
@@ -62,20 +73,34 @@ def rows_since(
     moment = since.astimezone(dt.timezone.utc).isoformat(sep=" ", timespec="microseconds")
     recorded = f"recorded_at >= CAST('{moment}' AS TIMESTAMP)"
     where = _where(recorded, _level_condition(level))
-    return _query(lakehouse, table, f"{where} ORDER BY recorded_at")
+    return _query(lakehouse, table, f"{where} ORDER BY recorded_at", level)
 
 
-def _query(lakehouse: Lakehouse, table: str, clauses: str) -> list[dict[str, Any]]:
-    if all(column.name != "recorded_at" for column in lakehouse.schema(table)):
+def columns_of_log(lakehouse: Lakehouse, table: str) -> set[str]:
+    """The names of a log table's columns, which are those of its spec.
+
+    Raises:
+        SpectraError: There is no table there, it can't be read, or it is no log table.
+    """
+    names = {column.name for column in lakehouse.schema(table)}
+    if "recorded_at" not in names:
         raise SpectraError(f"{table} is no log table: it has no column recorded_at")
+    return names
+
+
+def _query(
+    lakehouse: Lakehouse, table: str, clauses: str, level: Level | None
+) -> list[dict[str, Any]]:
+    if "level" not in columns_of_log(lakehouse, table) and level is not None:
+        raise SpectraError(f"{table} has no column level: leave --level out")
     # The clauses are made above, of numbers, enum members and a formatted time.
     return lakehouse.query(f"SELECT * FROM log {clauses}", {"log": table}).to_dicts()  # noqa: S608
 
 
 def _level_condition(level: Level | None) -> str:
-    if level is None:
-        return ""
-    return f"level IN ({', '.join(repr(name) for name in level.and_above())})"
+    """What is known to be below is left out; a program's own levels have no rank in the table."""
+    below = level.names_below() if level else []
+    return f"level NOT IN ({', '.join(map(repr, below))})" if below else ""
 
 
 def _where(*conditions: str) -> str:
@@ -102,7 +127,7 @@ def table_of(rows: Iterable[Mapping[str, Any]], columns: Sequence[str]) -> Table
     for name in filled:
         table.add_column(name, no_wrap=name in {"recorded_at", "level"}, overflow="fold")
     for row in rows:
-        cells = (escape(_as_cell(row[name])) for name in filled)
+        cells = (escape(printable(_as_cell(row[name]))) for name in filled)
         table.add_row(*cells, style=LEVEL_STYLES.get(row.get("level", "")))
     return table
 

@@ -122,15 +122,17 @@ def run_session(
     """The notebook's steps, with each step of the stage on stderr as it begins.
 
     Raises:
-        SpectraError: The stage failed, and is recorded as such.
+        SpectraError: The stage failed, and is recorded as such; or its record is late.
     """
     screen = Console(stderr=True)
     with session, Status("starting", console=screen) as status:
         session.initialize()
         execute_source_stage(session=session, catalog=catalog, on_step=status.update, **settings)
         session.validate()
-        if not session.record():
-            raise SpectraError("the stage ran, and its record is not in the activity log yet")
+        recorded = session.record()
+    # Raised within the block, it would be recorded in its turn: as the failure of the stage.
+    if not recorded:
+        raise SpectraError("the stage ran, and its record is not in the activity log yet")
 
 
 def outcome(session: NotebookSession) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,7 +12,7 @@ from rich import progress as bars
 from rich.console import Console
 from typer.core import TyperCommand
 
-from spectra_logging.errors import SpectraError
+from spectra_logging.errors import ConfigurationError, SpectraError
 from spectra_stage.cli import options
 from spectra_stage.validation.chosen import DEFAULT, chosen_suite
 from spectra_stage.validation.report.terminal import report_in_colour
@@ -88,24 +88,35 @@ def validate(
     """
     files = {"to_junit": junit, "to_json": json, "to_html": html}
     try:
+        check_distinct(files.values())
         lakehouse = options.lakehouse_for(engine, storage_option)
         with progress() as on_progress:
             report = run(chosen_suite(suite), lakehouse, root=root, on_progress=on_progress)
-        for form, file in files.items():
-            if file is not None:
-                write(getattr(report, form)(), file)
     except (SpectraError, OSError) as error:
         typer.echo(f"spectra: {error}", err=True)
         raise typer.Exit(EXIT_ERROR) from None
+    code = EXIT_CODES[report.outcome]
+    for form, file in files.items():
+        try:
+            if file is not None:
+                write(getattr(report, form)(), file)
+        except OSError as error:
+            # What was found, maybe in an hour, is not lost with it: the others are written.
+            typer.echo(f"spectra: {error}", err=True)
+            code = EXIT_ERROR
     if STDOUT not in files.values():
         show(report, all_checks=all_checks)
-    raise typer.Exit(EXIT_CODES[report.outcome])
+    raise typer.Exit(code)
 
 
 @contextmanager
 def progress() -> Iterator[Callable[[Progress], None]]:
     """A line on a terminal's stderr that tells which table is looked at; nothing in a pipe."""
     screen = Console(stderr=True)
+    if not screen.is_terminal:
+        # Older versions of rich end a bar that is disabled with an empty line all the same.
+        yield lambda _reached: None
+        return
     bar = bars.Progress(
         bars.SpinnerColumn(),
         bars.TextColumn("{task.description}", markup=False),
@@ -113,7 +124,6 @@ def progress() -> Iterator[Callable[[Progress], None]]:
         bars.TimeElapsedColumn(),
         console=screen,
         transient=True,
-        disable=not screen.is_terminal,
     )
     with bar:
         task = bar.add_task("opening")
@@ -123,6 +133,18 @@ def progress() -> Iterator[Callable[[Progress], None]]:
             bar.update(task, description=told, completed=reached.number, total=reached.tables)
 
         yield on_progress
+
+
+def check_distinct(files: Iterable[str | None]) -> None:
+    """Refuse two forms in one place, of which none could be read.
+
+    Raises:
+        ConfigurationError: A file, or stdout, is named twice.
+    """
+    named = [file if file == STDOUT else str(Path(file).absolute()) for file in files if file]
+    if doubled := sorted({place for place in named if named.count(place) > 1}):
+        told = ", ".join("- (stdout)" if place == STDOUT else place for place in doubled)
+        raise ConfigurationError(f"--junit, --json and --html: two of them name {told}")
 
 
 def write(text: str, file: str) -> None:
