@@ -11,6 +11,7 @@ import contextlib
 import logging
 import os
 import subprocess
+import sysconfig
 import tempfile
 from collections.abc import Generator
 from typing import Any
@@ -40,6 +41,9 @@ def enter_page(namespace: dict[str, Any]) -> None:
     folder = page.enter_context(tempfile.TemporaryDirectory())
     environment = pytest.MonkeyPatch()
     page.callback(environment.undo)
+    # The commands of this interpreter's environment, which need not be activated.
+    scripts = sysconfig.get_path("scripts")
+    environment.setenv("PATH", f"{scripts}{os.pathsep}{os.environ.get('PATH', os.defpath)}")
     environment.setenv("SPECTRA_ROOT", folder)
     environment.setenv("SPECTRA_JOURNAL_DIRECTORY", os.path.join(folder, "journals"))
     environment.chdir(folder)
