@@ -130,11 +130,7 @@ class Worker:
         self.wake()
         if thread is None or thread is threading.current_thread():
             return True
-        deadline = time.monotonic() + timeout_seconds
-        thread.join(max(0.0, min(timeout_seconds, POLL_SECONDS)))
-        pause = Signal()
-        while thread.is_alive() and (left := deadline - time.monotonic()) > 0:
-            pause.wait(min(left, POLL_SECONDS))
+        thread.join(max(0.0, min(timeout_seconds, _LONGEST_WAIT_SECONDS)))
         return not thread.is_alive()
 
     def _run(self, stopping: threading.Event) -> None:
@@ -178,8 +174,6 @@ class Signal:
         # A signal handler that flushes may come while its own thread holds it.
         self.lock = threading.RLock()
         self._changed = threading.Condition(self.lock)
-        lock = getattr(logging, "_lock", None)
-        self._logging_lock = threading.Condition(lock) if lock is not None else None
 
     def notify(self) -> None:
         """Wake those who wait."""
@@ -187,20 +181,7 @@ class Signal:
             self._changed.notify_all()
 
     def wait(self, seconds: float) -> None:
-        """Wait a little, holding nothing that the worker may be waiting for.
-
-        ``logging.config.dictConfig`` holds logging's module lock while it closes handlers, and a
-        library that the worker loads or calls may want it: delta-rs's package and requests do when
-        they are imported. A condition lets go of its lock while it waits, however often it is held.
-        Where that lock is let go the notice is not heard, so wait in small steps.
-        """
-        if self._logging_lock is not None:
-            try:
-                self._logging_lock.wait(seconds)
-            except RuntimeError:
-                pass  # this thread doesn't hold it
-            else:
-                return
+        """Wait until notified, or that long."""
         with self._changed:
             self._changed.wait(seconds)
 

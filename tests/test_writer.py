@@ -12,6 +12,7 @@ import shutil
 import signal
 import threading
 import time
+import weakref
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -336,6 +337,73 @@ def test_reconfiguring_while_the_worker_commits_and_logs_returns_in_time(
     last.close()
     mine = [event for event in column(table) if event.startswith(("run", "last"))]
     assert Counter(mine) == Counter([*(f"run {n}" for n in range(5)), "last"])
+
+
+def test_closing_under_logging_s_lock_waits_for_nobody_who_wants_it(
+    logger: logging.Logger, table: str
+) -> None:
+    """The garbage collector does, on whichever thread it runs, and whatever that one holds."""
+    handler = attach(logger, table)
+    logger.info("kept")
+    locked, inside = threading.Event(), threading.Event()
+    dead = [logging.NullHandler()]
+    dead[0].itself = dead[0]  # type: ignore[attr-defined]
+
+    def close_as_dict_config_does() -> None:
+        with logging._lock:  # type: ignore[attr-defined]
+            locked.set()
+            inside.wait(30)
+            handler.flush()
+            handler.close()
+
+    def collect_in_the_midst_of_the_handler_s_work() -> None:
+        locked.wait(30)
+        with handler._appender._ledger._lock:
+            dead.clear()
+            inside.set()
+            gc.collect()
+
+    threads = [
+        threading.Thread(target=target, daemon=True)
+        for target in (close_as_dict_config_does, collect_in_the_midst_of_the_handler_s_work)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert not any(thread.is_alive() for thread in threads)
+    assert column(table) == ["kept"]
+
+
+def test_threads_that_reconfigure_at_once_do_not_wait_for_each_other_for_ever(
+    engine: Misbehaving, logger: logging.Logger, table: str
+) -> None:
+    """While the one waits for the table, the other may come to the same handler."""
+    go_on = threading.Event()
+    engine.before = go_on.wait  # type: ignore[assignment]
+    handler = attach(logger, table, shutdown_timeout_seconds=30.0)
+    logger.info("kept")
+    closing = [threading.Event(), threading.Event()]
+
+    class Closed(logging.NullHandler):
+        def close(self) -> None:
+            next(each for each in closing if not each.is_set()).set()
+
+    after = Closed()  # logging closes the last first
+
+    def shut_down() -> None:
+        with logging._lock:  # type: ignore[attr-defined]
+            logging.shutdown([weakref.ref(handler), weakref.ref(after)])
+
+    threads = [threading.Thread(target=shut_down, daemon=True) for _ in closing]
+    for thread, event in zip(threads, closing, strict=True):
+        thread.start()
+        assert event.wait(30)
+    go_on.set()
+    for thread in threads:
+        thread.join(30)
+    assert not any(thread.is_alive() for thread in threads)
+    assert column(table) == ["kept"]
 
 
 @pytest.mark.parametrize("names_threads", [True, False])

@@ -7,6 +7,8 @@ import os
 import time
 import weakref
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from spectra_logging.feedback import TakesNoFeedback
 
@@ -34,6 +36,10 @@ class BackgroundHandler(logging.Handler, TakesNoFeedback, ABC):
         super().__init__(level)
         _handlers.add(self)
 
+    def createLock(self) -> None:  # noqa: N802 - logging's name
+        """Have no lock: none is held while a record is taken, nor may one be held while waiting."""
+        self.lock = None
+
     def handle(self, record: logging.LogRecord) -> bool | logging.LogRecord:  # type: ignore[override]
         """Take a record, unless a filter stops it.
 
@@ -57,7 +63,8 @@ class BackgroundHandler(logging.Handler, TakesNoFeedback, ABC):
         Returns:
             Whether they have.
         """
-        done = self._deliver(timeout_seconds)
+        with _module_lock_let_go():
+            done = self._deliver(timeout_seconds)
         # After a shorter wait than its own time-out, close() waits for itself.
         whole = timeout_seconds is None or timeout_seconds >= self._shutdown_timeout_seconds
         self._gave_up_at_seconds = time.monotonic() if whole and not done else 0.0
@@ -71,7 +78,8 @@ class BackgroundHandler(logging.Handler, TakesNoFeedback, ABC):
         if time.monotonic() - self._gave_up_at_seconds > _JUST_NOW_SECONDS:
             self.flush()
         gave_up = self._gave_up_at_seconds > 0
-        self._end(0.0 if gave_up else deadline - time.monotonic())
+        with _module_lock_let_go():
+            self._end(0.0 if gave_up else deadline - time.monotonic())
         super().close()
 
     def _after_fork_in_child(self) -> None:
@@ -88,6 +96,29 @@ class BackgroundHandler(logging.Handler, TakesNoFeedback, ABC):
     @abstractmethod
     def _end(self, timeout_seconds: float) -> None:
         """End the background thread and say what was not delivered."""
+
+
+@contextmanager
+def _module_lock_let_go() -> Iterator[None]:
+    """Hold ``logging``'s module lock no more until the block's end, however often it is held.
+
+    ``logging.config.dictConfig`` holds it while it closes handlers. Others want it while they hold
+    what a handler waits for: a library that the background thread loads or calls, and the garbage
+    collector, which takes it for each handler that it frees, on whichever thread it runs.
+    """
+    lock = logging._lock  # type: ignore[attr-defined] # noqa: SLF001 - dictConfig uses it so
+    times = 0
+    try:
+        while True:
+            try:
+                lock.release()
+            except RuntimeError:  # this thread holds it no more
+                break
+            times += 1
+        yield
+    finally:
+        for _ in range(times):
+            lock.acquire()
 
 
 def level_of(record: logging.LogRecord) -> int:
