@@ -80,15 +80,6 @@ class Reporter:
             f"{self._directory / 'quarantine'}",
         )
 
-    def tell_lost(self, records: int) -> None:
-        """Say that records were lost with their journal; they count as dropped."""
-        log_from_worker(
-            logging.ERROR,
-            f"{records} records are lost: the journal of {self._table} was removed while this "
-            "process logged to it",
-        )
-        self._told_dropped += records
-
     def tell_dropped(self, dropped: Mapping[str, int]) -> None:
         """Say that records are dropped, and again each minute while more are.
 

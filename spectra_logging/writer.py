@@ -152,8 +152,7 @@ class Writer:
     def _round(self) -> float:
         """One look at the journal; returns the seconds until the next."""
         self._appender.reclaim()
-        if lost := self._appender.stay_alive():
-            self._reporter.tell_lost(lost)
+        self._appender.stay_alive()
         self._reporter.tell_dropped(self._appender.dropped())
         try:
             wait_seconds = self._seconds_until_due()

@@ -192,13 +192,38 @@ def test_a_drain_of_one_s_own_goes_by_the_lock_and_not_by_its_file(tmp_path: Pat
     owner_file.unlink()
     assert drain(tmp_path) == [0]
     appender.append(line(1))
-    assert appender.stay_alive() == 0
+    appender.stay_alive()
     appender.append(line(2))
     assert sorted(drain(tmp_path)) == [1, 2]
     figures = appender.figures()
     assert (figures.emitted, figures.written, figures.dropped) == (3, 3, {})
     # What was given up is removed, and the new owner's is not.
     assert [name.owner for name in list_segments(tmp_path)] == [appender.owner]
+
+
+@pytest.mark.parametrize("drained", [0, 1])
+def test_what_was_given_up_is_lost_with_the_journal_and_counted(
+    tmp_path: Path, drained: int
+) -> None:
+    """What removes the folder may come to the owner's lock first, and to its segments later."""
+    directory = tmp_path / "journal"
+    directory.mkdir()
+    appender = make_appender(directory)
+    for n in range(drained):
+        appender.append(line(n))
+        assert drain(directory) == [n]
+    assert appender.is_settled(appender.position())
+    appender.append(line(drained))
+    (owner_file,) = directory.glob("*.owner")
+    owner_file.unlink()
+    appender.stay_alive()
+    assert appender.figures().pending == 1
+    shutil.rmtree(directory)
+    assert appender.is_settled(appender.position())
+    figures = appender.figures()
+    assert (figures.written, figures.pending) == (drained, 0)
+    assert figures.dropped == {"journal_unwritable": 1}
+    assert balanced(appender)
 
 
 def test_logging_that_resumes_while_a_drainer_looks_for_the_owner_loses_nothing(

@@ -250,32 +250,28 @@ class Appender:
         """
         return self._ledger.reclaim()
 
-    def stay_alive(self) -> int:
+    def stay_alive(self) -> None:
         """Hold cleaners off the locks by which a process is taken for alive; call it now and then.
 
         Where this process's own has been removed already, others take it for dead: the segments are
-        given up as by :meth:`close`, and the next record begins anew.
-
-        Returns:
-            How many records were in segments that have been removed likewise: they are dropped.
+        given up as by :meth:`close`, and the next record begins anew. What was in segments that
+        have been removed likewise is counted as dropped.
         """
         keep_owners_young(self._directory)
         if not self._owner_lock.held or self._owner_lock.keep_young():
-            return 0
+            return
         if not self._lock.acquire(blocking=False):
-            return 0  # Who holds it may wait for whoever calls this: the next time, then.
+            return  # Who holds it may wait for whoever calls this: the next time, then.
         try:
-            return self._begin_anew()
+            self._begin_anew()
         finally:
             self._lock.release()
             self._append_reentered()
 
-    def _begin_anew(self) -> int:
-        """Give the segments up; returns how many records were in those that have been removed."""
+    def _begin_anew(self) -> None:
         self._ledger.retire_live_segment()
-        lost = self._ledger.give_up_removed()
+        self._ledger.give_up_removed()
         self._give_up_segments()
-        return lost
 
     # -- figures -----------------------------------------------------------------------------
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -114,12 +115,8 @@ class Ledger:
                     return True
         return False
 
-    def give_up_removed(self) -> int:
-        """Count as dropped what full segments held that somebody else has removed.
-
-        Returns:
-            How many records.
-        """
+    def give_up_removed(self) -> None:
+        """Count as dropped what full segments held that somebody else has removed."""
         state = self._state()
         with self._lock:
             # Those given up before are removed by whoever drains them.
@@ -128,10 +125,12 @@ class Ledger:
                 for name in self._full_segments.keys() - self._given_up
                 if not (self._directory / str(name)).exists()
             ]
-            lost = sum(self._settle(name, state) for name in removed)
+            self._lose(removed, state)
+
+    def _lose(self, removed: Iterable[SegmentName], state: JournalState | None) -> None:
+        lost = sum(self._settle(name, state) for name in removed)
         if lost:
             self.count_dropped("journal_unwritable", lost)
-        return lost
 
     def reclaim(self) -> bool:
         """Remove the full segments that are in the table whole.
@@ -150,14 +149,19 @@ class Ledger:
         except OSError:
             return False
         with self._lock:
+            if state is None:
+                # Whoever drained one would have written it: the journal was removed.
+                gone = [name for name in gone if name in self._full_segments]
+                self._lose(gone, self._known_state)
+                return bool(gone)
             done = [
                 name
                 for name, (end, _) in self._full_segments.items()
-                if state and (name in gone or state.progress(str(name)).offset >= end)
+                if name in gone or state.progress(str(name)).offset >= end
             ]
             for name in done:
                 left = self._settle(name, state)
-                if state and str(name) in state.segments:
+                if str(name) in state.segments:
                     # What a merged or split line makes the drainer miscount shows here at last.
                     self._settled_quarantined += left
                 else:
