@@ -375,6 +375,37 @@ def test_closing_under_logging_s_lock_waits_for_nobody_who_wants_it(
     assert column(table) == ["kept"]
 
 
+def test_closing_under_logging_s_lock_may_start_a_thread_that_is_collected_on(
+    engine: Misbehaving, logger: logging.Logger, table: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who starts a thread waits until it has begun; the garbage collector may come first there."""
+    engine.before = failing(1, TableUnavailableError("not now"))
+    handler = attach(logger, table, shutdown_timeout_seconds=0.0)
+    logger.info("kept")
+    handler.close()
+    dead = [logging.NullHandler()]
+    dead[0].itself = dead[0]  # type: ignore[attr-defined]
+    begin = threading.Thread._bootstrap  # type: ignore[attr-defined]
+
+    def collect_and_begin(thread: threading.Thread) -> None:
+        if thread is not closing:
+            dead.clear()
+            gc.collect()
+        begin(thread)
+
+    def close_as_dict_config_does() -> None:
+        with logging._lock:  # type: ignore[attr-defined]
+            handler.flush(30)
+            handler.close()
+
+    closing = threading.Thread(target=close_as_dict_config_does, daemon=True)
+    monkeypatch.setattr(threading.Thread, "_bootstrap", collect_and_begin)
+    closing.start()
+    closing.join(30)
+    assert not closing.is_alive()
+    assert column(table) == ["kept"]
+
+
 def test_threads_that_reconfigure_at_once_do_not_wait_for_each_other_for_ever(
     engine: Misbehaving, logger: logging.Logger, table: str
 ) -> None:
