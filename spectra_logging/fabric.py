@@ -10,9 +10,10 @@ import importlib
 import os
 import sys
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+import msgspec
 
 __all__ = [
     "MOUNTED_LAKEHOUSE",
@@ -47,8 +48,7 @@ _FACTS = (*_TRIDENT_SETTINGS, *_FLAGS)
 _LAKEHOUSE_WORKSPACE = ("defaultLakehouseWorkspaceId", "currentWorkspaceId")
 
 
-@dataclass(frozen=True, kw_only=True)
-class PipelineRun:
+class PipelineRun(msgspec.Struct, frozen=True, kw_only=True):
     """How a notebook was started.
 
     Args:
@@ -63,8 +63,7 @@ class PipelineRun:
     activity_id: str | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
-class RuntimeContext:
+class RuntimeContext(msgspec.Struct, frozen=True, kw_only=True):
     """Where a notebook runs.
 
     Args:
@@ -80,7 +79,7 @@ class RuntimeContext:
     lakehouse_id: str = LOCAL
     lakehouse_name: str = LOCAL
     execution_mode: str = LOCAL
-    pipeline: PipelineRun = field(default_factory=PipelineRun)
+    pipeline: PipelineRun = PipelineRun()
 
     @classmethod
     def detect(cls, spark: Any | None = None) -> RuntimeContext:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 import warnings
-from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
@@ -44,8 +43,7 @@ class JournalIdentity(msgspec.Struct, frozen=True, kw_only=True):
     spec: str
 
 
-@dataclass(frozen=True, kw_only=True)
-class JournalFigures:
+class JournalFigures(msgspec.Struct, frozen=True, kw_only=True):
     """What a journal holds.
 
     Args:

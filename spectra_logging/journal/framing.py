@@ -13,8 +13,9 @@ no line depends on another, so that threads can append without waiting for each 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from zlib import crc32
+
+import msgspec
 
 __all__ = [
     "CHECKSUM_KEY",
@@ -112,8 +113,7 @@ def frame(payload: bytes, start: LineStart = NO_START) -> bytes:
     return start.data + payload + suffix.to_bytes(SUFFIX_BYTES, "big")
 
 
-@dataclass(frozen=True)
-class VerifiedRange:
+class VerifiedRange(msgspec.Struct, frozen=True):
     """What verifying a range of a segment found.
 
     Args:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
+
+import msgspec
 
 from spectra_logging.journal.live import LiveSegment
 from spectra_logging.journal.segment import SegmentName
@@ -23,8 +24,7 @@ class Position(NamedTuple):
     offset: int
 
 
-@dataclass(frozen=True, kw_only=True)
-class AppenderFigures:
+class AppenderFigures(msgspec.Struct, frozen=True, kw_only=True):
     """What became of the records that this process appended.
 
     ``emitted == written + pending + quarantined + sum(dropped.values())``.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import msgspec
 
 from spectra_logging.errors import ConfigurationError, EngineUnavailableError
 from spectra_logging.paths import is_catalog_name
@@ -12,8 +12,7 @@ __all__ = ["EngineChoice", "check_choice_of_engine", "choose_engine"]
 REACHED = "this process reaches the table's storage itself, and needs no Spark job for a commit"
 
 
-@dataclass(frozen=True, kw_only=True)
-class EngineChoice:
+class EngineChoice(msgspec.Struct, frozen=True, kw_only=True):
     """An engine, and in words why it is that one.
 
     Args:

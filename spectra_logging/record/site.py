@@ -6,7 +6,6 @@ import functools
 import os
 import socket
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from operator import itemgetter
 from typing import Any
 
@@ -37,8 +36,7 @@ _host = socket.gethostname()
 _NO_MESSAGE = object()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Site:
+class Site(msgspec.Struct, frozen=True, kw_only=True):
     """What the records of one call site, on one thread, have in common.
 
     Attributes:

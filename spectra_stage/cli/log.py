@@ -8,6 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
+import msgspec
 import typer
 
 from spectra_logging.drain import drain_journals
@@ -104,7 +105,7 @@ def stats(
     lakehouse = options.lakehouse_for(engine, storage_option)
     place = table_below(root, table)
     folders = _journals(place, journal_directory)
-    journals = [asdict(journal_figures(folder)) for folder in folders]
+    journals = [msgspec.structs.asdict(journal_figures(folder)) for folder in folders]
     figures = {"table": place, **_table_figures(lakehouse, place), "journals": journals}
     if as_object:
         typer.echo(json.dumps(figures, default=str))
