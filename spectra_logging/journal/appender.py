@@ -44,8 +44,8 @@ class Appender:
         max_bytes: What all segments in the folder may take up together.
         when_full: ``drop_oldest``, ``drop_newest`` or ``block``.
         block_timeout_seconds: How long ``block`` waits before the record is dropped after all.
-        on_segment: Called, holding the append lock, when a segment has been made, or could not be:
-            the moment to see that somebody will drain it, or make room and tell of it.
+        on_segment: Called, with no lock held, when a record has not found room in the segment at
+            hand: the moment to see that somebody will drain it, or make room, or tell of it.
         make_folder: Makes the folder again where it has been removed; without it, records are
             dropped from then on.
     """
@@ -79,7 +79,7 @@ class Appender:
         self._ledger = Ledger(self._directory)
         self._refused_until = 0.0
         self._refused_reason = ""
-        self._closing = False
+        self._times_closed = 0
 
     def _take_new_owner(self) -> None:
         owner = f"{os.getpid()}-{os.urandom(6).hex()}"
@@ -109,34 +109,46 @@ class Appender:
         if threading.get_ident() in worker_idents:
             self._append_from_worker(line)
             return
-        # Counted from here: a thread that has waited for one that waits for room has waited, too.
-        deadline = time.monotonic() + self._block_timeout_seconds
-        try:
-            with self._lock:
-                self._append_or_roll(line, deadline)
-        finally:
-            self._append_reentered()
+        waits = self._when_full == "block" and len(line) <= self._max_bytes
+        deadline = time.monotonic() + self._block_timeout_seconds if waits else 0.0
+        times_closed = self._times_closed
+        while True:
+            try:
+                with self._lock:
+                    may_wait = time.monotonic() < deadline and self._times_closed == times_closed
+                    done = self._append_or_roll(line, may_wait=may_wait)
+            finally:
+                self._append_reentered()
+            self._on_segment()
+            if done:
+                break
+            # Whoever drains may be another process, which has no way to wake this one.
+            time.sleep(RETRY_SECONDS)
 
     def _append_from_worker(self, line: bytes) -> None:
-        # A finaliser on the thread that drains must not wait for one that waits for room.
+        # A finaliser on the thread that drains must wait neither for room, which that one makes,
+        # nor for somebody who waits for the seal lock, which it may hold.
         self._reentered.append(line)
         if not self._lock.acquire(blocking=False):
             return  # whoever holds it appends the line when it has let go
         try:
             while self._reentered:
-                self._append_or_roll(self._reentered.popleft(), time.monotonic())
+                self._append_or_roll(self._reentered.popleft(), may_wait=False)
         finally:
             self._lock.release()
             self._append_reentered()
+        self._on_segment()
 
-    def _append_or_roll(self, line: bytes, deadline: float) -> None:
+    def _append_or_roll(self, line: bytes, *, may_wait: bool) -> bool:
+        """Append or drop a line; ``False`` when there is no room yet, and it may wait for some."""
         try:
             self._write(line)  # another thread may have made the next segment meanwhile
         except ValueError:
-            if self._roll(line, deadline):
-                self._on_segment()
-            else:
+            if not self._roll(line):
+                if may_wait and self._refused_reason == "journal_full":
+                    return False
                 self.count_dropped(self._refused_reason)
+        return True
 
     def _append_reentered(self) -> None:
         while self._reentered:
@@ -146,7 +158,7 @@ class Appender:
                 break
             self._append_to_next_segment(line)
 
-    def _roll(self, line: bytes, deadline: float) -> bool:
+    def _roll(self, line: bytes) -> bool:
         """Make a new live segment that begins with this line; ``False`` when there is no room."""
         if time.monotonic() < self._refused_until:
             return False
@@ -162,11 +174,9 @@ class Appender:
                 # Also where another process has made the folder again. Who drains would take this
                 # process for dead, and remove a segment that it appends to.
                 self._begin_anew()
-            if not self._make_room(size, deadline):
+            if not self._make_room(size):
                 # "block" asks again for each record, since that is what it waits for.
                 self._refuse("journal_full", 0.0 if self._when_full == "block" else RETRY_SECONDS)
-                # What others left may take it all, and this process has no thread to drain it yet.
-                self._on_segment()
                 return False
             if not self._owner_lock.held:
                 self._owner_lock.acquire()
@@ -174,7 +184,6 @@ class Appender:
         except OSError as error:
             full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
             self._refuse("disk_full" if full else "journal_unwritable", RETRY_SECONDS)
-            self._on_segment()
             return False
         self._ledger.retire_live_segment()
         self._ledger.live, self._write = fresh, fresh.write
@@ -216,19 +225,11 @@ class Appender:
 
     # -- room --------------------------------------------------------------------------------
 
-    def _make_room(self, size: int, deadline: float) -> bool:
-        may_wait = self._when_full == "block" and threading.get_ident() not in worker_idents
+    def _make_room(self, size: int) -> bool:
         while segment_bytes_on_disk(self._directory) + size > self._max_bytes:
             if self.reclaim() or trim_one_left_behind(self._directory):
                 continue
-            if self._when_full == "drop_oldest":
-                if not self._drop_oldest():
-                    return False
-            elif may_wait and not self._closing and time.monotonic() < deadline:
-                # Whoever drains may be another process, which has no way to wake this one.
-                self._on_segment()
-                time.sleep(RETRY_SECONDS)
-            else:
+            if self._when_full != "drop_oldest" or not self._drop_oldest():
                 return False
         return True
 
@@ -260,12 +261,10 @@ class Appender:
         keep_owners_young(self._directory)
         if not self._owner_lock.held or self._owner_lock.keep_young():
             return
-        if not self._lock.acquire(blocking=False):
-            return  # Who holds it may wait for whoever calls this: the next time, then.
         try:
-            self._begin_anew()
+            with self._lock:
+                self._begin_anew()
         finally:
-            self._lock.release()
             self._append_reentered()
 
     def _begin_anew(self) -> None:
@@ -291,17 +290,14 @@ class Appender:
         """Give the segments up: what is not in the table yet is the next drainer's.
 
         Appending again afterwards works and begins anew. A log call that waits for room waits no
-        longer, since it holds the lock that this needs.
+        longer: who would have made some may have ended.
         """
-        self._closing = True
         try:
-            try:
-                with self._lock:
-                    self._give_up_segments()
-            finally:
-                self._append_reentered()
+            with self._lock:
+                self._times_closed += 1
+                self._give_up_segments()
         finally:
-            self._closing = False
+            self._append_reentered()
 
     def _give_up_segments(self) -> None:
         self._ledger.retire_live_segment()
