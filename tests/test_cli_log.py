@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import datetime as dt
+import io
 import json
 import logging
 import signal
 import subprocess
 import sys
+import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 from typer.testing import CliRunner, Result
 
 from spectra_logging import DeltaHandler
@@ -22,6 +25,7 @@ from spectra_logging.tables import Column, TableSpec
 from spectra_stage import __main__ as entry
 from spectra_stage.cli.app import app
 from spectra_stage.cli.follow import Follower
+from spectra_stage.cli.rows import print_rows
 from tests.programs import run_in, run_program
 from tests.tables import column, row_count
 
@@ -37,10 +41,9 @@ def log(tmp_path: Path) -> Iterator[Log]:
     logger = logging.Logger("shop", logging.DEBUG)
     logger.addHandler(handler)
 
-    def call(level: str | int, message: str, **extra: Any) -> None:
-        logger.log(
-            getattr(logging, level) if isinstance(level, str) else level, message, extra=extra
-        )
+    def call(level: str | int, message: str, exc_info: bool = False, **extra: Any) -> None:
+        number = getattr(logging, level) if isinstance(level, str) else level
+        logger.log(number, message, exc_info=exc_info, extra=extra)
         assert handler.flush(30)
 
     yield call
@@ -102,6 +105,47 @@ def test_show_prints_a_table_for_people(log: Log, tmp_path: Path) -> None:
     assert "payment [bold]refused[/bold]" in output
     assert "recorded_at" in output
     assert "trace_id" not in output
+
+
+def on_screen(rows: list[dict[str, Any]], width: int) -> list[str]:
+    console = Console(file=io.StringIO(), width=width)
+    print_rows(console, rows)
+    return [line.rstrip() for line in console.file.getvalue().splitlines()]
+
+
+def test_rows_that_a_screen_is_too_narrow_for_are_a_line_each() -> None:
+    """80 columns hold no table of an activity; its values stand with their names then."""
+    row = {
+        "activity_id": "1",
+        "recorded_at": dt.datetime(2026, 1, 1, 12, tzinfo=dt.timezone.utc),
+        "level": "INFO",
+        "event": "activity",
+        "notebook_name": "zephyrSource",
+        "status": "Success",
+        "entity_name": "project",
+        "row_count": 2,
+        "duration_seconds": 0.5,
+        "error_message": None,
+    }
+    head = "2026-01-01 12:00:00.000Z  INFO  activity  "
+    (line,) = on_screen([row], width=80)
+    assert line.startswith(f"{head}notebook_name=zephyrSource  status=Success  ")
+    assert line.endswith("  entity_name=project  row_count=2  duration_seconds=0.500")
+    header, line = on_screen([row], width=110)
+    assert header.split() == [name for name in row if name not in {"activity_id", "error_message"}]
+    assert line.startswith(head[:28])
+
+
+def test_a_traceback_keeps_its_lines(log: Log, tmp_path: Path) -> None:
+    """It stands below its row and is not folded into a column, in a pipe either."""
+    try:
+        {}["no stock" * 20]
+    except KeyError:
+        expected = traceback.format_exc().splitlines()
+        log("ERROR", "order refused", order=17, exc_info=True)
+    head, *below = spectra("log", "show", tmp_path / TABLE).stdout.splitlines()
+    assert head.endswith('  ERROR  shop  order refused  {"order":17}')
+    assert below == [f"    {line}" for line in expected]
 
 
 def test_show_says_where_there_is_no_table(tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ from spectra_stage import readiness
 from spectra_stage.cli.environment import environment
 from spectra_stage.cli.queries import command, queries
 from spectra_stage.cli.ready import lines_of
-from spectra_stage.cli.rows import console, newest_rows, shown_columns, table_of
+from spectra_stage.cli.rows import console, newest_rows, print_rows
 from spectra_stage.errors import SourceSystemError
 from spectra_stage.sdk import SourceStageHelpers
 from spectra_stage.tables import PREPARE_TABLES, SOURCE_TABLES, table_path
@@ -102,7 +102,7 @@ def demo(
     place = root / TABLE
     rows = newest_rows(open_lakehouse("deltalake"), str(place), limit=20, level=None)
     heading(screen, "What the activity log has of it")
-    screen.print(table_of(rows, shown_columns(rows[0])))
+    print_rows(screen, rows)
     heading(screen, "Ask it yourself")
     for query in queries(place):
         screen.print(f"[bold]{query.title}[/bold]")

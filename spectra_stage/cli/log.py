@@ -23,11 +23,10 @@ from spectra_stage.cli.rows import (
     columns_of_log,
     console,
     newest_rows,
-    shown_columns,
-    table_of,
+    print_line,
+    print_rows,
 )
 from spectra_stage.modules import look_in_working_directory
-from spectra_stage.validation.report.cleaned import printable
 
 __all__ = ["app"]
 
@@ -53,7 +52,7 @@ def show(
         for row in rows:
             typer.echo(as_json(row))
     elif rows:
-        console().print(table_of(rows, shown_columns(rows[0])))
+        print_rows(console(), rows)
     else:
         typer.echo("no rows", err=True)
 
@@ -86,7 +85,7 @@ def tail(
                 if as_lines:
                     typer.echo(as_json(row))
                 else:
-                    screen.print(_as_line(row), markup=False, highlight=False, soft_wrap=True)
+                    print_line(screen, row)
             sys.stdout.flush()
     except KeyboardInterrupt:
         pass
@@ -114,7 +113,8 @@ def stats(
     figures["journals"] = len(journals)
     for shown in (figures, *journals):
         for name, value in shown.items():
-            screen.print(f"{name:<16} {_in_words(value)}", markup=False, soft_wrap=True)
+            line = f"{name:<16} {_in_words(value)}"
+            screen.print(line, markup=False, highlight=False, soft_wrap=True)
         screen.print()
 
 
@@ -184,11 +184,3 @@ def _in_words(value: object) -> str:
     if isinstance(value, dict):
         return ", ".join(f"{key} {number}" for key, number in value.items()) or "none"
     return "none" if value is None else str(value)
-
-
-def _as_line(row: dict[str, Any]) -> str:
-    shown = [row[name] for name in shown_columns(row) if row[name] is not None]
-    time = shown[0].strftime("%Y-%m-%d %H:%M:%S.%f")[:-3] + "Z"
-    line = "  ".join([time, *(str(value) for value in shown[1:])])
-    # What a row has on more lines is not to be taken for another row.
-    return printable(line).replace("\n", "\n    ")

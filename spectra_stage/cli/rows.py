@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -21,9 +22,9 @@ __all__ = [
     "columns_of_log",
     "console",
     "newest_rows",
+    "print_line",
+    "print_rows",
     "rows_since",
-    "shown_columns",
-    "table_of",
 ]
 
 ACTIVITY_COLUMNS = (
@@ -40,6 +41,10 @@ ACTIVITY_COLUMNS = (
 EVENT_COLUMNS = ("recorded_at", "level", "logger", "event", "exception", "context")
 LEVEL_STYLES = {"WARNING": "yellow", "ERROR": "red", "CRITICAL": "bold red", "DEBUG": "dim"}
 WIDTH_WITHOUT_TERMINAL = 180
+FOLDED_COLUMNS = {"event", "context", "error_message"}
+"""What can be read as well on several lines; a traceback can't."""
+NARROWEST_FOLDED = 40
+SPACE_BETWEEN = 2
 
 
 def console() -> Console:
@@ -113,23 +118,60 @@ def as_json(row: Mapping[str, Any]) -> str:
     return json.dumps(row, default=_as_text, ensure_ascii=False)
 
 
-def shown_columns(row: Mapping[str, Any]) -> Sequence[str]:
+def print_rows(screen: Console, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Print the rows as a table where the screen is wide enough to read one, else line by line."""
+    columns = _shown_columns(rows[0])
+    filled = [name for name in columns if any(row[name] is not None for row in rows)]
+    cells = [[printable(_as_cell(row[name])) for name in filled] for row in rows]
+    if _narrowest(filled, cells) <= screen.width:
+        styles = [_style_of(row) for row in rows]
+        screen.print(_table_of(filled, cells, styles))
+    else:
+        for row in rows:
+            print_line(screen, row)
+
+
+def print_line(screen: Console, row: Mapping[str, Any]) -> None:
+    """Print a row as a line; a traceback stands below it, indented as all that has more lines."""
+    cells = {name: _as_cell(row[name]) for name in _shown_columns(row) if row[name] is not None}
+    traceback = cells.pop("exception", None)
+    # What an event has is told apart by its looks, a run's figures are not.
+    words = [text if name in EVENT_COLUMNS else f"{name}={text}" for name, text in cells.items()]
+    text = "  ".join(words) + ("" if traceback is None else f"\n{traceback}")
+    # What a row has on more lines is not to be taken for another row.
+    text = printable(text).replace("\n", "\n    ")
+    screen.print(text, style=_style_of(row), markup=False, highlight=False, soft_wrap=True)
+
+
+def _shown_columns(row: Mapping[str, Any]) -> Sequence[str]:
     """The columns worth a person's first look: the activity log's, or the event log's."""
     wanted = ACTIVITY_COLUMNS if "activity_id" in row else EVENT_COLUMNS
     return [name for name in wanted if name in row]
 
 
-def table_of(rows: Iterable[Mapping[str, Any]], columns: Sequence[str]) -> Table:
-    """The rows as a table for a terminal, columns that are null in all rows left out."""
-    rows = list(rows)
-    filled = [name for name in columns if any(row[name] is not None for row in rows)]
+def _narrowest(columns: Sequence[str], cells: Sequence[Sequence[str]]) -> int:
+    """How wide a table has to be so that it can be read."""
+    total = SPACE_BETWEEN * (len(columns) - 1)
+    for number, name in enumerate(columns):
+        lines = [name, *(line for row in cells for line in row[number].splitlines())]
+        width = max(map(cell_len, lines))
+        total += min(width, NARROWEST_FOLDED) if name in FOLDED_COLUMNS else width
+    return total
+
+
+def _table_of(
+    columns: Sequence[str], cells: Sequence[Sequence[str]], styles: Sequence[str | None]
+) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in filled:
+    for name in columns:
         table.add_column(name, no_wrap=name in {"recorded_at", "level"}, overflow="fold")
-    for row in rows:
-        cells = (escape(printable(_as_cell(row[name]))) for name in filled)
-        table.add_row(*cells, style=LEVEL_STYLES.get(row.get("level", "")))
+    for row, style in zip(cells, styles, strict=True):
+        table.add_row(*map(escape, row), style=style)
     return table
+
+
+def _style_of(row: Mapping[str, Any]) -> str | None:
+    return LEVEL_STYLES.get(row.get("level", ""))
 
 
 def _as_text(value: object) -> str:
