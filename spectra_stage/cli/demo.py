@@ -28,7 +28,7 @@ from spectra_stage.errors import SourceSystemError
 from spectra_stage.sdk import SourceStageHelpers
 from spectra_stage.tables import PREPARE_TABLES, SOURCE_TABLES, table_path
 from spectra_stage.validation.report.terminal import STYLES
-from spectra_stage.validation.report.words import verdict
+from spectra_stage.validation.report.words import counted, verdict
 from spectra_stage.validation.results import Outcome
 
 __all__ = ["demo"]
@@ -149,14 +149,15 @@ def log_tables(session: NotebookSession) -> None:
 def show_tables(screen: Console, session: NotebookSession) -> None:
     for spec in (*SOURCE_TABLES, *PREPARE_TABLES):
         path = table_path(spec)
-        screen.print(f"  {path:<28} {count(session, path):>3} rows  [dim]{spec.comment}[/dim]")
+        rows = counted(count(session, path), "row")
+        screen.print(f"  {path:<28} {rows:<7} [dim]{spec.comment}[/dim]")
 
 
 def count(session: NotebookSession, path: str) -> int:
-    counted = session.delta.lakehouse.query(
+    found = session.delta.lakehouse.query(
         "SELECT count(*) FROM counted", {"counted": resolve_table(path)}
     )
-    return int(counted.rows[0][0])
+    return int(found.rows[0][0])
 
 
 def show_validation(screen: Console, session: NotebookSession) -> None:

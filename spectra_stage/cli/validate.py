@@ -126,7 +126,7 @@ def progress() -> Iterator[Callable[[Progress], None]]:
         transient=True,
     )
     with bar:
-        task = bar.add_task("opening")
+        task = bar.add_task("opening", total=None)
 
         def on_progress(reached: Progress) -> None:
             told = f"{reached.table}, {counted(reached.checks, 'check')}"
