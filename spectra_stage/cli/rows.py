@@ -137,7 +137,7 @@ def print_line(screen: Console, row: Mapping[str, Any]) -> None:
     traceback = cells.pop("exception", None)
     # What an event has is told apart by its looks, a run's figures are not.
     words = [text if name in EVENT_COLUMNS else f"{name}={text}" for name, text in cells.items()]
-    text = "  ".join(words) + ("" if traceback is None else f"\n{traceback}")
+    text = "  ".join(words).rstrip() + ("" if traceback is None else f"\n{traceback}")
     # What a row has on more lines is not to be taken for another row.
     text = printable(text).replace("\n", "\n    ")
     screen.print(text, style=_style_of(row), markup=False, highlight=False, soft_wrap=True)
