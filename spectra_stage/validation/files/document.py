@@ -114,7 +114,7 @@ def read_document(path: Path) -> Document:
         import yaml
     except ModuleNotFoundError as error:
         raise ConfigurationError(
-            f"suite {path} is YAML, which needs PyYAML: pip install 'spectra-logging[cli]'"
+            f"suite {path} is read as YAML, which needs PyYAML: pip install 'spectra-logging[cli]'"
         ) from error
     try:
         text = path.read_text(encoding="utf-8-sig")
