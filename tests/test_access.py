@@ -26,11 +26,17 @@ NOBODY = 65534
 
 
 @contextmanager
-def store_that_answers(status: int) -> Iterator[dict[str, str]]:
-    """An object store that answers everything so; gives the options to reach it."""
+def store_that_answers(
+    status: int, hear: Callable[[str], None] = lambda _: None
+) -> Iterator[dict[str, str]]:
+    """An object store that answers everything so; gives the options to reach it.
+
+    ``hear`` is told who asks, as each request says it.
+    """
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:
+            hear(self.headers["Authorization"])
             self.send_response(status)
             self.send_header("Content-Length", "0")
             self.end_headers()
@@ -70,6 +76,22 @@ def test_a_store_that_refuses_is_told_from_one_that_fails(
         lakehouse = open_lakehouse("deltalake", storage_options=options)
         with pytest.raises(error, match="s3://bucket/table"):
             lakehouse.version("s3://bucket/table")
+
+
+def test_a_credential_of_the_environment_is_read_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A program whose environment gets another key while it runs asks with that from then on."""
+    heard: list[str] = []
+    with store_that_answers(403, heard.append) as environment:
+        for name, value in environment.items():
+            monkeypatch.setenv(name, value)
+        lakehouse = open_lakehouse("deltalake")
+        for key in ("first-key", "second-key"):
+            monkeypatch.setenv("AWS_ACCESS_KEY_ID", key)
+            heard.clear()
+            with pytest.raises(TableForbiddenError):
+                lakehouse.schema("s3://bucket/table")
+            assert heard
+            assert all(f"Credential={key}/" in each for each in heard)
 
 
 def test_a_folder_without_permission_is_forbidden(tmp_path: Path) -> None:
