@@ -4,7 +4,8 @@
 it against yours, set BASE_URL, API_TOKEN, TEST_ENDPOINT and RESOURCE_ENDPOINT_TEMPLATE, and
 DESCRIPTION to the path of its OpenAPI document. ``--spark`` starts a Spark session and hands it to
 the notebook as Fabric would; else there is none. The tables land below SPECTRA_ROOT or the working
-directory.
+directory; look at them with ``spectra validate --all`` and ``spectra log show
+Tables/log/sourcelog``.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import Any
 
 import requests
 
+from spectra_logging import configure
 from spectra_logging.testing import FakeSourceSystem
 from spectra_stage.sdk import *
 
@@ -60,6 +62,7 @@ def start_spark(cleanup: contextlib.ExitStack) -> Any:
     return session
 
 
+configure()  # shows on stderr what the notebook logs
 with contextlib.ExitStack() as cleanup:
     settle_in(cleanup)
     EXAMPLE_ENDPOINTS_CATALOG = describe()

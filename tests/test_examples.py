@@ -72,9 +72,10 @@ HTTPBIN = {
 
 
 def test_the_source_stage_runs_on_its_own(tmp_path: Path) -> None:
-    """Without any setting it has a source system of its own, and leaves the four tables."""
+    """Without any setting it has a source system of its own, and shows what it does with it."""
     done = run_example("source_stage.py", tmp_path)
     assert done.returncode == 0, done.stderr
+    assert "session started" in done.stderr
     assert [row_count(tmp_path / table_path(spec)) for spec in SOURCE_TABLES] == [6, 1, 4, 1]
 
 
