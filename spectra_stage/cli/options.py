@@ -72,7 +72,9 @@ MinimumLevel = Annotated[
         help="Show this level, those above it, and a program's own.", case_sensitive=False
     ),
 ]
-Engine = Annotated[str, typer.Option(help="The lakehouse engine, as DeltaHandler(engine=…).")]
+Engine = Annotated[
+    str, typer.Option(metavar="NAME", help="The lakehouse engine: auto, deltalake or spark.")
+]
 StorageOptions = Annotated[
     list[str] | None,
     typer.Option(
@@ -84,7 +86,11 @@ StorageOptions = Annotated[
 ]
 JournalDirectory = Annotated[
     str | None,
-    typer.Option(help="Folder of the journals, where the handler was given one."),
+    typer.Option(
+        metavar="DIR",
+        help="Folder of all journals, where the handler was given one.",
+        show_default=False,
+    ),
 ]
 
 
