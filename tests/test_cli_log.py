@@ -25,7 +25,7 @@ from spectra_logging.tables import Column, TableSpec
 from spectra_stage import __main__ as entry
 from spectra_stage.cli.app import app
 from spectra_stage.cli.follow import Follower
-from spectra_stage.cli.rows import print_rows
+from spectra_stage.cli.rows import newest_rows, print_rows
 from tests.programs import run_in, run_program
 from tests.tables import column, row_count
 
@@ -146,6 +146,12 @@ def test_a_traceback_keeps_its_lines(log: Log, tmp_path: Path) -> None:
     head, *below = spectra("log", "show", tmp_path / TABLE).stdout.splitlines()
     assert head.endswith('  ERROR  shop  order refused  {"order":17}')
     assert below == [f"    {line}" for line in expected]
+    rows = newest_rows(open_lakehouse(), str(tmp_path / TABLE), limit=1, level=None)
+    told = "all that there is to tell of it " * 9
+    rows += [{**row, "event": told, "exception": None} for row in rows]
+    shown = on_screen(rows, width=max(map(len, expected)) + 120)
+    assert [line for line in expected if not any(line in each for each in shown)] == []
+    assert shown[0].startswith("recorded_at")
 
 
 def test_show_says_where_there_is_no_table(tmp_path: Path) -> None:

@@ -42,7 +42,7 @@ EVENT_COLUMNS = ("recorded_at", "level", "logger", "event", "exception", "contex
 LEVEL_STYLES = {"WARNING": "yellow", "ERROR": "red", "CRITICAL": "bold red", "DEBUG": "dim"}
 WIDTH_WITHOUT_TERMINAL = 180
 FOLDED_COLUMNS = {"event", "context", "error_message"}
-"""What can be read as well on several lines; a traceback can't."""
+"""What can be read as well when it is folded; a traceback, or what else has lines, can't."""
 NARROWEST_FOLDED = 40
 SPACE_BETWEEN = 2
 
@@ -123,12 +123,17 @@ def print_rows(screen: Console, rows: Sequence[Mapping[str, Any]]) -> None:
     columns = _shown_columns(rows[0])
     filled = [name for name in columns if any(row[name] is not None for row in rows)]
     cells = [[printable(_as_cell(row[name])) for name in filled] for row in rows]
-    if _narrowest(filled, cells) <= screen.width:
-        styles = [_style_of(row) for row in rows]
-        screen.print(_table_of(filled, cells, styles))
-    else:
+    widths = _widths(filled, cells, screen.width)
+    if widths is None:
         for row in rows:
             print_line(screen, row)
+        return
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name, width in zip(filled, widths, strict=True):
+        table.add_column(name, width=width, overflow="fold")
+    for row, texts in zip(rows, cells, strict=True):
+        table.add_row(*map(escape, texts), style=_style_of(row))
+    screen.print(table)
 
 
 def print_line(screen: Console, row: Mapping[str, Any]) -> None:
@@ -149,25 +154,29 @@ def _shown_columns(row: Mapping[str, Any]) -> Sequence[str]:
     return [name for name in wanted if name in row]
 
 
-def _narrowest(columns: Sequence[str], cells: Sequence[Sequence[str]]) -> int:
-    """How wide a table has to be so that it can be read."""
-    total = SPACE_BETWEEN * (len(columns) - 1)
-    for number, name in enumerate(columns):
-        lines = [name, *(line for row in cells for line in row[number].splitlines())]
-        width = max(map(cell_len, lines))
-        total += min(width, NARROWEST_FOLDED) if name in FOLDED_COLUMNS else width
-    return total
+def _widths(columns: Sequence[str], cells: Sequence[Sequence[str]], room: int) -> list[int] | None:
+    """How wide each column becomes; ``None`` where there is no room for what has to be whole."""
+    natural, narrowest = [], []
+    for name, texts in zip(columns, zip(*cells, strict=True), strict=True):
+        whole = [_width(text) for text in (name, *texts)]
+        folded = [
+            min(width, NARROWEST_FOLDED) if name in FOLDED_COLUMNS and "\n" not in text else width
+            for text, width in zip((name, *texts), whole, strict=True)
+        ]
+        natural.append(max(whole))
+        narrowest.append(max(folded))
+    spare = room - sum(narrowest) - SPACE_BETWEEN * (len(columns) - 1)
+    if spare < 0:
+        return None
+    for number, width in enumerate(natural):
+        more = min(spare, width - narrowest[number])
+        narrowest[number] += more
+        spare -= more
+    return narrowest
 
 
-def _table_of(
-    columns: Sequence[str], cells: Sequence[Sequence[str]], styles: Sequence[str | None]
-) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in columns:
-        table.add_column(name, no_wrap=name in {"recorded_at", "level"}, overflow="fold")
-    for row, style in zip(cells, styles, strict=True):
-        table.add_row(*map(escape, row), style=style)
-    return table
+def _width(text: str) -> int:
+    return max(map(cell_len, text.splitlines()), default=0)
 
 
 def _style_of(row: Mapping[str, Any]) -> str | None:
