@@ -112,6 +112,11 @@ class Writer:
         self._urgent = True
         self._worker.wake()
 
+    def bring_forward(self) -> None:
+        """As :meth:`request_commit`, unless one is due anyway: where commits fail, it is no use."""
+        if not self._urgent:
+            self.request_commit()
+
     def wait_until_settled(self, position: Position, timeout_seconds: float) -> bool:
         """Have everything before a position committed, by whichever process.
 

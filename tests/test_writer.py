@@ -582,6 +582,27 @@ def test_an_overload_on_a_slow_table_stays_within_its_bytes_and_is_counted(
     assert len(set(column(table))) == stats.written
 
 
+@pytest.mark.parametrize("when_full", ["drop_oldest", "drop_newest", "block"])
+def test_a_journal_that_fills_is_committed_before_anything_gives_way(
+    logger: logging.Logger, table: str, when_full: str
+) -> None:
+    """The interval is how long a record may wait, not how long one must while there is no room."""
+    handler = attach(
+        logger,
+        table,
+        when_full=when_full,
+        journal_max_bytes=1 << 20,
+        flush_interval_seconds=3600,
+    )
+    for n in range(5):
+        for _ in range(60):
+            logger.info("%d", n, extra={"pad": "x" * 10_000})
+        wait_until(lambda n=n: handler.stats().written > n * 60)
+    assert handler.flush(30)
+    assert not handler.stats().dropped
+    assert row_count(table) == 300
+
+
 def test_records_that_find_no_room_are_told_once_while_it_lasts_and_at_the_end(
     engine: Misbehaving,
     logger: logging.Logger,
@@ -624,6 +645,7 @@ def test_a_journal_that_others_left_full_is_drained_for_those_after_them(
 ) -> None:
     """Else a process that finds no room for its first record would never make any."""
     monkeypatch.setattr("spectra_logging.journal.appender.RETRY_SECONDS", 0.0)
+    monkeypatch.setattr("spectra_logging.backoff.FIRST_PAUSE_SECONDS", 3600.0)
 
     def refuse() -> None:
         raise TableUnavailableError("not now")
@@ -633,6 +655,7 @@ def test_a_journal_that_others_left_full_is_drained_for_those_after_them(
     before = attach(logger, table, shutdown_timeout_seconds=0.0, **options)
     for n in range(200):
         logger.info("%d", n, extra={"pad": "x" * 10_000})
+    wait_until(lambda: before.stats().last_error is not None)
     left = before.stats().pending
     logger.removeHandler(before)
     before.close()

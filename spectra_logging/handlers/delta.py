@@ -66,7 +66,8 @@ class DeltaHandler(BackgroundHandler):
         flush_level: A record of this level or above is committed without waiting.
         journal_directory: Folder for the journals of all tables; by default
             ``SPECTRA_JOURNAL_DIRECTORY``, else the user's state folder. It must be on a local disk.
-        journal_max_bytes: What the journal may take up on disk.
+        journal_max_bytes: What the journal may take up on disk. When it is half full, it is
+            committed without waiting for the interval.
         when_full: What gives way when it does: ``drop_oldest`` or ``drop_newest`` records, which
             are counted, or ``block``: the log call waits.
         block_timeout_seconds: How long ``block`` waits before the record is dropped after all.
@@ -115,6 +116,7 @@ class DeltaHandler(BackgroundHandler):
             when_full=when_full,
             block_timeout_seconds=block_timeout_seconds,
             on_segment=self.start,
+            on_filling=self._bring_commit_forward,
             make_folder=lambda: make_folder(self._directory, self.table, spec),
         )
         # With the first handler, so that the package's import takes less.
@@ -182,6 +184,9 @@ class DeltaHandler(BackgroundHandler):
         if is_urgent:
             self.start()  # it may not have been possible to start it with the segment
             self._writer.request_commit()
+
+    def _bring_commit_forward(self) -> None:
+        self._writer.bring_forward()
 
     def _give_up(self, error: Exception) -> None:
         self._appender.count_dropped("internal_error")

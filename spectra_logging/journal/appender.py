@@ -46,6 +46,8 @@ class Appender:
         block_timeout_seconds: How long ``block`` waits before the record is dropped after all.
         on_segment: Called, with no lock held, when a record has not found room in the segment at
             hand: the moment to see that somebody will drain it, or make room, or tell of it.
+        on_filling: Called thereafter when the journal is half full: the moment to drain it, while
+            nothing has to give way yet.
         make_folder: Makes the folder again where it has been removed; without it, records are
             dropped from then on.
     """
@@ -58,6 +60,7 @@ class Appender:
         when_full: str,
         block_timeout_seconds: float,
         on_segment: Callable[[], None],
+        on_filling: Callable[[], None] = lambda: None,
         make_folder: Callable[[], None] | None = None,
     ) -> None:
         self._directory = directory
@@ -66,6 +69,7 @@ class Appender:
         self._when_full = when_full
         self._block_timeout_seconds = block_timeout_seconds
         self._on_segment = on_segment
+        self._on_filling = on_filling
         self._make_folder = make_folder
         self._begin()
         _appenders.add(self)
@@ -79,6 +83,7 @@ class Appender:
         self._ledger = Ledger(self._directory)
         self._refused_until = 0.0
         self._refused_reason = ""
+        self._is_filling = False
         self._times_closed = 0
 
     def _take_new_owner(self) -> None:
@@ -119,7 +124,7 @@ class Appender:
                     done = self._append_or_roll(line, may_wait=may_wait)
             finally:
                 self._append_reentered()
-            self._on_segment()
+            self._see_to_draining()
             if done:
                 break
             # Whoever drains may be another process, which has no way to wake this one.
@@ -137,7 +142,13 @@ class Appender:
         finally:
             self._lock.release()
             self._append_reentered()
+        self._see_to_draining()
+
+    def _see_to_draining(self) -> None:
         self._on_segment()
+        if self._is_filling:
+            self._is_filling = False
+            self._on_filling()
 
     def _append_or_roll(self, line: bytes, *, may_wait: bool) -> bool:
         """Append or drop a line; ``False`` when there is no room yet, and it may wait for some."""
@@ -226,12 +237,16 @@ class Appender:
     # -- room --------------------------------------------------------------------------------
 
     def _make_room(self, size: int) -> bool:
-        while segment_bytes_on_disk(self._directory) + size > self._max_bytes:
+        while True:
+            needed = segment_bytes_on_disk(self._directory) + size
+            if needed > self._max_bytes // 2:
+                self._is_filling = True
+            if needed <= self._max_bytes:
+                return True
             if self.reclaim() or trim_one_left_behind(self._directory):
                 continue
             if self._when_full != "drop_oldest" or not self._drop_oldest():
                 return False
-        return True
 
     def _drop_oldest(self) -> bool:
         """Give up this process's oldest full segment that is in no batch."""
