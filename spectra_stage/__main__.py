@@ -13,7 +13,8 @@ def main() -> int:
     """Run the command line; returns its exit code.
 
     0: done. 1: it failed, and stderr says why. 2: wrong usage. 3: the extra ``cli`` is missing.
-    4: ``drain`` found the journal in use. 5: ``ready`` found something missing. 130: interrupted.
+    4: ``drain`` found the journal in use. 5: ``ready`` found something missing. 6: ``discord test``
+    found no webhook. 130: interrupted.
     ``validate`` has its own: 1 a check failed, 2 warnings, 3 no verdict, or it could not run.
     """
     try:
