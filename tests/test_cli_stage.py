@@ -71,6 +71,13 @@ def test_a_run_leaves_the_tables_and_says_so(tmp_path: Path, arguments: list[str
     assert len(source(tmp_path, "endpoints")) == 1
 
 
+def test_a_run_says_what_its_validation_found(arguments: list[str]) -> None:
+    """Only where one was asked for: else nobody would know whether it was made."""
+    assert "validation" not in invoke(*arguments).stdout
+    told = invoke(*arguments, "--validate").stdout.splitlines()[-1]
+    assert told == "validation: passed, all 63 checks passed"
+
+
 def test_a_run_tells_programs_all_of_it(tmp_path: Path, arguments: list[str]) -> None:
     """One line of JSON on stdout, whatever comes on stderr."""
     code, out, _ = run_command(*arguments, "--json")

@@ -17,6 +17,8 @@ from spectra_stage.catalog import EndpointCatalog, load_catalog
 from spectra_stage.cli import options
 from spectra_stage.cli.environment import environment, stage_variables, warnings_on_stderr
 from spectra_stage.source import execute_source_stage
+from spectra_stage.validation.report.words import verdict
+from spectra_stage.validation.results import Outcome
 
 __all__ = ["app"]
 
@@ -152,3 +154,7 @@ def show(session: NotebookSession) -> None:
     errors = result["errors"]["errors_by_type"]
     told = ", ".join(f"{name} {count}" for name, count in errors.items())
     typer.echo(f"errors survived: {told or 'none'}")
+    if result["validation"] is not None:
+        summary = result["validation"]["summary"]
+        checks = verdict({each: summary[each.value] for each in Outcome})
+        typer.echo(f"validation: {summary['outcome']}, {checks}")
