@@ -292,7 +292,7 @@ def test_a_log_without_levels_is_one_too(tmp_path: Path) -> None:
     open_lakehouse().write(str(tmp_path / TABLE), [{"recorded_at": now}] * 2, spec=spec)
     figures = json.loads(spectra("log", "stats", tmp_path / TABLE, "--json").stdout)
     assert (figures["rows"], figures["rows_by_level"]) == (2, {})
-    assert figures["first_row_at"] == figures["last_row_at"] == str(now)
+    assert figures["first_row_at"] == figures["last_row_at"] == now.isoformat()
     assert len(rows_of(spectra("log", "show", tmp_path / TABLE, "--json"))) == 2
     result = spectra("log", "show", tmp_path / TABLE, "--level", "ERROR")
     assert isinstance(result.exception, SpectraError)

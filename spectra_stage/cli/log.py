@@ -107,7 +107,7 @@ def stats(
     journals = [msgspec.structs.asdict(journal_figures(folder)) for folder in folders]
     figures = {"table": place, **_table_figures(lakehouse, place), "journals": journals}
     if as_object:
-        typer.echo(json.dumps(figures, default=str))
+        typer.echo(as_json(figures))
         return
     screen = console()
     figures["journals"] = len(journals)
