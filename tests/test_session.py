@@ -356,6 +356,55 @@ def test_two_sessions_at_a_time_keep_their_rows_apart(
     assert {row["stage"] for row in rows(root, "preparelog")} == {"prepare"}
 
 
+def test_a_session_that_begins_while_another_ends_keeps_its_rows(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The handler that is being closed takes no rows, and is none that a user has configured."""
+    ends, may_end = threading.Event(), threading.Event()
+    close = DeltaHandler.close
+
+    def close_late(handler: DeltaHandler) -> None:
+        ends.set()
+        may_end.wait(30)
+        close(handler)
+
+    first = opened()
+    first.record()
+    monkeypatch.setattr(DeltaHandler, "close", close_late)
+    ending = threading.Thread(target=first.finalise)
+    ending.start()
+    assert ends.wait(30)
+    monkeypatch.setattr(DeltaHandler, "close", close)
+    second = opened()
+    second.log_activity(entity_name="e")
+    recorded = second.record()
+    may_end.set()
+    ending.join()
+    second.finalise()
+    assert recorded
+    assert len(rows(root)) == 3
+
+
+def test_a_session_whose_end_is_interrupted_costs_the_next_one_no_rows(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A person stops the cell in which ``finalise()`` waits for the table, and runs all again."""
+
+    def interrupt(_handler: DeltaHandler) -> None:
+        raise KeyboardInterrupt
+
+    first = opened()
+    first.record()
+    with monkeypatch.context() as patched:
+        patched.setattr(DeltaHandler, "close", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            first.finalise()
+    with opened() as second:
+        second.log_activity(entity_name="e")
+        assert second.record()
+    assert len(rows(root)) == 3
+
+
 def test_lines_of_a_thread_carry_the_execution_id_in_a_copy_of_the_context(root: Path) -> None:
     """The notebook's own log needs none."""
     handler = DeltaHandler("Tables/log/events", spec="events")

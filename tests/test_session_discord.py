@@ -6,6 +6,7 @@ import logging
 import logging.config
 import os
 import signal
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import pytest
 
 from spectra_logging.errors import StageFailedError
 from spectra_logging.handlers.delta import DeltaHandler
-from spectra_logging.session import ACTIVITY_LOGGER, NotebookSession
+from spectra_logging.session import ACTIVITY_LOGGER, NotebookSession, alerts
 from spectra_logging.testing import DiscordAnswer, FakeDiscord, FakeNotebookUtils, FakeSourceSystem
 from spectra_stage.errors import SourceSystemError
 from spectra_stage.sdk import SourceStageHelpers
@@ -271,6 +272,35 @@ def test_two_sessions_at_once_each_tell_their_own(discord: FakeDiscord) -> None:
     told = "\n".join(message.text for message in discord.messages)
     assert len(titles(discord)) == 2
     assert told.count("failure 0") == told.count("failure 1") == 1
+
+
+@pytest.mark.usefixtures("root")
+def test_a_session_that_begins_while_another_ends_tells_its_own(
+    discord: FakeDiscord, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The handler that is on its way out is not taken for one that a user has configured."""
+    ends, may_end = threading.Event(), threading.Event()
+    leave = alerts._Own.leave
+
+    def leave_late(own: alerts._Own) -> None:
+        ends.set()
+        may_end.wait(30)
+        leave(own)
+
+    first = opened()
+    first.record()
+    monkeypatch.setattr(alerts._Own, "leave", leave_late)
+    ending = threading.Thread(target=first.finalise)
+    ending.start()
+    assert ends.wait(30)
+    monkeypatch.setattr(alerts._Own, "leave", leave)
+    second = opened()
+    may_end.set()
+    ending.join()
+    second.mark_failed("nothing came")
+    second.record()
+    second.finalise()
+    assert titles(discord) == ["sourceExample: Source stage failed"]
 
 
 @pytest.mark.usefixtures("root")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import threading
+import weakref
 from typing import TYPE_CHECKING, NamedTuple
 
 from spectra_logging.activity import ACTIVITY_LOGGER
@@ -52,6 +53,9 @@ _logger = logging.getLogger("spectra_logging.session")
 
 _own: dict[str, _Own] = {}
 """By execution id."""
+
+_made_here: weakref.WeakSet[DiscordHandler] = weakref.WeakSet()
+"""All handlers opened for sessions: one that is on its way out is no user's either."""
 
 _PATIENCE_SECONDS = 5.0
 """How long a session's end waits for a message that is on its way."""
@@ -131,6 +135,7 @@ def _open(execution_id: str, notebook_logger: logging.Logger, variables: Variabl
     if not handler.is_on:
         handler.close()
         return
+    _made_here.add(handler)
     # Sessions at the same time share the activity log's logger.
     handler.addFilter(lambda record: execution_id_of(record, bound_fields()) == execution_id)
     own = _Own(handler, notebook_logger, variables)
@@ -143,9 +148,8 @@ def _is_served(logger: logging.Logger) -> bool:
     """Whether users have put a handler for Discord there, or above it."""
     from spectra_logging.handlers.discord import DiscordHandler
 
-    own = {own.handler for own in _own.values()}
     return any(
-        isinstance(handler, DiscordHandler) and handler not in own
+        isinstance(handler, DiscordHandler) and handler not in _made_here
         for handler in handlers_above(logger)
     )
 

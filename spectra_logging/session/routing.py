@@ -34,6 +34,9 @@ class _OwnHandler:
 
 
 _own_handlers: dict[str, _OwnHandler] = {}
+_made_here: weakref.WeakSet[DeltaHandler] = weakref.WeakSet()
+"""All handlers that sessions attached: one that is being closed is no user's either."""
+
 _runs_told: weakref.WeakKeyDictionary[DeltaHandler, int] = weakref.WeakKeyDictionary()
 """How many of a handler's runs without a record have been told."""
 
@@ -84,6 +87,7 @@ def _attach(logger: logging.Logger, execution_id: str, table: str) -> None:
         if own is None:
             own = _own_handlers[table] = _OwnHandler(DeltaHandler(table, spec="activity"))
             own.handler.addFilter(own.accepts)
+            _made_here.add(own.handler)
         own.execution_ids.add(execution_id)
         if own.handler not in logger.handlers:
             logger.addHandler(own.handler)
@@ -98,10 +102,11 @@ def disconnect(execution_id: str) -> None:
             own.execution_ids.discard(execution_id)
             if not own.execution_ids:
                 unneeded.append(_own_handlers.pop(table).handler)
-    # Closing waits for the table, and other sessions must not wait with it.
+    # Closing waits for the table: other sessions must not wait with it, and who interrupts the wait
+    # leaves nothing attached.
     for handler in unneeded:
-        handler.close()
         logging.getLogger(ACTIVITY_LOGGER).removeHandler(handler)
+        handler.close()
 
 
 class Watch:
@@ -175,11 +180,10 @@ def _lost(handler: DeltaHandler) -> int:
 
 def _configured_handlers(logger: logging.Logger) -> Iterator[DeltaHandler]:
     """The users' handlers for the activity log, here and above, that take an INFO record."""
-    own = {own.handler for own in _own_handlers.values()}
     for handler in handlers_above(logger):
         if (
             isinstance(handler, DeltaHandler)
-            and handler not in own
+            and handler not in _made_here
             and handler.level <= logging.INFO
             and any(column.name == "activity_id" for column in handler.spec.columns)
         ):
