@@ -129,7 +129,8 @@ def initialize_prepare_stage(
         planned=plan,
     )
     told = f"{source_system}: {report}" if source_system else str(report)
-    (logger or _logger).info("prepare stage initialised: %s", told)
+    # Arguments are not for structlog's generic logger.
+    (logger or _logger).info(f"prepare stage initialised: {told}")
     return report
 
 

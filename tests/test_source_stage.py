@@ -10,6 +10,7 @@ from typing import Any
 
 import polars as pl
 import pytest
+import structlog
 from deltalake import DeltaTable, write_deltalake
 
 from spectra_logging._version import __version__
@@ -245,6 +246,23 @@ def test_duplicates_are_told_and_never_written(
     )
     (row,) = record_rows(stage_root)
     assert row["metadata"]["capability_metadata"]["bootstrapped"]["duplicates"] == 1
+
+
+def test_a_structlog_of_the_users_own_need_take_no_arguments(stage_root: Path) -> None:
+    """Its generic logger takes an event and fields; the stage tells it all that it has to tell."""
+    told: list[str] = []
+
+    def keep(_logger: Any, _method: str, event_dict: Any) -> Any:
+        told.append(event_dict["event"])
+        raise structlog.DropEvent
+
+    structlog.configure(processors=[keep], wrapper_class=structlog.BoundLogger)
+    try:
+        run_stage([RECORD, RECORD], {"test": True})
+    finally:
+        structlog.reset_defaults()
+    assert "endpoint left out: record 2: GET /project/details is record 1 already" in told
+    assert any(event.startswith("prepare stage initialised: zephyr: ") for event in told)
 
 
 def test_the_whole_stage_runs_against_an_api_that_others_wrote(

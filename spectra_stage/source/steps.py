@@ -168,8 +168,9 @@ class SourceStage:
 
     def bootstrap_endpoints(self, catalog: EndpointCatalog) -> None:
         """Write ``source.endpoints``, and tell of what the catalogue left out."""
+        warn = self.session.log.warning  # Arguments are not for structlog's generic logger.
         for left_out in (*catalog.duplicates, *catalog.skipped):
-            self.session.log.warning("endpoint left out: %s", left_out)
+            warn(f"endpoint left out: {left_out}")
         tables.write_endpoints(self.session, catalog)
         self.session.add_capability(
             "bootstrapped",
@@ -205,7 +206,8 @@ class SourceStage:
             self.write_credentials()
             tables.note_failed_authentication(self.session, self.findings)
         except LakehouseError as error:
-            self.session.log.warning("the tables don't show the failed authentication: %s", error)
+            warn = self.session.log.warning
+            warn(f"the tables don't show the failed authentication: {error}")
 
     def _ask(self, path: str) -> Any:
         self.find(checked_at=datetime.now(timezone.utc))

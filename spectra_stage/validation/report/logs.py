@@ -23,6 +23,8 @@ LEVELS = {
     Outcome.WARNING: logging.WARNING,
 }
 
+_METHODS = {logging.ERROR: "error", logging.WARNING: "warning", logging.INFO: "info"}
+
 
 def log_report(report: Report, logger: Any | None = None) -> None:
     """Log each check that failed, warned or could not be made, and then the verdict.
@@ -61,7 +63,8 @@ def _logging_on(logger: Any) -> Callable[[int, str, dict[str, Any]], None]:
     """A log call by that logger; the text may hold a percent sign, so it is no format."""
     if isinstance(logger, (logging.Logger, logging.LoggerAdapter)):
         return partial(_log, logger)
-    return lambda level, text, fields: logger.log(level, text, **fields)
+    # By the levels' names: structlog's generic logger has no log().
+    return lambda level, text, fields: getattr(logger, _METHODS[level])(text, **fields)
 
 
 def _log(
