@@ -114,7 +114,10 @@ class SourceNetworkError(SourceSystemError):
 
 
 class SourceServiceError(SourceSystemError):
-    """The source system is overloaded (429), broken (5xx), or refuses the request (other 4xx)."""
+    """The source system is overloaded (429), broken (5xx), or refuses the request (other 4xx).
+
+    Or it leads elsewhere (3xx), or answers with a status that nobody knows.
+    """
 
     category = "service"
 

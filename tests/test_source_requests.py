@@ -47,6 +47,29 @@ def test_what_a_retry_can_not_change_is_asked_once(
     assert len(system.requests) == 1
 
 
+def test_a_wait_that_comes_with_another_answer_is_no_reason_to_ask_again(
+    stage_root: Path, system: FakeSourceSystem
+) -> None:
+    """A 413 may name a time, too; the policy has no such retry."""
+    system.first_answers.append((413, {"Retry-After": "0"}))
+    with pytest.raises(SourceServiceError, match="413"):
+        run_stage()
+    assert len(system.requests) == 1
+
+
+@pytest.mark.parametrize("status", [300, 302, 999])
+def test_json_behind_a_status_that_is_no_success_is_no_answer(
+    stage_root: Path, system: FakeSourceSystem, status: int
+) -> None:
+    """Such as a redirect to nowhere: nothing is known of the credentials."""
+    system.first_answers.append((status, {}))
+    with pytest.raises(SourceServiceError, match=str(status)) as raised:
+        run_stage()
+    assert (raised.value.code, raised.value.retryable) == (f"HTTP_{status}", False)
+    (credentials,) = source(stage_root, "credentials")
+    assert credentials["validation_status"] == "Failed"
+
+
 def test_a_source_system_that_stays_busy_is_given_up(
     stage_root: Path, system: FakeSourceSystem
 ) -> None:

@@ -120,7 +120,8 @@ class SourceClient:
         """
         place = redact_text(f"GET {self.base_url}{path}")
         response = self._get(place, self.base_url + path)
-        if not response.ok:
+        # Not response.ok, by which a redirect to nowhere, or a 999, is an answer like any other.
+        if not 200 <= response.status_code < 300:
             raise self._refusal(place, response)
         if response.content.startswith(codecs.BOM_UTF8):
             response.encoding = "utf-8-sig"

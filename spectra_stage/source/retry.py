@@ -65,6 +65,9 @@ class RetryPolicy:
 class _PatientRetry(Retry):
     """urllib3's retries, which end where the server asks for more patience than there is."""
 
+    # Else an answer of 413 that names a time would be asked for again.
+    RETRY_AFTER_STATUS_CODES = frozenset(RETRIED_STATUSES)
+
     def __init__(self, *, longest_wait_seconds: float, **options: Any) -> None:
         self._longest_wait_seconds = longest_wait_seconds
         super().__init__(**options)
