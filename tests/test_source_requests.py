@@ -164,13 +164,17 @@ def test_a_base_url_that_is_no_address_is_refused_by_its_name(
     assert not (tmp_path / "Tables/source").exists()
 
 
+@pytest.mark.parametrize(
+    ("proxy", "reason"),
+    [("http://a..b:3128", r"a\.\.b"), ("http://user:pass[word@h:3128", "Invalid IPv6 URL")],
+)
 def test_a_proxy_that_is_no_address_is_a_network_error(
-    stage_root: Path, monkeypatch: pytest.MonkeyPatch
+    stage_root: Path, monkeypatch: pytest.MonkeyPatch, proxy: str, reason: str
 ) -> None:
     """The HTTP client looks at it only when it connects."""
     monkeypatch.setenv("BASE_URL", "http://example.invalid")
-    monkeypatch.setenv("http_proxy", "http://a..b:3128")
-    with pytest.raises(SourceNetworkError, match=r"can't be reached: .*a\.\.b"):
+    monkeypatch.setenv("http_proxy", proxy)
+    with pytest.raises(SourceNetworkError, match=f"can't be reached: .*{reason}"):
         run_stage(retry=RetryPolicy(retries=0))
 
 

@@ -10,7 +10,6 @@ from urllib.parse import SplitResult, urljoin, urlsplit
 import requests
 from requests.adapters import HTTPAdapter
 from requests.auth import AuthBase
-from urllib3.exceptions import LocationParseError
 
 from spectra_logging._version import __version__
 from spectra_logging.errors import ConfigurationError
@@ -145,7 +144,7 @@ class SourceClient:
                 # It carries the request, and with it the token, to whoever looks closer.
                 error.request = None
                 raise self._unreachable(place, error) from error
-            except LocationParseError as error:
+            except ValueError as error:
                 # Of a proxy's address; requests lets it through.
                 raise self._unreachable(place, error) from error
             except OSError as error:
