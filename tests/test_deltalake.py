@@ -395,6 +395,28 @@ def test_files_that_others_gave_odd_names_are_left_as_they_are(
     assert DeltaTable(table).count() == 18
 
 
+def test_timestamps_without_a_zone_are_utc_within_structures_too(
+    engine: EmbeddedLakehouse, table: str
+) -> None:
+    """They make no table that needs a reader for zoneless timestamps either."""
+    noon = dt.datetime(2024, 1, 2, 12)  # noqa: DTZ001 - the case in question
+    engine.write(table, pl.DataFrame({"answer": [{"at": noon, "tries": [noon]}]}))
+    assert DeltaTable(table).protocol()[:2] == (1, 2)
+    at = noon.replace(tzinfo=dt.timezone.utc)
+    found = engine.query("SELECT answer FROM t", {"t": table})
+    assert found.rows == (({"at": at, "tries": [at]},),)
+
+
+def test_categories_are_written_as_what_they_stand_for(
+    engine: EmbeddedLakehouse, table: str
+) -> None:
+    """delta-rs panics at those of polars, which are views of text."""
+    states = pl.Series(["open", None, "open"], dtype=pl.Categorical)
+    engine.write(table, pl.DataFrame({"state": states}))
+    assert [column.type for column in engine.schema(table)] == ["string"]
+    assert engine.query("SELECT state FROM t", {"t": table}).rows == (("open",), (None,), ("open",))
+
+
 def test_a_table_with_structures_is_kept_up(engine: EmbeddedLakehouse, table: str) -> None:
     """Their statistics are structures, too."""
     for n in range(9):

@@ -18,10 +18,10 @@ from spectra_logging.values import DoesNotFitError, to_column
 
 __all__ = [
     "arrow_schema",
+    "as_stored",
     "as_table",
     "conform",
     "in_order",
-    "in_utc",
     "python_values",
     "read_rows",
     "reader_of",
@@ -45,6 +45,8 @@ _SCALARS = {
     "boolean": DataType.bool,
     "date": DataType.date32,
 }
+
+_LISTS = ((DataType.is_list, DataType.list), (DataType.is_large_list, DataType.large_list))
 
 
 def arrow_schema(columns: Sequence[Column]) -> Schema:
@@ -150,24 +152,42 @@ def as_table(
                 f"rows for {table} came as mappings, whose types only a spec can tell: pass spec="
             )
         return table_of(data, spec.columns)
-    rows = in_utc(Table.from_arrow(data))
+    rows = as_stored(Table.from_arrow(data))
     return conform(rows, arrow_schema(spec.columns)) if spec else rows
 
 
-def in_utc(data: Table) -> Table:
-    """The same data with every timestamp column in microseconds of UTC.
+def as_stored(data: Table) -> Table:
+    """The same data with every timestamp in microseconds of UTC, also within lists and structs.
 
     Timestamps without a zone are taken as UTC, so that tables need no reader that knows zoneless
-    ones.
+    ones. Categories become the values that they stand for: some can't be written.
     """
     for index, field in enumerate(_fields(data.schema)):
-        if DataType.is_timestamp(field.type) and field.type != UTC_MICROSECONDS:
+        stored = _stored_type(field.type)
+        if stored != field.type:
             data = data.set_column(
-                index,
-                field.with_type(UTC_MICROSECONDS),
-                data.column(field.name).cast(UTC_MICROSECONDS),
+                index, field.with_type(stored), data.column(field.name).cast(stored)
             )
     return data
+
+
+def _stored_type(given: DataType) -> DataType:
+    if DataType.is_timestamp(given):
+        return UTC_MICROSECONDS
+    if DataType.is_dictionary(given):
+        assert given.value_type is not None
+        return _stored_type(given.value_type)
+    if DataType.is_struct(given):
+        return DataType.struct([_stored_field(field) for field in given.fields])
+    for is_list, make in _LISTS:
+        if is_list(given):
+            assert given.value_field is not None
+            return make(_stored_field(given.value_field))
+    return given
+
+
+def _stored_field(given: Field) -> Field:
+    return given.with_type(_stored_type(given.type))
 
 
 def python_values(column: ChunkedArray) -> list[Any]:
