@@ -797,6 +797,23 @@ def test_debug_lines_pass_in_debug_mode_alone(root: Path, caplog: pytest.LogCapt
     assert "details False" not in caplog.text
 
 
+def test_debug_mode_ends_with_the_last_session_that_has_it(root: Path) -> None:
+    """Cells run again make a session before the last one is dropped, or with it unfinished."""
+    level = logging.getLogger("spectra.sourceExample").getEffectiveLevel
+    before = level()
+    session = opened(debug=True)
+    session = opened(debug=False)
+    assert level() == before
+    session.record()
+    session.finalise()
+    first, second = opened(debug=True), opened(debug=True)
+    for session in (first, second):
+        assert level() == logging.DEBUG
+        session.record()
+        session.finalise()
+    assert level() == before
+
+
 def test_a_table_is_written_and_read_back_through_the_session(root: Path) -> None:
     """A data frame is written to its path; that there is no catalogue to register it in is fine."""
     import arro3.core

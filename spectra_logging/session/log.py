@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from contextlib import ExitStack
-from typing import Any
+from typing import Any, NamedTuple
 
 import structlog
 from structlog.typing import EventDict, WrappedLogger
@@ -18,6 +18,16 @@ _RECORD_ATTRIBUTES = {*logging.makeLogRecord({}).__dict__, "message", "asctime"}
     "exc_info",
     "stack_info",
 }
+
+
+class _Before(NamedTuple):
+    """The level that a notebook's logger had before a session in debug mode."""
+
+    level: int
+
+
+_levels_before: dict[str, _Before] = {}
+"""By the logger's name, where the last session is in debug mode."""
 
 
 def notebook_logger(notebook_name: str, *, debug: bool, cleanup: ExitStack) -> Any:
@@ -37,8 +47,11 @@ def notebook_logger(notebook_name: str, *, debug: bool, cleanup: ExitStack) -> A
     logging.setLoggerClass(logger_class)
     # A dictConfig since the session before has disabled the loggers it does not name.
     logger.disabled = False
+    # The session before may have been dropped, or go on: the logger is this one's now.
+    _end_debugging(logger)
     if debug:
-        cleanup.callback(logger.setLevel, logger.level)
+        _levels_before[logger.name] = before = _Before(logger.level)
+        cleanup.callback(_end_debugging, logger, before)
         logger.setLevel(logging.DEBUG)
     if structlog.is_configured():
         return structlog.stdlib.get_logger(logger.name)
@@ -53,6 +66,14 @@ def notebook_logger(notebook_name: str, *, debug: bool, cleanup: ExitStack) -> A
             structlog.stdlib.render_to_log_kwargs,
         ],
     )
+
+
+def _end_debugging(logger: logging.Logger, before: _Before | None = None) -> None:
+    """Take back the level of a session in debug mode, if that was the last one."""
+    found = _levels_before.get(logger.name)
+    if found is not None and (before is None or found is before):
+        _levels_before.pop(logger.name, None)
+        logger.setLevel(found.level)
 
 
 def _fit_for_record(_logger: WrappedLogger, _method: str, event_dict: EventDict) -> EventDict:
