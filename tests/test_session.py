@@ -216,6 +216,22 @@ def test_findings_that_nobody_raised_are_recorded_as_a_failure(
     assert row["error_message"] == f"validation: {message}"
 
 
+def test_a_verdict_of_numpy_s_is_one(root: Path) -> None:
+    """A comparison of a data frame's gives such a False, and its column such findings."""
+    numpy = pytest.importorskip("numpy", reason="needs numpy")
+    found = {"valid": numpy.bool_(False), "errors": numpy.array(["no key", "no name"])}
+    with opened() as session:
+        for validation in (numpy.bool_(True), numpy.bool_(False)):
+            session.result["validation"] = validation
+            assert session.record()
+    with opened() as session:
+        session.result["validation"] = found
+        assert session.record()
+    messages = [None, "validation: not valid", "validation: no key; no name"]
+    assert [row["error_message"] for row in rows(root)] == messages
+    assert [row["status"] for row in rows(root)] == ["Success", "Failed", "Failed"]
+
+
 @pytest.mark.parametrize("validation", [None, {}, {"valid": True}, True, SimpleNamespace()])
 def test_a_validation_that_finds_nothing_is_no_failure(root: Path, validation: Any) -> None:
     """In whatever form a notebook keeps it."""

@@ -6,7 +6,7 @@ import logging
 import operator
 import os
 import traceback
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timezone
 from types import MappingProxyType
 from typing import Any, cast
@@ -98,9 +98,10 @@ class SessionRun:
             findings = validation.get("errors")
         else:
             # A report, or the bare yes or no.
-            valid = getattr(validation, "valid", validation is not False)
+            valid = getattr(validation, "valid", not _is_false(validation))
         if not valid:
-            told = findings if isinstance(findings, (list, tuple)) else [findings or "not valid"]
+            several = isinstance(findings, Iterable) and not isinstance(findings, (str, Mapping))
+            told = findings if several else [findings or "not valid"]
             self.mark_failed(f"validation: {'; '.join(map(safe_text, told)) or 'not valid'}")
 
     def log_record(self) -> None:
@@ -214,6 +215,11 @@ class SessionRun:
         errors: Any = self.result.get("errors")
         none = isinstance(errors, Mapping) and not errors.get("total_errors", True)
         return None if none else errors
+
+
+def _is_false(value: Any) -> bool:
+    """Whether it is ``False``, or NumPy's, which a comparison of its own or of pandas's gives."""
+    return type(value).__name__ in {"bool", "bool_"} and not value
 
 
 def _as_whole_number(value: Any | None) -> int | None:
