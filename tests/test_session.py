@@ -464,6 +464,18 @@ def test_a_session_within_another_leaves_the_outer_ones_id(root: Path) -> None:
     assert {row["status"] for row in rows(root)} == {"Success"}
 
 
+def test_an_inner_session_initialised_twice_leaves_the_outer_ones_id(root: Path) -> None:
+    """Its cell was run again."""
+    with opened() as outer:
+        with opened() as inner:
+            inner.initialize()
+            inner.record()
+        bound = structlog.contextvars.get_contextvars().get("execution_id")
+        outer.record()
+    assert bound == outer.ctx["execution_id"]
+    assert len(rows(root)) == 2
+
+
 def test_rows_of_many_threads_have_unique_ids(root: Path) -> None:
     """Ten threads log through one session; every row lands once, under an id of its own."""
 

@@ -96,6 +96,8 @@ def bind_execution_id(execution_id: str, cleanup: ExitStack) -> None:
         cleanup: Takes it from the context; that of an open session around it comes back.
     """
     around = structlog.contextvars.get_contextvars().get("execution_id")
+    if around == execution_id:
+        return  # initialize() is called again, and what is around the session is known
     structlog.contextvars.bind_contextvars(execution_id=execution_id)
     cleanup.callback(_unbind, execution_id, around)
 
