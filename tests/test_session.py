@@ -802,6 +802,21 @@ def test_steps_out_of_order_say_what_to_do(caplog: pytest.LogCaptureFixture) -> 
     assert caplog.text.count("before load_context() or after finalise()") == 2
 
 
+def test_a_session_that_has_ended_is_not_initialised_again(root: Path) -> None:
+    """Its cell alone was run again: nothing stays open, and the next session's end waits."""
+    session = opened()
+    session.record()
+    session.finalise()
+    with pytest.raises(SpectraError, match=r"after finalise\(\): call load_context\(\) first"):
+        session.initialize()
+    assert logging.getLogger(ACTIVITY_LOGGER).handlers == []
+    assert "execution_id" not in structlog.contextvars.get_contextvars()
+    session.load_context().initialize()
+    session.record()
+    session.finalise()
+    assert len(rows(root)) == 2
+
+
 def test_logging_an_activity_does_not_wait_for_the_table(root: Path) -> None:
     """The row is journalled when the call returns, and committed later."""
     session = opened()

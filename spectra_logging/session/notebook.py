@@ -168,9 +168,15 @@ class NotebookSession:
             The notebook's logger, a structlog logger over the stdlib's.
 
         Raises:
-            SpectraError: ``load_context()`` has not been called.
+            SpectraError: ``load_context()`` has not been called, or not since ``finalise()``.
         """
         run = self._running("initialize")
+        if run.ended:
+            # What it opened, nobody would close.
+            raise SpectraError(
+                "NotebookSession.initialize() was called after finalise(): call load_context() "
+                "first, which begins a new run"
+            )
         bind_execution_id(run.execution_id, self._cleanup)
         run.log = run.log.bind(execution_id=run.execution_id)
         recording.connect(run)
