@@ -235,6 +235,22 @@ def test_without_bootstrap_the_catalogue_stays(stage_root: Path) -> None:
     assert source(stage_root, "portfolio")[0]["total_endpoints"] == 0
 
 
+def test_a_catalogue_that_others_wrote_with_nulls_is_counted_and_found_wanting(
+    stage_root: Path,
+) -> None:
+    """What it lacks is for the validation to name, and not a TypeError of the stage's."""
+    others = {**RECORD, "full_path": "/b", "category": None, "hierarchical": None}
+    frame = pl.DataFrame([RECORD, others]).cast(
+        {"query_parameters": pl.List(pl.String), "path_parameters": pl.List(pl.String)}
+    )
+    open_lakehouse().write(str(stage_root / "Tables/source/endpoints"), frame)
+    with pytest.raises(StageFailedError, match="category is never null; 1 of 2 rows hold null"):
+        run_stage(None, {"bootstrap": False, "test": True})
+    (portfolio,) = source(stage_root, "portfolio")
+    assert portfolio["total_endpoints"] == 2
+    assert json.loads(portfolio["endpoint_categories"]) == {"project": 1}
+
+
 def test_duplicates_are_told_and_never_written(
     stage_root: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -111,7 +111,9 @@ def write_portfolio(
         "SELECT category, hierarchical FROM endpoints",
         {"endpoints": resolve_table(table_path(SOURCE_ENDPOINTS))},
     ).to_dicts()
-    categories = Counter(endpoint["category"] for endpoint in endpoints)
+    # Others may have written them: a null is for the validation to find.
+    named = [endpoint["category"] for endpoint in endpoints if endpoint["category"] is not None]
+    categories = Counter(named)
     row = {
         **known,
         "source_system": session.ctx["source_system"],
@@ -119,7 +121,7 @@ def write_portfolio(
         "discovery_date": known.get("discovery_date") or now.date(),
         "total_endpoints": len(endpoints),
         "endpoint_categories": json.dumps(dict(sorted(categories.items())), ensure_ascii=False),
-        "hierarchical_endpoints": sum(endpoint["hierarchical"] for endpoint in endpoints),
+        "hierarchical_endpoints": sum(bool(endpoint["hierarchical"]) for endpoint in endpoints),
         "auth_method": settings.auth_method,
         "auth_status": findings.auth_status,
         "last_auth_check": findings.checked_at,
