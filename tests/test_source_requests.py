@@ -10,6 +10,7 @@ import pytest
 from spectra_logging.errors import ConfigurationError
 from spectra_logging.testing import FakeSourceSystem
 from spectra_stage.errors import (
+    ResourceNotFoundError,
     SourceNetworkError,
     SourceServiceError,
     SourceSystemError,
@@ -189,6 +190,17 @@ def test_authorities_that_are_not_there_are_a_network_error(
     assert (raised.value.code, raised.value.retryable) == ("TLS", False)
     (credentials,) = source(stage_root, "credentials")
     assert credentials["validation_status"] == "Failed"
+
+
+@pytest.mark.parametrize("sent", ["/pr\u00f6j".encode(), b"/pr%C3%B6j"])
+def test_a_redirect_may_be_written_in_utf_8(
+    stage_root: Path, system: FakeSourceSystem, sent: bytes
+) -> None:
+    """Servers that escape nothing send it so; headers are read as Latin-1."""
+    system.first_answers.append((302, {"Location": sent.decode("latin-1")}))
+    with pytest.raises(ResourceNotFoundError):
+        run_stage()
+    assert [path for _, path, _ in system.requests] == ["/project/details", "/pr%C3%B6j"]
 
 
 def test_redirects_in_a_circle_end(stage_root: Path, system: FakeSourceSystem) -> None:

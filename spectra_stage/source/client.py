@@ -153,7 +153,7 @@ class SourceClient:
             if not response.is_redirect:
                 return response
             try:
-                url = urljoin(url, response.headers["Location"])
+                url = urljoin(url, _as_sent(response.headers["Location"]))
                 target = urlsplit(url)
                 elsewhere = _origin(target) != origin
             except ValueError as error:
@@ -264,6 +264,14 @@ def _checked_url(base_url: str) -> str:
             "leave out what is behind the ? or #"
         )
     return base_url
+
+
+def _as_sent(header: str) -> str:
+    """A header that may be in UTF-8, which the HTTP client reads as Latin-1."""
+    try:
+        return header.encode("latin-1").decode("utf-8")
+    except UnicodeError:
+        return header
 
 
 def _origin(parts: SplitResult) -> tuple[str, str | None, int | None]:
