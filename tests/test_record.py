@@ -438,6 +438,13 @@ def test_a_row_is_frozen_when_it_is_encoded() -> None:
     assert b'\\"n\\":1' in encoded
 
 
+def test_no_exception_is_null_and_no_empty_text() -> None:
+    """``Logger.exception()`` outside of an ``except`` has three times nothing to tell."""
+    record = make_record("gone wrong")
+    record.exc_info = (None, None, None)
+    assert "exception" not in row_of(record)
+
+
 def test_an_exception_is_a_traceback_in_its_column() -> None:
     """With the stack, where one was asked for; the record itself is left as it was."""
     record = make_record()

@@ -119,6 +119,8 @@ class RowDraft:
     def place_exception(self, exc_info: Any, exc_text: str | None, stack: str | None) -> None:
         """Put a traceback where :meth:`fill` puts it."""
         text = redact_text(_format_exception(exc_info, exc_text, stack))
+        if not text:
+            return  # Logger.exception() is called where nothing was raised
         given = (self.row if "exception" in self._rules.types else self.context).get("exception")
         # structlog's event dict and its record may both have it.
         if not isinstance(given, str) or text not in given:
