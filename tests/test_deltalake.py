@@ -12,12 +12,15 @@ import sys
 import time
 from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
+import duckdb
 import polars as pl
 import pytest
 from deltalake import (
     DeltaTable,
     Field,
+    QueryBuilder,
     Schema,
     TableFeatures,
     convert_to_deltalake,
@@ -405,6 +408,49 @@ def test_timestamps_without_a_zone_are_utc_within_structures_too(
     at = noon.replace(tzinfo=dt.timezone.utc)
     found = engine.query("SELECT answer FROM t", {"t": table})
     assert found.rows == (({"at": at, "tries": [at]},),)
+
+
+def test_lists_and_maps_are_appended_whatever_their_elements_are_called(
+    engine: EmbeddedLakehouse, table: str
+) -> None:
+    """Arrow names them, pyarrow, DuckDB and Delta each in its own way."""
+    rows = duckdb.sql("SELECT ['a'] AS tags, MAP {'k': 'v'} AS pairs, {'tags': ['b']} AS more")
+    engine.write(table, rows)
+    engine.write(table, rows, mode="append")
+    found = engine.query("SELECT tags, pairs, more FROM t", {"t": table})
+    assert found.rows == ((["a"], {"k": "v"}, {"tags": ["b"]}),) * 2
+
+
+def test_a_column_of_nulls_alone_is_appended_to_any(engine: EmbeddedLakehouse, table: str) -> None:
+    """Pandas and pyarrow have no other type for it, as there is no value to tell."""
+    engine.write(table, [{"n": 1, "text": "a"}], spec=SMALL)
+    query = QueryBuilder().execute
+    engine.write(table, query("SELECT 2 AS n, NULL AS text").read_all(), mode="append")
+    assert read_rows(table, "n") == [{"n": 1, "text": "a"}, {"n": 2, "text": None}]
+    with pytest.raises(RowsRejectedError, match="column n is null in some row"):
+        engine.write(table, query("SELECT NULL AS n").read_all(), mode="append")
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        pytest.param({"of": [{"m": 2}], "ns": [[2]]}, id="another field"),
+        pytest.param({"of": [{"n": 2, "m": 2}], "ns": [[2]]}, id="one more field"),
+        pytest.param({"of": [{"n": "two"}], "ns": [[2]]}, id="text for a number"),
+        pytest.param({"of": [{"n": 2}], "ns": [["two"]]}, id="text in a list"),
+        pytest.param({"of": [{"n": 2}], "ns": [[2.5]]}, id="a fraction in a list"),
+    ],
+)
+def test_structures_and_lists_that_do_not_fit_are_refused(
+    engine: EmbeddedLakehouse, table: str, rows: dict[str, Any]
+) -> None:
+    """A cast would go by the fields' places, and make null of what it can't cast."""
+    engine.write(table, pl.DataFrame({"of": [{"n": 1}], "ns": [[1]]}))
+    with pytest.raises(RowsRejectedError):
+        engine.write(table, pl.DataFrame(rows), mode="append")
+    engine.write(table, pl.DataFrame({"ns": [[3.0]], "of": [{"n": 3}]}), mode="append")
+    found = engine.query("SELECT of, ns FROM t ORDER BY ns[1]", {"t": table})
+    assert found.rows == (({"n": 1}, [1]), ({"n": 3}, [3]))
 
 
 def test_categories_are_written_as_what_they_stand_for(

@@ -8,7 +8,18 @@ from importlib.metadata import version
 from typing import Any
 
 import msgspec
-from arro3.core import ChunkedArray, DataType, Field, RecordBatch, RecordBatchReader, Schema, Table
+from arro3.core import (
+    Array,
+    ChunkedArray,
+    DataType,
+    Field,
+    RecordBatch,
+    RecordBatchReader,
+    Schema,
+    Table,
+    list_flatten,
+    struct_field,
+)
 from arro3.io import read_json
 
 from spectra_logging.errors import ConfigurationError, RowsRejectedError
@@ -233,21 +244,43 @@ def conform(data: Table, schema: Schema) -> Table:
 
 
 def _cast(values: ChunkedArray, field: Field) -> ChunkedArray:
-    if values.type == field.type:
+    # Nested types are equal whatever the names within, and a table takes its own alone.
+    if values.type == field.type and not DataType.is_nested(field.type):
         return values
+    if DataType.is_null(values.type):
+        return _nulls(len(values), field)
     refusal = f"column {field.name} is {values.type} and does not fit {field.type}"
     try:
+        fits = all(_fits(chunk, field.type) for chunk in values.chunks)
         cast = values.cast(field.type)
     except Exception as error:
         raise RowsRejectedError(refusal) from error
-    # Arrow makes null of what it can't cast, and cuts off fractions and times of day.
-    may_cut = (DataType.is_floating(values.type) and DataType.is_integer(field.type)) or (
-        DataType.is_timestamp(values.type) and DataType.is_date(field.type)
-    )
-    cut = may_cut and not cast.cast(values.type).equals(values)
-    if cut or cast.null_count != values.null_count:
+    if not fits:
         raise RowsRejectedError(refusal)
     return cast
+
+
+def _fits(values: Array, wanted: DataType) -> bool:
+    """Whether a cast loses nothing, also within structures and lists."""
+    given = values.type
+    if DataType.is_null(given):
+        return True
+    if DataType.is_struct(given) and DataType.is_struct(wanted):
+        # A cast goes by their places where the names differ.
+        types = {field.name: field.type for field in wanted.fields}
+        return {field.name for field in given.fields} == types.keys() and all(
+            _fits(struct_field(values, index), types[field.name])
+            for index, field in enumerate(given.fields)
+        )
+    if given.value_type is not None and wanted.value_type is not None:
+        return _fits(list_flatten(values), wanted.value_type)
+    cast = values.cast(wanted)
+    # Arrow makes null of what it can't cast, and cuts off fractions and times of day.
+    may_cut = (DataType.is_floating(given) and DataType.is_integer(wanted)) or (
+        DataType.is_timestamp(given) and DataType.is_date(wanted)
+    )
+    cut = may_cut and not ChunkedArray([cast.cast(given)]).equals(ChunkedArray([values]))
+    return not cut and cast.null_count == values.null_count
 
 
 def in_order(schema: Schema, names: Sequence[str]) -> Schema:
