@@ -230,6 +230,10 @@ def _with_get(operation: dict[str, Any]) -> dict[str, Any]:
         (_with_get({"security": 5}), "GET /a: security is 5, not a list"),
         (_with_get({"tags": {"a": 1}}), "GET /a: tags is {'a': 1}, not a list"),
         (_with_get({"tags": "users"}), "GET /a: tags is 'users', not a list"),
+        (
+            _with_get({"parameters": [{"name": ["a", "b"], "in": "query"}]}),
+            "GET /a: parameter ['a', 'b'] in 'query' is named by no text",
+        ),
     ],
 )
 def test_an_openapi_document_that_can_not_be_read_is_named(document: Any, problem: str) -> None:

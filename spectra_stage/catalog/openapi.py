@@ -102,7 +102,10 @@ def _endpoint(
     for owner in (item, operation):
         for unresolved in _listed(owner, "parameters"):
             parameter = _resolved(document, unresolved)
-            declared[parameter.get("name"), parameter.get("in")] = None
+            name, where = parameter.get("name"), parameter.get("in")
+            if isinstance(name, (Mapping, list)) or isinstance(where, (Mapping, list)):
+                raise ValueError(f"parameter {name!r} in {where!r} is named by no text")  # noqa: TRY004 - a problem of the document's
+            declared[name, where] = None
     named = {
         place: [str(name) for name, where in declared if where == place and name]
         for place in ("path", "query")
