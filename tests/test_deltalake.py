@@ -421,6 +421,21 @@ def test_lists_and_maps_are_appended_whatever_their_elements_are_called(
     assert found.rows == ((["a"], {"k": "v"}, {"tags": ["b"]}),) * 2
 
 
+def test_a_new_column_of_nulls_alone_takes_texts_later(
+    engine: EmbeddedLakehouse, table: str
+) -> None:
+    """Delta has no type for it; Spark's engine takes it for text, too."""
+    query = QueryBuilder().execute
+    rows = query("SELECT NULL AS text, named_struct('note', NULL) AS more, [NULL] AS notes")
+    engine.write(table, rows.read_all())
+    types = [column.type for column in engine.schema(table)]
+    assert types == ["string", "struct<note:string>", "array<string>"]
+    later = {"text": ["a"], "more": [{"note": "b"}], "notes": [["c"]]}
+    engine.write(table, pl.DataFrame(later), mode="append")
+    found = engine.query("SELECT text, more, notes FROM t ORDER BY text", {"t": table})
+    assert found.rows == (("a", {"note": "b"}, ["c"]), (None, {"note": None}, [None]))
+
+
 def test_a_column_of_nulls_alone_is_appended_to_any(engine: EmbeddedLakehouse, table: str) -> None:
     """Pandas and pyarrow have no other type for it, as there is no value to tell."""
     engine.write(table, [{"n": 1, "text": "a"}], spec=SMALL)

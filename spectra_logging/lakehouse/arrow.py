@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from importlib.metadata import version
 from typing import Any
 
@@ -39,6 +39,7 @@ __all__ = [
     "schema_for",
     "stream_rows",
     "table_of",
+    "typed",
 ]
 
 UTC_MICROSECONDS = DataType.timestamp("us", tz="UTC")
@@ -173,32 +174,49 @@ def as_stored(data: Table) -> Table:
     Timestamps without a zone are taken as UTC, so that tables need no reader that knows zoneless
     ones. Categories become the values that they stand for: some can't be written.
     """
+    return _with_types(data, _stored)
+
+
+def typed(data: Table) -> Table:
+    """The same data with texts where nulls alone have no type, also within lists and structs.
+
+    As Spark's engine has them: Delta knows no such type, and a column of it takes no value later.
+    """
+    return _with_types(data, lambda given: DataType.utf8() if DataType.is_null(given) else given)
+
+
+def _with_types(data: Table, type_of: Callable[[DataType], DataType]) -> Table:
     for index, field in enumerate(_fields(data.schema)):
-        stored = _stored_type(field.type)
-        if stored != field.type:
+        wanted = _nested_type(field.type, type_of)
+        if wanted != field.type:
             data = data.set_column(
-                index, field.with_type(stored), data.column(field.name).cast(stored)
+                index, field.with_type(wanted), data.column(field.name).cast(wanted)
             )
     return data
 
 
-def _stored_type(given: DataType) -> DataType:
+def _stored(given: DataType) -> DataType:
     if DataType.is_timestamp(given):
         return UTC_MICROSECONDS
     if DataType.is_dictionary(given):
         assert given.value_type is not None
-        return _stored_type(given.value_type)
-    if DataType.is_struct(given):
-        return DataType.struct([_stored_field(field) for field in given.fields])
-    for is_list, make in _LISTS:
-        if is_list(given):
-            assert given.value_field is not None
-            return make(_stored_field(given.value_field))
+        return _stored(given.value_type)
     return given
 
 
-def _stored_field(given: Field) -> Field:
-    return given.with_type(_stored_type(given.type))
+def _nested_type(given: DataType, type_of: Callable[[DataType], DataType]) -> DataType:
+    """A type with another for each that is nested in it, or for itself."""
+    if DataType.is_struct(given):
+        return DataType.struct([_nested_field(field, type_of) for field in given.fields])
+    for is_list, make in _LISTS:
+        if is_list(given):
+            assert given.value_field is not None
+            return make(_nested_field(given.value_field, type_of))
+    return type_of(given)
+
+
+def _nested_field(given: Field, type_of: Callable[[DataType], DataType]) -> Field:
+    return given.with_type(_nested_type(given.type, type_of))
 
 
 def python_values(column: ChunkedArray) -> list[Any]:

@@ -31,6 +31,7 @@ from spectra_logging.lakehouse.arrow import (
     python_values,
     read_rows,
     stream_rows,
+    typed,
 )
 from spectra_logging.lakehouse.base import (
     ArrowStream,
@@ -346,6 +347,8 @@ class EmbeddedLakehouse(Lakehouse):
         new_columns = spec is None and mode == "overwrite" and where is None
         if isinstance(target, DeltaTable) and not new_columns:
             rows = conform(rows, target.schema().to_arrow())
+        else:
+            rows = typed(rows)
         appends = mode == "append" and isinstance(target, DeltaTable)
         with self._changing(table):
             write_deltalake(
