@@ -436,6 +436,17 @@ def test_a_new_column_of_nulls_alone_takes_texts_later(
     assert found.rows == (("a", {"note": "b"}, ["c"]), (None, {"note": None}, [None]))
 
 
+def test_a_column_of_nulls_alone_in_polars_is_one_as_well(
+    engine: EmbeddedLakehouse, table: str
+) -> None:
+    """It may begin a table, and be appended to what is no text."""
+    engine.write(table, pl.DataFrame({"n": [1], "text": [None]}))
+    engine.write(table, pl.DataFrame({"n": [2], "tags": [["a"]]}))
+    engine.write(table, pl.DataFrame({"n": [None, None], "tags": [None, None]}), mode="append")
+    found = engine.query("SELECT n, tags FROM t ORDER BY n NULLS LAST", {"t": table})
+    assert found.rows == ((2, ["a"]), (None, None), (None, None))
+
+
 def test_a_column_of_nulls_alone_is_appended_to_any(engine: EmbeddedLakehouse, table: str) -> None:
     """Pandas and pyarrow have no other type for it, as there is no value to tell."""
     engine.write(table, [{"n": 1, "text": "a"}], spec=SMALL)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from importlib.metadata import version
 from typing import Any
@@ -164,8 +165,16 @@ def as_table(
                 f"rows for {table} came as mappings, whose types only a spec can tell: pass spec="
             )
         return table_of(data, spec.columns)
-    rows = as_stored(Table.from_arrow(data))
+    rows = as_stored(_imported(data))
     return conform(rows, arrow_schema(spec.columns)) if spec else rows
+
+
+def _imported(data: ArrowStream) -> Table:
+    polars = sys.modules.get("polars")
+    if polars is not None and isinstance(data, polars.DataFrame):
+        # It exports its columns of nulls alone with a buffer, which arro3 refuses.
+        data = data.cast({polars.Null: polars.String})
+    return Table.from_arrow(data)
 
 
 def as_stored(data: Table) -> Table:
@@ -265,7 +274,7 @@ def _cast(values: ChunkedArray, field: Field) -> ChunkedArray:
     # Nested types are equal whatever the names within, and a table takes its own alone.
     if values.type == field.type and not DataType.is_nested(field.type):
         return values
-    if DataType.is_null(values.type):
+    if DataType.is_null(values.type) or 0 < len(values) == values.null_count:
         return _nulls(len(values), field)
     refusal = f"column {field.name} is {values.type} and does not fit {field.type}"
     try:
