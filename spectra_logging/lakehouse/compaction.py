@@ -23,7 +23,8 @@ from deltalake.exceptions import CommitFailedError
 from deltalake.transaction import AddAction, RemoveAction
 
 from spectra_logging.errors import LakehouseError
-from spectra_logging.lakehouse.arrow import conform, reader_of
+from spectra_logging.lakehouse.arrow import reader_of
+from spectra_logging.lakehouse.conform import conform
 from spectra_logging.lakehouse.data_files import DataFile, data_files, merged_statistics
 from spectra_logging.lakehouse.protocol import has_plain_files
 from spectra_logging.lakehouse.staging import NO_HOOKS

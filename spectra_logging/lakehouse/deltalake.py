@@ -25,13 +25,10 @@ from spectra_logging.errors import (
 )
 from spectra_logging.lakehouse.arrow import (
     arrow_schema,
-    as_table,
-    conform,
     in_order,
     python_values,
     read_rows,
     stream_rows,
-    typed,
 )
 from spectra_logging.lakehouse.base import (
     ArrowStream,
@@ -47,6 +44,7 @@ from spectra_logging.lakehouse.base import (
 )
 from spectra_logging.lakehouse.clean_up import CleanUp
 from spectra_logging.lakehouse.compaction import compact
+from spectra_logging.lakehouse.conform import as_table, conform, typed
 from spectra_logging.lakehouse.constraints import split_by_constraints, why_elements_are_refused
 from spectra_logging.lakehouse.delta_schema import columns_of, delta_field
 from spectra_logging.lakehouse.dialect import DATAFUSION, condition_of

@@ -13,13 +13,7 @@ from arro3.core import Table
 
 from spectra_logging.errors import TableNotFoundError
 from spectra_logging.feedback import log_from_worker
-from spectra_logging.lakehouse.arrow import (
-    arrow_schema,
-    as_table,
-    conform,
-    read_rows,
-    schema_for,
-)
+from spectra_logging.lakehouse.arrow import arrow_schema, read_rows
 from spectra_logging.lakehouse.base import (
     AT_LEAST_ONCE,
     ArrowStream,
@@ -32,6 +26,7 @@ from spectra_logging.lakehouse.base import (
     UpkeepReport,
     check_write,
 )
+from spectra_logging.lakehouse.conform import as_table, conform, schema_for
 from spectra_logging.lakehouse.deltalake import EmbeddedLakehouse
 from spectra_logging.lakehouse.dialect import SPARK, condition_of
 from spectra_logging.lakehouse.schemas import missing_columns
