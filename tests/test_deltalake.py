@@ -34,6 +34,7 @@ from spectra_logging.errors import (
     RowsRejectedError,
     TableNotFoundError,
     TableUnavailableError,
+    UnsupportedFeaturesError,
 )
 from spectra_logging.lakehouse import check_engine, is_loaded, open_lakehouse
 from spectra_logging.lakehouse.base import Commit, Transaction
@@ -282,6 +283,39 @@ def test_a_feature_that_the_engine_lacks_is_named(
     with pytest.raises(LakehouseError, match=r"fromTheFuture.*Spark") as caught:
         engine.append(table, lines({"n": 1}), SMALL, transaction=transaction(1))
     assert not isinstance(caught.value, TableUnavailableError)
+
+
+@pytest.mark.parametrize(
+    "column_type",
+    [
+        "variant",
+        {"type": "array", "elementType": "variant", "containsNull": True},
+        {
+            "type": "struct",
+            "fields": [{"name": "x", "type": "variant", "nullable": True, "metadata": {}}],
+        },
+    ],
+)
+def test_variants_of_another_writer_s_are_not_declared_anew_by_an_append(
+    engine: EmbeddedLakehouse, table: str, column_type: object
+) -> None:
+    """delta-rs would make structures of them, which Spark finds no variants in: it is to append."""
+    engine.ensure(table, SMALL)
+    variants = {"name": "variants", "type": column_type, "nullable": True, "metadata": {}}
+    features = {"readerFeatures": ["variantType"], "writerFeatures": ["variantType"]}
+    entry = Path(table, "_delta_log", f"{0:020}.json")
+    actions = [json.loads(line) for line in entry.read_text().splitlines()]
+    for action in actions:
+        if "metaData" in action:
+            schema = json.loads(action["metaData"]["schemaString"])
+            schema["fields"].append(variants)
+            action["metaData"]["schemaString"] = json.dumps(schema)
+        if "protocol" in action:
+            action["protocol"] = {"minReaderVersion": 3, "minWriterVersion": 7, **features}
+    entry.write_text("\n".join(map(json.dumps, actions)))
+    with pytest.raises(UnsupportedFeaturesError, match=r"variant.*Spark"):
+        engine.append(table, lines({"n": 1}), SMALL, transaction=transaction(1))
+    assert DeltaTable(table).version() == 0
 
 
 def test_expired_log_entries_go_and_what_is_within_the_retention_can_be_read(

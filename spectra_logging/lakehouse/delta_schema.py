@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from deltalake import Field, Schema
@@ -9,7 +10,9 @@ from deltalake.schema import ArrayType, MapType, PrimitiveType, StructType
 
 from spectra_logging.tables import Column
 
-__all__ = ["arrays_without_nulls", "columns_of", "delta_field"]
+__all__ = ["arrays_without_nulls", "columns_of", "delta_field", "has_variants"]
+
+_VARIANT = re.compile(r'"(?:type|elementType|valueType)":"variant"')
 
 
 def delta_field(column: Column, *, nullable: bool) -> Field:
@@ -44,6 +47,11 @@ def arrays_without_nulls(schema: Schema) -> tuple[str, ...]:
         for field in schema.fields
         if isinstance(field.type, ArrayType) and not field.type.contains_null
     )
+
+
+def has_variants(schema: Schema) -> bool:
+    """Whether a column is of type ``variant``, or holds such values."""
+    return _VARIANT.search(schema.to_json()) is not None
 
 
 def _type_name(delta_type: Any) -> str:

@@ -22,6 +22,7 @@ from spectra_logging.errors import (
     RowsRejectedError,
     TableNotFoundError,
     TableUnavailableError,
+    UnsupportedFeaturesError,
 )
 from spectra_logging.lakehouse.arrow import (
     arrow_schema,
@@ -46,7 +47,7 @@ from spectra_logging.lakehouse.clean_up import CleanUp
 from spectra_logging.lakehouse.compaction import compact
 from spectra_logging.lakehouse.conform import as_table, conform, typed
 from spectra_logging.lakehouse.constraints import split_by_constraints, why_elements_are_refused
-from spectra_logging.lakehouse.delta_schema import columns_of, delta_field
+from spectra_logging.lakehouse.delta_schema import columns_of, delta_field, has_variants
 from spectra_logging.lakehouse.dialect import DATAFUSION, condition_of
 from spectra_logging.lakehouse.local_append import append_rows
 from spectra_logging.lakehouse.opened import OpenTables
@@ -305,6 +306,9 @@ class EmbeddedLakehouse(Lakehouse):
         self, table: str, rows: bytes, spec: TableSpec, transaction: Transaction
     ) -> Commit:
         delta = self._tables.current(table)
+        # Merging schemas, delta-rs would declare them structures, and Spark read no row any more.
+        if has_variants(delta.schema()):
+            raise UnsupportedFeaturesError(table, "appends beside columns of type variant")
         # delta-rs refuses a transaction that another process commits between this look and its own
         # commit, but takes one that the table had before.
         with translated(table):
