@@ -156,8 +156,8 @@ class TestReach:
         assert why_unreached("s3://bucket/log", {}) is None
 
 
-def needs_a_future_feature(table: str) -> None:
-    """Have a table say that its writers need what nobody knows."""
+def needs_a_future_feature(table: str, *, reading: bool = False) -> None:
+    """Have a table say that its writers, and perhaps readers, need what nobody knows."""
     entry = Path(table, "_delta_log", f"{0:020}.json")
     actions = [json.loads(line) for line in entry.read_text().splitlines()]
     for action in actions:
@@ -167,6 +167,8 @@ def needs_a_future_feature(table: str) -> None:
                 "minWriterVersion": 7,
                 "writerFeatures": ["fromTheFuture"],
             }
+            if reading:
+                action["protocol"] |= {"minReaderVersion": 3, "readerFeatures": ["fromTheFuture"]}
     entry.write_text("\n".join(map(json.dumps, actions)))
 
 
@@ -180,6 +182,22 @@ def test_without_spark_a_feature_that_is_lacking_is_told(tmp_path: Path) -> None
         with pytest.raises(UnsupportedFeaturesError, match="fromTheFuture"):
             lakehouse.append(table, lines({"n": 1}), SMALL, transaction=transaction(1))
     assert lakehouse.choice(table) == EngineChoice(engine="deltalake", reason=REACHED)
+
+
+def test_a_table_whose_place_begins_another_s_keeps_its_engine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """``log`` lacks nothing when ``log_archive``, which one statement reads too, is Spark's."""
+    table, archive = str(tmp_path / "log"), str(tmp_path / "log_archive")
+    lakehouse = open_lakehouse()
+    for place in (table, archive):
+        lakehouse.ensure(place, SMALL)
+    needs_a_future_feature(archive, reading=True)
+    monkeypatch.setattr("spectra_logging.lakehouse.spark_found.SessionReference.alive", True)
+    with pytest.raises(SpectraError):
+        lakehouse.query("SELECT 1 FROM t, a", {"t": table, "a": archive})
+    engines = [choice.engine for choice in map(lakehouse.choice, (table, archive)) if choice]
+    assert engines == ["deltalake", "spark"]
 
 
 def test_a_session_that_comes_later_is_turned_to(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -173,7 +173,8 @@ class AutoLakehouse(Lakehouse):
             if name != "deltalake":
                 raise
             for table in tables:
-                if table in error.table:
+                # It may name several, and one's place may begin as another's does.
+                if f", {table}, " in f", {error.table}, ":
                     self._lacking[table] = error.features
                     self._choices.pop(table, None)
             if self._name_for(tables) == name:
