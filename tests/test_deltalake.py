@@ -377,6 +377,22 @@ def test_rows_that_a_constraint_keeps_out_are_set_aside_alone(
     assert handler.stats().quarantined == 3
 
 
+def test_rows_that_an_invariant_keeps_out_are_told_apart(
+    engine: EmbeddedLakehouse, table: str
+) -> None:
+    """As with constraints: one such row would else keep all others from the table for ever."""
+    invariant = json.dumps({"expression": {"expression": "n < 100"}})
+    field = Field("n", PrimitiveType("long"), metadata={"delta.invariants": invariant})
+    DeltaTable.create(table, Schema([field]))
+    spec = spec_of(("n", "long", True))
+    rows = lines({"n": 1}, {"n": 100}, {"n": 2})
+    with pytest.raises(RowsRejectedError):
+        engine.append(table, rows, spec, transaction=transaction(1))
+    good, refused = engine.split_refused(table, rows, spec)
+    assert good == lines({"n": 1}, {"n": 2})
+    assert [line for line, _ in refused] == [lines({"n": 100}).rstrip()]
+
+
 def test_a_replay_tells_of_the_rows_that_a_constraint_kept_out(
     engine: EmbeddedLakehouse, table: str
 ) -> None:

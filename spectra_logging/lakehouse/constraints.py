@@ -11,7 +11,7 @@ from deltalake import DeltaTable, write_deltalake
 from deltalake.exceptions import DeltaError
 
 from spectra_logging.lakehouse.arrow import arrow_schema, in_order, stream_rows
-from spectra_logging.lakehouse.delta_schema import arrays_without_nulls
+from spectra_logging.lakehouse.delta_schema import arrays_without_nulls, has_invariants
 from spectra_logging.lakehouse.ndjson import split_by
 from spectra_logging.lakehouse.translation import in_one_line
 from spectra_logging.tables import TableSpec
@@ -51,7 +51,9 @@ def _why_null(lines: Sequence[bytes], names: Sequence[str]) -> str | None:
 def split_by_constraints(
     delta: DeltaTable, rows: bytes, spec: TableSpec
 ) -> tuple[bytes, list[tuple[bytes, str]]]:
-    """Find the rows that break a table's ``CHECK`` constraints, or have nulls in arrays without.
+    """Find the rows that break a table's constraints, or have nulls in arrays without.
+
+    Constraints are ``CHECK`` constraints and columns' invariants, which the schema holds.
 
     Of constraints, delta-rs says that some do, not which, and tells it while it writes. So halves
     of them are written to a table of the same columns and constraints, in a folder that is removed
@@ -74,12 +76,13 @@ def split_by_constraints(
         for name, expression in delta.metadata().configuration.items()
         if name.startswith(_PREFIX)
     }
-    if not constraints:
+    if not constraints and not has_invariants(delta.schema()):
         return rows, refused
     schema = in_order(arrow_schema(spec.columns), delta.schema().to_arrow().names)
     with tempfile.TemporaryDirectory(prefix="spectra-") as folder:
         trial = DeltaTable.create(folder, delta.schema())
-        trial.alter.add_constraint(constraints)
+        if constraints:
+            trial.alter.add_constraint(constraints)
 
         def why_not(lines: list[bytes]) -> str | None:
             data = stream_rows(b"".join(lines), schema)

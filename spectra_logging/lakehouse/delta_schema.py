@@ -10,7 +10,13 @@ from deltalake.schema import ArrayType, MapType, PrimitiveType, StructType
 
 from spectra_logging.tables import Column
 
-__all__ = ["arrays_without_nulls", "columns_of", "delta_field", "has_variants"]
+__all__ = [
+    "arrays_without_nulls",
+    "columns_of",
+    "delta_field",
+    "has_invariants",
+    "has_variants",
+]
 
 _VARIANT = re.compile(r'"(?:type|elementType|valueType)":"variant"')
 
@@ -47,6 +53,11 @@ def arrays_without_nulls(schema: Schema) -> tuple[str, ...]:
         for field in schema.fields
         if isinstance(field.type, ArrayType) and not field.type.contains_null
     )
+
+
+def has_invariants(schema: Schema) -> bool:
+    """Whether a column has an invariant: a constraint, as Delta had them first."""
+    return "delta.invariants" in schema.to_json()
 
 
 def has_variants(schema: Schema) -> bool:

@@ -34,7 +34,7 @@ from deltalake import DeltaTable
 
 from spectra_logging._version import __version__
 from spectra_logging.lakehouse.base import Transaction
-from spectra_logging.lakehouse.delta_schema import arrays_without_nulls, columns_of
+from spectra_logging.lakehouse.delta_schema import arrays_without_nulls, columns_of, has_invariants
 from spectra_logging.lakehouse.protocol import is_plain
 from spectra_logging.tables import Column
 
@@ -103,7 +103,7 @@ class LocalLog:
         metadata, schema = delta.metadata(), delta.schema()
         if not is_plain(delta) or metadata.partition_columns:
             return None
-        if "delta.invariants" in schema.to_json() or arrays_without_nulls(schema):
+        if has_invariants(schema) or arrays_without_nulls(schema):
             return None
         if identity is None or not _can_link(_entry(folder, version), folder.parent):
             return None
