@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -613,13 +614,14 @@ def test_tables_may_be_named_by_a_file_uri(engine: EmbeddedLakehouse, tmp_path: 
     assert engine.transaction_version(table, "journal-1") == 1
 
 
+@pytest.mark.parametrize("as_named", [str, Path.as_uri])
 @pytest.mark.parametrize("name", ["a%20b", "clients [EU]", "a|b", "a^b", "a\\b", "a\nb"])
 def test_a_path_that_delta_rs_can_t_use_is_refused_before_anything_is_written(
-    engine: EmbeddedLakehouse, tmp_path: Path, name: str
+    engine: EmbeddedLakehouse, tmp_path: Path, name: str, as_named: Callable[[Path], str]
 ) -> None:
     """It would take %20 for a blank and look elsewhere, and panics at brackets, each time."""
     with pytest.raises(LakehouseError, match=r"Choose a path without % .*, \[ \]"):
-        engine.ensure(str(tmp_path / name / "events"), SMALL)
+        engine.ensure(as_named(tmp_path / name / "events"), SMALL)
     assert list(tmp_path.iterdir()) == []
 
 

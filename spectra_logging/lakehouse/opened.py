@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 from urllib.request import url2pathname
 
 from deltalake import DeltaTable
@@ -125,12 +125,15 @@ def local_folder(table: str) -> Path | None:
     Raises:
         LakehouseError: delta-rs would look for the table somewhere else, or can't write there.
     """
+    path, folder = table, Path(table)
     if is_uri(table):
         parts = urlsplit(table)
-        return Path(url2pathname(parts.path)) if parts.scheme == "file" else None
-    if (unusable := _UNUSABLE.search(table)) is not None:
+        if parts.scheme != "file":
+            return None
+        path, folder = unquote(parts.path), Path(url2pathname(parts.path))
+    if (unusable := _UNUSABLE.search(path)) is not None:
         raise LakehouseError(
             f"delta-rs can't write to {table!r} for the {unusable[0]!r} in it. Choose a path "
             r"without % before two hex digits, [ ] ^ | \ and control characters."
         )
-    return Path(table)
+    return folder
