@@ -206,6 +206,21 @@ def test_an_overwrite_replaces_what_a_compaction_has_just_merged(
     assert engine.query("SELECT n FROM t", {"t": table}).rows == ((99,),)
 
 
+@pytest.mark.parametrize("replacing", [None, {"text": "a"}])
+def test_an_overwrite_of_a_table_that_only_grows_is_tried_once(
+    engine: EmbeddedLakehouse, table: str, replacing: dict[str, str] | None
+) -> None:
+    """No other attempt succeeds, and each writes all the data anew."""
+    engine.ensure(table, SMALL)
+    DeltaTable(table).alter.set_table_properties({"delta.appendOnly": "true"})
+    rows = [{"n": 1, "text": "a"}]
+    engine.write(table, rows, spec=SMALL, mode="append")
+    with pytest.raises(LakehouseError, match="append-only") as caught:
+        engine.write(table, rows, spec=SMALL, replacing=replacing)
+    assert not isinstance(caught.value, TableUnavailableError)
+    assert len(list(Path(table).glob("*.parquet"))) <= 2
+
+
 def test_columns_added_during_an_append_do_not_fail_it(
     engine: EmbeddedLakehouse, table: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -73,7 +73,9 @@ def _translate(error: BaseException, table: str) -> LakehouseError:
         return SchemaConflictError(table, [reason])
     if isinstance(error, DeltaError) and "failed validation check" in reason:
         return RowsRejectedError(f"{table} refuses rows: {reason}")
-    if isinstance(error, DeltaError) and not isinstance(error, CommitFailedError):
+    # Told as a failed commit, before which no other came.
+    only_grows = "Delta table is append-only" in reason
+    if only_grows or (isinstance(error, DeltaError) and not isinstance(error, CommitFailedError)):
         return LakehouseError(f"{table}: {reason}")
     # OSError: the store. CommitFailedError: somebody else was faster. A panic says nothing about
     # the rows, so they are worth another try too.
