@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 import logging
 import os
 import threading
@@ -13,7 +14,8 @@ from typing import Any
 
 import polars as pl
 import pytest
-from deltalake import DeltaTable
+from deltalake import DeltaTable, Field, Schema
+from deltalake.schema import PrimitiveType
 
 from spectra_logging.errors import (
     LakehouseError,
@@ -510,6 +512,25 @@ class TestConstraints:
             lakehouse.append(table, written, spec, transaction=transaction(7))
         assert lakehouse.append(table, taken, spec, transaction=transaction(7)).replayed
         assert numbers(lakehouse, table) == [1]
+
+    @pytest.mark.parametrize("engine", ["engine_of_spark", "apart"])
+    def test_of_columns_are_told_too(
+        self, request: pytest.FixtureRequest, engine: str, table: str
+    ) -> None:
+        """Invariants, as Delta called them, which are in the schema and in no property."""
+        lakehouse: Lakehouse = request.getfixturevalue(engine)
+        invariant = json.dumps({"expression": {"expression": "n < 100"}})
+        field = Field("n", PrimitiveType("long"), metadata={"delta.invariants": invariant})
+        DeltaTable.create(table, Schema([field]))
+        spec = spec_of(("n", "long", True))
+        rows = lines({"n": 1}, {"n": 100}, {"n": 2})
+        with pytest.raises(RowsRejectedError):
+            lakehouse.append(table, rows, spec, transaction=transaction(1))
+        taken, refused = lakehouse.split_refused(table, rows, spec)
+        assert taken == lines({"n": 1}, {"n": 2})
+        assert refused == [
+            (lines({"n": 100}).rstrip(), "invariant of column n (n < 100) keeps it out")
+        ]
 
     def test_set_rows_aside_alone(self, spark: Any, logger: logging.Logger, table: str) -> None:
         """One of them would else keep every record behind it from the table."""

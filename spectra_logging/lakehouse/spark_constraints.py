@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -18,10 +19,12 @@ _NUMBER = "spectra row number"
 _PREFIX = "delta.constraints."
 _LENGTH = "__CHAR_VARCHAR_TYPE_STRING"
 """Where Spark keeps that a column was declared as ``VARCHAR(n)`` or ``CHAR(n)``."""
+_INVARIANT = "delta.invariants"
+"""Where Delta had constraints first: with the column."""
 
 
 def constraints_of(session: Session, table: str) -> dict[str, str]:
-    """A table's ``CHECK`` constraints, and the lengths of its texts, by what they are called."""
+    """A table's constraints, and the lengths of its texts, by what they are called."""
     properties = session.sql(f"SHOW TBLPROPERTIES {sql_name(table)}").collect()
     constraints = {
         f"CHECK constraint {key.removeprefix(_PREFIX)} ({value})": value
@@ -29,7 +32,11 @@ def constraints_of(session: Session, table: str) -> dict[str, str]:
         if key.startswith(_PREFIX)
     }
     for field in read_table(session, table).schema.fields:
-        declared = str((field.metadata or {}).get(_LENGTH, ""))
+        metadata = field.metadata or {}
+        if invariant := metadata.get(_INVARIANT):
+            condition = str(json.loads(invariant)["expression"]["expression"])
+            constraints[f"invariant of column {field.name} ({condition})"] = condition
+        declared = str(metadata.get(_LENGTH, ""))
         if length := re.search(r"\d+", declared):
             name = quoted(field.name)
             longest = f"{name} IS NULL OR length({name}) <= {length[0]}"
