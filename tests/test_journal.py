@@ -674,6 +674,55 @@ def test_logging_in_the_middle_of_an_append_loses_nothing(tmp_path: Path) -> Non
     assert (figures.emitted, figures.written) == (logged + 6, logged + 6)
 
 
+@pytest.mark.parametrize("when_full", ["drop_oldest", "drop_newest", "block"])
+def test_any_number_of_records_in_the_middle_of_an_append_land(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, when_full: str
+) -> None:
+    """As when the garbage collector comes upon thousands of objects that log as they go."""
+    appender = make_appender(tmp_path, when_full=when_full, block_timeout_seconds=20.0)
+    coming = iter(range(1, 3001))
+
+    def log_them_all(directory: Path) -> int:
+        for n in coming:
+            appender.append(line(n))
+        return segment_bytes_on_disk(directory)
+
+    monkeypatch.setattr(appender_module, "segment_bytes_on_disk", log_them_all)
+    appender.append(line(0))
+    appender.append(line(3001))
+    assert drain(tmp_path) == list(range(3002))
+    assert appender.figures().written == 3002
+
+
+def test_a_record_in_the_middle_of_an_append_waits_for_room_as_well(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While a log call waits for room, most of what comes on its thread comes as it looks again."""
+    looks: list[None] = []
+
+    def make_room() -> None:
+        looks.append(None)
+        if len(looks) == 3:
+            got.extend(drain(tmp_path))
+
+    appender = make_appender(tmp_path, when_full="block", block_timeout_seconds=60.0)
+    for n in range(4):
+        appender.append(line(n, SEGMENT * 3 // 4))
+    got: list[int] = []
+    coming = iter([5])
+
+    def log_once(directory: Path) -> int:
+        for n in coming:
+            appender.append(line(n, SEGMENT * 3 // 4))
+        return segment_bytes_on_disk(directory)
+
+    monkeypatch.setattr(appender_module, "segment_bytes_on_disk", log_once)
+    monkeypatch.setattr(appender, "_on_segment", make_room)
+    appender.append(line(4, SEGMENT * 3 // 4))
+    assert appender.figures().dropped == {}
+    assert got + drain(tmp_path) == list(range(6))
+
+
 def test_an_exception_in_the_middle_of_an_append_harms_no_other_record(tmp_path: Path) -> None:
     """Control-C at each line of the append side in turn: what was logged before and after lands."""
     lines_seen = 0

@@ -10,6 +10,7 @@ import weakref
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 from spectra_logging.feedback import worker_idents
 from spectra_logging.journal.ledger import AppenderFigures, Ledger, Position
@@ -24,6 +25,8 @@ from spectra_logging.journal.segment import (
 from spectra_logging.journal.state import SEAL_LOCK
 
 __all__ = ["Appender"]
+
+_T = TypeVar("_T")
 
 SEGMENT_BYTES = 4 << 20
 RETRY_SECONDS = 0.05
@@ -104,45 +107,33 @@ class Appender:
             self._append_to_next_segment(line)
 
     def _append_to_next_segment(self, line: bytes) -> None:
-        # Asked of the lock, as a flag of our own would stay set if an exception from a signal
-        # handler came at the wrong moment.
-        if self._lock._is_owned():  # type: ignore[attr-defined] # noqa: SLF001 - Condition does so
+        if self._is_busy_here():
             # A signal handler or a finaliser logs in the middle of this. What is below it on the
             # stack appends its line too.
             self._reentered.append(line)
             return
         if threading.get_ident() in worker_idents:
-            self._append_from_worker(line)
+            # A finaliser on the thread that drains must wait neither for room, which that one
+            # makes, nor for somebody who waits for the seal lock, which it may hold.
+            self._reentered.append(line)
+            self._append_reentered()
             return
-        waits = self._when_full == "block" and len(line) <= self._max_bytes
+        waits = self._when_full == "block"
         deadline = time.monotonic() + self._block_timeout_seconds if waits else 0.0
         times_closed = self._times_closed
+        done = False
         while True:
+            may_wait = time.monotonic() < deadline and self._times_closed == times_closed
             try:
                 with self._lock:
-                    may_wait = time.monotonic() < deadline and self._times_closed == times_closed
-                    done = self._append_or_roll(line, may_wait=may_wait)
+                    done = done or self._append_or_roll(line, may_wait=may_wait)
             finally:
-                self._append_reentered()
+                self._append_reentered(may_wait=may_wait)
             self._see_to_draining()
-            if done:
+            if done and not (may_wait and self._reentered):
                 break
             # Whoever drains may be another process, which has no way to wake this one.
             time.sleep(RETRY_SECONDS)
-
-    def _append_from_worker(self, line: bytes) -> None:
-        # A finaliser on the thread that drains must wait neither for room, which that one makes,
-        # nor for somebody who waits for the seal lock, which it may hold.
-        self._reentered.append(line)
-        if not self._lock.acquire(blocking=False):
-            return  # whoever holds it appends the line when it has let go
-        try:
-            while self._reentered:
-                self._append_or_roll(self._reentered.popleft(), may_wait=False)
-        finally:
-            self._lock.release()
-            self._append_reentered()
-        self._see_to_draining()
 
     def _see_to_draining(self) -> None:
         self._on_segment()
@@ -156,18 +147,52 @@ class Appender:
             self._write(line)  # another thread may have made the next segment meanwhile
         except ValueError:
             if not self._roll(line):
-                if may_wait and self._refused_reason == "journal_full":
+                fits = len(line) <= self._max_bytes
+                if may_wait and fits and self._refused_reason == "journal_full":
                     return False
                 self.count_dropped(self._refused_reason)
         return True
 
-    def _append_reentered(self) -> None:
+    def _append_reentered(self, *, may_wait: bool = False) -> None:
+        """Append what came in the middle of something, or from a thread that must not wait.
+
+        A worker thread leaves it to whoever holds the lock, and calls this when it has let go.
+
+        Args:
+            may_wait: Leave what finds no room yet, to be tried again.
+        """
+        while self._reentered and not self._is_busy_here():
+            if not self._alone(lambda: self._append_all_reentered(may_wait), otherwise=False):
+                return
+            self._see_to_draining()
+
+    def _append_all_reentered(self, may_wait: bool) -> bool:
         while self._reentered:
-            try:
-                line = self._reentered.popleft()
-            except IndexError:  # another thread was quicker
-                break
-            self._append_to_next_segment(line)
+            line = self._reentered.popleft()
+            if not self._append_or_roll(line, may_wait=may_wait):
+                self._reentered.appendleft(line)
+                return False
+        return True
+
+    def _is_busy_here(self) -> bool:
+        """Whether this thread holds the lock already, so that it is in the middle of something."""
+        # Asked of the lock, as a flag of our own would stay set if an exception from a signal
+        # handler came at the wrong moment.
+        owned: bool = self._lock._is_owned()  # type: ignore[attr-defined] # noqa: SLF001 - Condition does so
+        return owned
+
+    def _alone(self, do: Callable[[], _T], *, otherwise: _T) -> _T:
+        """Do something with the lock held; on a worker thread only if nobody else holds it."""
+        if threading.get_ident() not in worker_idents:
+            with self._lock:
+                return do()
+        lock = self._lock
+        if not lock.acquire(blocking=False):
+            return otherwise
+        try:
+            return do()
+        finally:
+            lock.release()
 
     def _roll(self, line: bytes) -> bool:
         """Make a new live segment that begins with this line; ``False`` when there is no room."""
