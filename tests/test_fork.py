@@ -318,7 +318,7 @@ def test_a_lock_that_another_thread_holds_at_a_fork_is_free_in_the_child(tmp_pat
         logger.info("parent")
         appender, writer = handler._appender, handler._writer
         locks = [
-            appender._lock, appender._ledger._lock, writer._changed.lock,
+            appender._lock, appender._ledger._dropped_lock, writer._changed.lock,
             writer._worker._start_lock, registry._registering, executors._lock,
         ]
         held, go_on = threading.Event(), threading.Event()

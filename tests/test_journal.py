@@ -28,7 +28,7 @@ from spectra_logging.journal.appender import Appender
 from spectra_logging.journal.batches import Batch, Batches
 from spectra_logging.journal.content import Content, Reject
 from spectra_logging.journal.folder import find_journals, open_folder
-from spectra_logging.journal.framing import frame
+from spectra_logging.journal.framing import count_lines, frame
 from spectra_logging.journal.locks import FileLock
 from spectra_logging.journal.segment import list_segments, segment_bytes_on_disk
 from spectra_logging.journal.state import StateFile
@@ -754,6 +754,78 @@ def test_an_exception_in_the_middle_of_an_append_harms_no_other_record(tmp_path:
         assert balanced(appender)
         assert list(directory.glob("quarantine/*")) == []
     assert interrupt_at > 30
+
+
+@pytest.mark.parametrize("look", [Appender.figures, Appender.reclaim, Appender.close])
+def test_a_signal_handler_may_log_and_look_and_close_while_its_thread_looks(
+    tmp_path: Path, look: Callable[[Appender], object]
+) -> None:
+    """Before each line of the append side in turn: nothing raises, and the figures stay right."""
+    lines_seen = 0
+    interrupt_at = 0
+    while interrupt_at <= lines_seen:
+        lines_seen, interrupt_at = 0, interrupt_at + 1
+        directory = tmp_path / str(interrupt_at)
+        directory.mkdir()
+        appender = make_appender(directory, max_bytes=16 * SEGMENT)
+        appender._segment_bytes = SEGMENT
+        for n in range(4):
+            appender.append(line(n, SEGMENT // 2))
+        drain(directory)
+        logged = 0
+
+        def interrupt() -> None:
+            nonlocal lines_seen, logged
+            lines_seen += 1
+            if lines_seen == interrupt_at:  # noqa: B023 - called within this turn only
+                logged += 1
+                appender.append(line(4, SEGMENT // 2))  # noqa: B023
+                appender.figures()  # noqa: B023
+                appender.is_settled(appender.position())  # noqa: B023
+                appender.close()  # noqa: B023
+
+        sys.settrace(at_every_line(interrupt))
+        try:
+            look(appender)
+        finally:
+            sys.settrace(None)
+        assert drain(directory) == [4] * logged, interrupt_at
+        figures = appender.figures()
+        assert (figures.emitted, figures.written) == (4 + logged, 4 + logged), interrupt_at
+    assert interrupt_at > 20
+
+
+def test_a_record_in_the_middle_of_a_look_waits_for_no_thread_that_waits_for_the_look(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A signal handler or a finaliser logs there, while another thread makes the next segment."""
+    appender = make_appender(tmp_path)
+    appender.append(line(0, SEGMENT // 2))
+    rolling = threading.Event()
+    other = threading.Thread(target=appender.append, args=(line(1, SEGMENT * 3 // 4),), daemon=True)
+    looks: list[None] = []
+
+    def measure(directory: Path) -> int:
+        rolling.set()
+        return segment_bytes_on_disk(directory)
+
+    def count(data: bytes) -> int:
+        if not looks:
+            looks.append(None)
+            other.start()
+            rolling.wait(0.2)  # in vain where the look keeps it out
+            appender.append(line(2, SEGMENT * 3 // 4))
+        return count_lines(data)
+
+    monkeypatch.setattr(appender_module, "segment_bytes_on_disk", measure)
+    monkeypatch.setattr(live_module, "count_lines", count)
+    looker = threading.Thread(target=appender.figures, daemon=True)
+    looker.start()
+    for thread in (looker, other):
+        thread.join(20.0)
+        assert not thread.is_alive()
+    assert sorted(drain(tmp_path)) == [0, 1, 2]
+    assert appender.figures().written == 3
 
 
 def test_rejected_rows_are_quarantined_and_counted(tmp_path: Path) -> None:

@@ -358,7 +358,7 @@ def test_closing_under_logging_s_lock_waits_for_nobody_who_wants_it(
 
     def collect_in_the_midst_of_the_handler_s_work() -> None:
         locked.wait(30)
-        with handler._appender._ledger._lock:
+        with handler._appender._lock:
             dead.clear()
             inside.set()
             gc.collect()

@@ -268,7 +268,7 @@ class Appender:
                 self._is_filling = True
             if needed <= self._max_bytes:
                 return True
-            if self.reclaim() or trim_one_left_behind(self._directory):
+            if self._ledger.reclaim() or trim_one_left_behind(self._directory):
                 continue
             if self._when_full != "drop_oldest" or not self._drop_oldest():
                 return False
@@ -286,10 +286,18 @@ class Appender:
     def reclaim(self) -> bool:
         """Remove this process's full segments that are in the table whole.
 
+        Left to the next call in the middle of something; and on a worker thread while another holds
+        the lock, on which a signal handler may wait for the worker.
+
         Returns:
             Whether there was one.
         """
-        return self._ledger.reclaim()
+        if self._is_busy_here():
+            return False
+        try:
+            return self._alone(self._ledger.reclaim, otherwise=False)
+        finally:
+            self._append_reentered()
 
     def stay_alive(self) -> None:
         """Hold cleaners off the locks by which a process is taken for alive; call it now and then.
@@ -316,22 +324,34 @@ class Appender:
 
     def position(self) -> Position:
         """Where the next record goes."""
-        return self._ledger.position()
+        return self._look(self._ledger.position)
 
     def is_settled(self, position: Position) -> bool:
         """Whether every record before that position is in the table, quarantined or dropped."""
-        return self._ledger.is_settled(position)
+        self.reclaim()
+        return self._look(lambda: self._ledger.is_settled(position))
 
     def figures(self) -> AppenderFigures:
         """What became of the records so far."""
-        return self._ledger.figures()
+        self.reclaim()
+        return self._look(self._ledger.figures)
+
+    def _look(self, look: Callable[[], _T]) -> _T:
+        try:
+            with self._lock:
+                return look()
+        finally:
+            self._append_reentered()
 
     def close(self) -> None:
         """Give the segments up: what is not in the table yet is the next drainer's.
 
         Appending again afterwards works and begins anew. A log call that waits for room waits no
-        longer: who would have made some may have ended.
+        longer: who would have made some may have ended. Called by a signal handler in the middle
+        of something, this leaves all to the process's end, which gives the segments up likewise.
         """
+        if self._is_busy_here():
+            return
         try:
             with self._lock:
                 self._times_closed += 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
@@ -40,6 +41,9 @@ class AppenderFigures(msgspec.Struct, frozen=True, kw_only=True):
 class Ledger:
     """The segments of one owner, and what became of the records in them.
 
+    For one thread at a time, but for the counts of what was dropped. What a signal handler may ask
+    for in the middle of a change is :meth:`position`, :meth:`is_settled` and :meth:`figures`.
+
     Args:
         directory: The journal's folder.
 
@@ -52,14 +56,14 @@ class Ledger:
         self._directory = directory
         self._state_file = StateFile(directory)
         self._known_state: JournalState | None = None
-        self._lock = threading.RLock()
+        self._dropped_lock = threading.RLock()
         self.live: LiveSegment | None = None
         self.sequence = 0
         self._full_segments: dict[SegmentName, tuple[int, int]] = {}
         self._given_up: set[SegmentName] = set()
         self._settled_written = 0
         self._settled_quarantined = 0
-        self._dropped: dict[str, int] = {}
+        self._dropped: defaultdict[str, int] = defaultdict(int)
 
     @property
     def has_full_segments(self) -> bool:
@@ -72,11 +76,10 @@ class Ledger:
         if live is None:
             return
         live.end_here()
-        with self._lock:
-            end = live.end
-            self._full_segments[live.name] = (end, live.row_count)
-            self.live = None
-            live.close()
+        end = live.end
+        self._full_segments[live.name] = (end, live.row_count)
+        self.live = None
+        live.close()
         try:
             os.truncate(self._directory / str(live.name), end)
         except OSError:
@@ -84,17 +87,16 @@ class Ledger:
 
     def give_up_full_segments(self) -> None:
         """Leave the full segments to whoever drains next, who also removes them."""
-        with self._lock:
-            self._given_up.update(self._full_segments)
+        self._given_up.update(self._full_segments)
 
     def count_dropped(self, reason: str, records: int = 1) -> None:
         """Count records that were given up."""
-        with self._lock:
-            self._dropped[reason] = self._dropped.get(reason, 0) + records
+        with self._dropped_lock:
+            self._dropped[reason] += records
 
     def dropped(self) -> dict[str, int]:
         """How many records were given up so far, by reason."""
-        with self._lock:
+        with self._dropped_lock:
             return dict(self._dropped)
 
     def give_up_oldest(self) -> bool:
@@ -107,25 +109,23 @@ class Ledger:
             state = self._state_file.load()
         except OSError:
             return False  # Who knows what is in a batch.
-        with self._lock:
-            in_flight = state.sealed.ranges if state and state.sealed else {}
-            for name in sorted(self._full_segments):
-                if str(name) not in in_flight:
-                    self.count_dropped("journal_full", self._settle(name, state))
-                    return True
+        in_flight = state.sealed.ranges if state and state.sealed else {}
+        for name in sorted(self._full_segments):
+            if str(name) not in in_flight:
+                self.count_dropped("journal_full", self._settle(name, state))
+                return True
         return False
 
     def give_up_removed(self) -> None:
         """Count as dropped what full segments held that somebody else has removed."""
         state = self._state()
-        with self._lock:
-            # Those given up before are removed by whoever drains them.
-            removed = [
-                name
-                for name in self._full_segments.keys() - self._given_up
-                if not (self._directory / str(name)).exists()
-            ]
-            self._lose(removed, state)
+        # Those given up before are removed by whoever drains them.
+        removed = [
+            name
+            for name in self._full_segments.keys() - self._given_up
+            if not (self._directory / str(name)).exists()
+        ]
+        self._lose(removed, state)
 
     def _lose(self, removed: Iterable[SegmentName], state: JournalState | None) -> None:
         lost = sum(self._settle(name, state) for name in removed)
@@ -140,32 +140,29 @@ class Ledger:
         """
         if not self._full_segments:
             return False
-        with self._lock:
-            # Whoever drained one has removed it. Looked for before the state is read, which forgets
-            # a segment only when it is gone.
-            gone = [name for name in self._given_up if not (self._directory / str(name)).exists()]
+        # Whoever drained one has removed it. Looked for before the state is read, which forgets a
+        # segment only when it is gone.
+        gone = [name for name in self._given_up if not (self._directory / str(name)).exists()]
         try:
             state = self._state_file.load()
         except OSError:
             return False
-        with self._lock:
-            if state is None:
-                # Whoever drained one would have written it: the journal was removed.
-                gone = [name for name in gone if name in self._full_segments]
-                self._lose(gone, self._known_state)
-                return bool(gone)
-            done = [
-                name
-                for name, (end, _) in self._full_segments.items()
-                if name in gone or state.progress(str(name)).offset >= end
-            ]
-            for name in done:
-                left = self._settle(name, state)
-                if str(name) in state.segments:
-                    # What a merged or split line makes the drainer miscount shows here at last.
-                    self._settled_quarantined += left
-                else:
-                    self._settled_written += left
+        if state is None:
+            # Whoever drained one would have written it: the journal was removed.
+            self._lose(gone, self._known_state)
+            return bool(gone)
+        done = [
+            name
+            for name, (end, _) in self._full_segments.items()
+            if name in gone or state.progress(str(name)).offset >= end
+        ]
+        for name in done:
+            left = self._settle(name, state)
+            if str(name) in state.segments:
+                # What a merged or split line makes the drainer miscount shows here at last.
+                self._settled_quarantined += left
+            else:
+                self._settled_written += left
         return bool(done)
 
     def _state(self) -> JournalState | None:
@@ -191,20 +188,17 @@ class Ledger:
 
     def position(self) -> Position:
         """Where the next record goes."""
-        with self._lock:
-            live = self.live
-            if live is None:
-                return Position(self.sequence + 1, 0)
-            return Position(live.name.sequence, live.end)
+        live = self.live
+        if live is None:
+            return Position(self.sequence + 1, 0)
+        return Position(live.name.sequence, live.end)
 
     def is_settled(self, position: Position) -> bool:
         """Whether every record before that position is in the table, quarantined or dropped."""
-        self.reclaim()
         state = self._state()
-        with self._lock:
-            open_segments = {name: end for name, (end, _) in self._full_segments.items()}
-            if self.live is not None:
-                open_segments[self.live.name] = self.live.end
+        open_segments = {name: end for name, (end, _) in self._full_segments.items()}
+        if self.live is not None:
+            open_segments[self.live.name] = self.live.end
         for name, end in open_segments.items():
             if name.sequence > position.sequence:
                 continue
@@ -215,16 +209,14 @@ class Ledger:
 
     def figures(self) -> AppenderFigures:
         """What became of the records so far."""
-        self.reclaim()
         # Read before the segments: what was drained in between then counts as pending, never as
         # more than was appended.
         state = self._state()
-        with self._lock:
-            segments = {name: rows for name, (_, rows) in self._full_segments.items()}
-            if self.live is not None:
-                segments[self.live.name] = self.live.row_count
-            dropped = dict(self._dropped)
-            written, quarantined, pending = self._settled_written, self._settled_quarantined, 0
+        segments = {name: rows for name, (_, rows) in self._full_segments.items()}
+        if self.live is not None:
+            segments[self.live.name] = self.live.row_count
+        dropped = self.dropped()
+        written, quarantined, pending = self._settled_written, self._settled_quarantined, 0
         emitted = written + quarantined + sum(segments.values()) + sum(dropped.values())
         for name, rows in segments.items():
             segment_written, segment_quarantined = _consumed(state, name, rows)

@@ -40,8 +40,7 @@ class LiveSegment:
         self._size = size
         self._map = create_segment(directory / str(name), size)
         self._ended_at: int | None = None
-        self._counted_bytes = 0
-        self._counted_rows = 0
+        self._counted = 0, 0
         self.write = self._map.write
 
     @property
@@ -53,15 +52,13 @@ class LiveSegment:
     def row_count(self) -> int:
         """How many lines it holds."""
         end = self.end
-        while self._counted_bytes < end:
-            until = min(end, self._counted_bytes + PIECE_BYTES)
-            piece: bytes = self._map[self._counted_bytes : until]
-            # Both or neither, should an exception come from a signal handler.
-            self._counted_bytes, self._counted_rows = (
-                until,
-                self._counted_rows + count_lines(piece),
-            )
-        return self._counted_rows
+        # Bytes and rows together: a signal handler may raise here, or count them itself.
+        start, rows = self._counted
+        while start < end:
+            until = min(end, start + PIECE_BYTES)
+            piece: bytes = self._map[start:until]
+            start, rows = self._counted = until, rows + count_lines(piece)
+        return rows
 
     def end_here(self) -> None:
         """Take no more lines, until :meth:`go_on`."""
