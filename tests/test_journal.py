@@ -723,6 +723,27 @@ def test_a_record_in_the_middle_of_an_append_waits_for_room_as_well(
     assert got + drain(tmp_path) == list(range(6))
 
 
+def test_signal_handlers_that_log_while_their_thread_waits_for_room_do_not_prolong_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They come faster than each could wait, as a timer's do; all are dropped and counted."""
+    appender = make_appender(tmp_path, when_full="block", block_timeout_seconds=0.2)
+    for n in range(4):
+        appender.append(line(n, SEGMENT * 3 // 4))
+    logged: list[int] = []
+    wait = time.sleep
+
+    def wait_and_be_interrupted(seconds: float) -> None:
+        logged.append(len(logged))
+        appender.append(line(5, SEGMENT * 3 // 4))
+        wait(seconds)
+
+    monkeypatch.setattr(time, "sleep", wait_and_be_interrupted)
+    appender.append(line(4, SEGMENT * 3 // 4))
+    assert 1 <= len(logged) <= 5
+    assert appender.figures().dropped == {"journal_full": 1 + len(logged)}
+
+
 def test_an_exception_in_the_middle_of_an_append_harms_no_other_record(tmp_path: Path) -> None:
     """Control-C at each line of the append side in turn: what was logged before and after lands."""
     lines_seen = 0

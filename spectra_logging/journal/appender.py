@@ -81,6 +81,7 @@ class Appender:
         """The state of a process that has appended nothing yet."""
         self._take_new_owner()
         self._lock = threading.RLock()
+        self._calls: dict[int, threading.RLock] = {}
         self._reentered: deque[bytes] = deque()
         self._write: Callable[[bytes], int] = _no_segment
         self._ledger = Ledger(self._directory)
@@ -112,25 +113,31 @@ class Appender:
             # stack appends its line too.
             self._reentered.append(line)
             return
-        if threading.get_ident() in worker_idents:
-            # A finaliser on the thread that drains must wait neither for room, which that one
-            # makes, nor for somebody who waits for the seal lock, which it may hold.
-            self._reentered.append(line)
+        try:
+            if threading.get_ident() in worker_idents:
+                # A finaliser on the thread that drains must wait neither for room, which that one
+                # makes, nor for somebody who waits for the seal lock, which it may hold.
+                self._reentered.append(line)
+            else:
+                # Signal handlers that come while this one waits for room wait with it: each on top
+                # of the one before, they would keep it for as long as they come.
+                with self._calls.setdefault(threading.get_ident(), threading.RLock()):
+                    self._append_and_wait(line)
+        finally:
             self._append_reentered()
-            return
+
+    def _append_and_wait(self, line: bytes) -> None:
         waits = self._when_full == "block"
         deadline = time.monotonic() + self._block_timeout_seconds if waits else 0.0
         times_closed = self._times_closed
         done = False
         while True:
             may_wait = time.monotonic() < deadline and self._times_closed == times_closed
-            try:
-                with self._lock:
-                    done = done or self._append_or_roll(line, may_wait=may_wait)
-            finally:
-                self._append_reentered(may_wait=may_wait)
+            with self._lock:
+                done = done or self._append_or_roll(line, may_wait=may_wait)
+                all_done = done and self._append_all_reentered(may_wait=may_wait)
             self._see_to_draining()
-            if done and not (may_wait and self._reentered):
+            if all_done:
                 break
             # Whoever drains may be another process, which has no way to wake this one.
             time.sleep(RETRY_SECONDS)
@@ -153,20 +160,18 @@ class Appender:
                 self.count_dropped(self._refused_reason)
         return True
 
-    def _append_reentered(self, *, may_wait: bool = False) -> None:
+    def _append_reentered(self) -> None:
         """Append what came in the middle of something, or from a thread that must not wait.
 
         A worker thread leaves it to whoever holds the lock, and calls this when it has let go.
-
-        Args:
-            may_wait: Leave what finds no room yet, to be tried again.
         """
         while self._reentered and not self._is_busy_here():
-            if not self._alone(lambda: self._append_all_reentered(may_wait), otherwise=False):
+            if not self._alone(self._append_all_reentered, otherwise=False):
                 return
             self._see_to_draining()
 
-    def _append_all_reentered(self, may_wait: bool) -> bool:
+    def _append_all_reentered(self, *, may_wait: bool = False) -> bool:
+        """Append or drop all lines that came so; ``False`` when some are left to wait for room."""
         while self._reentered:
             line = self._reentered.popleft()
             if not self._append_or_roll(line, may_wait=may_wait):
@@ -175,11 +180,9 @@ class Appender:
         return True
 
     def _is_busy_here(self) -> bool:
-        """Whether this thread holds the lock already, so that it is in the middle of something."""
-        # Asked of the lock, as a flag of our own would stay set if an exception from a signal
-        # handler came at the wrong moment.
-        owned: bool = self._lock._is_owned()  # type: ignore[attr-defined] # noqa: SLF001 - Condition does so
-        return owned
+        """Whether this thread is in the middle of a log call that has not found room, or a look."""
+        call = self._calls.get(threading.get_ident())
+        return _is_owned(self._lock) or (call is not None and _is_owned(call))
 
     def _alone(self, do: Callable[[], _T], *, otherwise: _T) -> _T:
         """Do something with the lock held; on a worker thread only if nobody else holds it."""
@@ -292,7 +295,7 @@ class Appender:
         Returns:
             Whether there was one.
         """
-        if self._is_busy_here():
+        if _is_owned(self._lock):
             return False
         try:
             return self._alone(self._ledger.reclaim, otherwise=False)
@@ -350,7 +353,7 @@ class Appender:
         longer: who would have made some may have ended. Called by a signal handler in the middle
         of something, this leaves all to the process's end, which gives the segments up likewise.
         """
-        if self._is_busy_here():
+        if _is_owned(self._lock):
             return
         try:
             with self._lock:
@@ -378,6 +381,15 @@ class Appender:
             # parent's.
             self._ledger.live.close()
         self._begin()
+
+
+def _is_owned(lock: threading.RLock) -> bool:
+    """Whether this thread holds a lock.
+
+    A flag of our own would stay set if an exception from a signal handler came at the wrong moment.
+    """
+    owned: bool = lock._is_owned()  # type: ignore[attr-defined] # noqa: SLF001 - Condition does so
+    return owned
 
 
 def _no_segment(_line: bytes) -> int:
