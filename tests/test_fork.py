@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections import Counter
 from pathlib import Path
 
 import pytest
 
 from spectra_logging.drain import drain_journals
-from tests.programs import run_program
+from tests.programs import run_in, run_program
 from tests.tables import column
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="this platform has no fork")
@@ -394,3 +395,38 @@ def test_a_fork_while_threads_hold_the_locks_does_not_hang_the_child(tmp_path: P
         *(f"child {n}" for n in range(20)),
     ]
     assert Counter(column(table)) == Counter(expected)
+
+
+LOGS_AT_THE_FORK = """
+import logging, os, sys
+logger = logging.getLogger("program")
+os.register_at_fork(after_in_child=lambda: logger.warning("child, at the fork"))
+from spectra_logging import DeltaHandler
+
+handler = DeltaHandler(sys.argv[1], flush_interval_seconds=3600)
+logger.addHandler(handler)
+logger.warning("parent")
+for number in range(3):
+    child = os.fork()
+    if child == 0:
+        os._exit(0)
+    os.waitpid(child, 0)
+    logger.warning("parent, after the fork")
+stats = handler.stats()
+assert (stats.emitted, stats.pending) == (4, 4), stats
+assert handler.flush(30)
+"""
+
+
+def test_what_another_library_s_hook_logs_in_the_child_is_stored_over_nothing(
+    tmp_path: Path,
+) -> None:
+    """Such a hook comes first where it was registered before this package was imported."""
+    table = tmp_path / "events"
+    done = run_in(tmp_path, sys.executable, "-c", LOGS_AT_THE_FORK, table)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert Counter(column(table)) == {
+        "parent": 1,
+        "parent, after the fork": 3,
+        "child, at the fork": 3,
+    }

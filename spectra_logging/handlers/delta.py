@@ -13,7 +13,7 @@ from spectra_logging.errors import ConfigurationError
 from spectra_logging.feedback import is_from_worker, worker_idents
 from spectra_logging.handlers.background import BackgroundHandler, level_of
 from spectra_logging.handlers.options import check_choice, check_count, check_level, check_seconds
-from spectra_logging.journal.appender import Appender
+from spectra_logging.journal.appender import Appender, append_early
 from spectra_logging.journal.folder import (
     drain_command,
     journal_figures,
@@ -329,3 +329,8 @@ class DeltaHandler(BackgroundHandler):
     def __repr__(self) -> str:
         level = logging.getLevelName(self.level)
         return f"<{type(self).__name__} {self.table} ({level})>"
+
+
+if hasattr(os, "register_at_fork"):
+    # Behind the hooks of all that is imported above, since this may start the thread.
+    os.register_at_fork(after_in_child=append_early)

@@ -24,7 +24,7 @@ from spectra_logging.journal.segment import (
 )
 from spectra_logging.journal.state import SEAL_LOCK
 
-__all__ = ["Appender"]
+__all__ = ["Appender", "append_early"]
 
 _T = TypeVar("_T")
 
@@ -79,6 +79,8 @@ class Appender:
 
     def _begin(self) -> None:
         """The state of a process that has appended nothing yet."""
+        self._process_id = os.getpid()
+        self._early: deque[bytes] = deque()
         self._take_new_owner()
         self._lock = threading.RLock()
         self._calls: dict[int, threading.RLock] = {}
@@ -108,6 +110,9 @@ class Appender:
             self._append_to_next_segment(line)
 
     def _append_to_next_segment(self, line: bytes) -> None:
+        if os.getpid() != self._process_id:
+            self._early.append(line)  # a forked child's; what is here is its parent's yet
+            return
         if self._is_busy_here():
             # A signal handler or a finaliser logs in the middle of this. What is below it on the
             # stack appends its line too.
@@ -374,13 +379,48 @@ class Appender:
         self._take_new_owner()
         given_up.release()
 
+    def before_fork(self) -> None:
+        """Have nothing stored by a child that has not begun anew.
+
+        Another library's hook may log there before ours is called, or a finaliser. Where it does,
+        it would store over what the parent stores meanwhile.
+        """
+        write, process_id = self._write, os.getpid()
+
+        def write_unless_forked(line: bytes) -> int:
+            if os.getpid() != process_id:
+                raise ValueError("this process has no segment yet")
+            return write(line)
+
+        self._write = write_unless_forked
+
+    def after_fork_in_parent(self) -> None:
+        """Go on as before."""
+        live = self._ledger.live
+        self._write = _no_segment if live is None else live.write
+
     def after_fork_in_child(self) -> None:
-        """Begin anew; what was appended so far is the parent's."""
+        """Begin anew; what was appended so far is the parent's.
+
+        :func:`append_early` is to be called next.
+        """
         if self._ledger.live is not None:
             # The child may be in the middle of an append. It must fail, not store into what is the
             # parent's.
             self._ledger.live.close()
+        early = self._early
         self._begin()
+        self._reentered.extend(early)
+
+    def append_early(self) -> None:
+        """Append what a forked child has logged before it had begun anew."""
+        self._append_reentered()
+
+
+def append_early() -> None:
+    """Append what a forked child has logged so, to whichever appenders."""
+    for appender in list(_appenders):
+        appender.append_early()
 
 
 def _is_owned(lock: threading.RLock) -> bool:
@@ -399,10 +439,24 @@ def _no_segment(_line: bytes) -> int:
 _appenders: weakref.WeakSet[Appender] = weakref.WeakSet()
 
 
+def _before_fork() -> None:
+    for appender in list(_appenders):
+        appender.before_fork()
+
+
+def _after_fork_in_parent() -> None:
+    for appender in list(_appenders):
+        appender.after_fork_in_parent()
+
+
 def _after_fork_in_child() -> None:
     for appender in list(_appenders):
         appender.after_fork_in_child()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork_in_child)
+    os.register_at_fork(
+        before=_before_fork,
+        after_in_parent=_after_fork_in_parent,
+        after_in_child=_after_fork_in_child,
+    )
