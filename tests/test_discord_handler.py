@@ -574,6 +574,37 @@ def test_a_signal_handler_may_log_in_the_midst_of_a_log_call(discord: FakeDiscor
     assert any(title.startswith("CRITICAL: signal") for title in titles(discord))
 
 
+def test_a_signal_handler_may_flush_in_the_midst_of_a_flush_at_the_end(
+    discord: FakeDiscord, logger: logging.Logger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From Python 3.12 on the flush posts by itself there; the one within it ends in time."""
+    handler = handler_for(discord)
+    logger.addHandler(handler)
+    assert handler._sender is not None
+    post, inner = handler._sender._poster.post, []
+
+    def post_and_be_interrupted(*arguments: Any) -> Any:
+        inner.append(handler.flush(0.01))
+        return post(*arguments)
+
+    start = threading.Thread.start
+
+    def start_none_of_ours(thread: threading.Thread) -> None:
+        if thread.name.startswith("spectra-logging"):
+            raise RuntimeError("can't create new thread at interpreter shutdown")
+        start(thread)
+
+    monkeypatch.setattr(handler._sender._poster, "post", post_and_be_interrupted)
+    outer: list[bool] = []
+    ending = threading.Thread(target=lambda: outer.append(handler.flush(20)), daemon=True)
+    monkeypatch.setattr(threading.Thread, "start", start_none_of_ours)
+    logger.error("at the end")
+    ending.start()
+    ending.join(30)
+    assert (inner, outer) == ([False], [True])
+    assert titles(discord) == ["ERROR: at the end"]
+
+
 @pytest.mark.parametrize("level", [None, "ERROR", "50"])
 def test_a_record_whose_level_is_no_number_is_taken_by_its_level_s_name(
     discord: FakeDiscord, level: Any

@@ -117,33 +117,43 @@ class Sender:
 
     def _deliver_here(self, channel: Channel, number: int, deadline: float) -> bool:
         """Deliver from this thread, where Python starts no more: at the interpreter's exit."""
+        # A thread that was told to stop may be in a round yet; or this very one, where a signal
+        # handler flushes.
+        left = min(max(deadline - time.monotonic(), 0.0), threading.TIMEOUT_MAX)
+        rounds = self._rounds
+        if not rounds.acquire(timeout=left):
+            return False
         self._deadline = deadline
         try:
             with as_worker():
                 while not channel.outbox.is_settled(number):
-                    pause_seconds = min(self._round(), deadline - time.monotonic())
+                    pause_seconds = min(self._send_due(), deadline - time.monotonic())
                     if time.monotonic() >= deadline:
                         return False
                     self._changed.wait(max(pause_seconds, 0.0))
             return True
         finally:
             self._deadline = None
+            rounds.release()
 
     # -- on the thread -------------------------------------------------------------------------
 
     def _round(self) -> float:
-        """Send one message of each channel that has one; returns the seconds until the next."""
         with self._rounds:
-            sent = False
-            for channel in list(self._channels):
-                pause_seconds = self._pause_seconds()
-                if pause_seconds > 0:
-                    return pause_seconds
-                notices = channel.outbox.take()
-                if notices:
-                    sent = True
-                    self._send(channel, notices)
-                    self._changed.notify()
+            return self._send_due()
+
+    def _send_due(self) -> float:
+        """Send one message of each channel that has one; returns the seconds until the next."""
+        sent = False
+        for channel in list(self._channels):
+            pause_seconds = self._pause_seconds()
+            if pause_seconds > 0:
+                return pause_seconds
+            notices = channel.outbox.take()
+            if notices:
+                sent = True
+                self._send(channel, notices)
+                self._changed.notify()
         if sent:
             return self._pause_seconds()
         due = [channel.outbox.seconds_until_due() for channel in list(self._channels)]
