@@ -574,6 +574,19 @@ def test_a_signal_handler_may_log_in_the_midst_of_a_log_call(discord: FakeDiscor
     assert any(title.startswith("CRITICAL: signal") for title in titles(discord))
 
 
+def test_any_number_of_records_in_the_midst_of_a_log_call_are_counted(
+    discord: FakeDiscord, logger: logging.Logger
+) -> None:
+    """As when the garbage collector comes upon thousands of objects that log as they go."""
+    handler = handler_for(discord, queue_max_records=10, level="WARNING")
+    logger.addHandler(handler)
+    with handler._outbox._guard:
+        for number in range(3000):
+            logger.warning("record %d", number)
+    assert handler.stats().emitted == 3000
+    assert balance(handler) == 0
+
+
 def test_a_signal_handler_may_flush_in_the_midst_of_a_flush_at_the_end(
     discord: FakeDiscord, logger: logging.Logger, monkeypatch: pytest.MonkeyPatch
 ) -> None:

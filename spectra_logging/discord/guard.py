@@ -30,16 +30,16 @@ class Guard:
 
     def __exit__(self, *_: object) -> None:
         self._depth -= 1
-        outermost = not self._depth
-        if outermost:
+        put_off = None
+        if not self._depth:
             self._owner = None
+            if self._put_off:
+                # Taken out, so that the blocks these calls enter don't go on with them, each within
+                # the one before.
+                put_off, self._put_off = self._put_off, deque()
         self._lock.release()
-        while outermost and self._put_off:
-            try:
-                call = self._put_off.popleft()
-            except IndexError:  # another thread was faster
-                return
-            call()
+        while put_off:
+            put_off.popleft()()
 
     def is_busy_here(self) -> bool:
         """Whether this thread is in the midst of a guarded block; others may be in one."""
