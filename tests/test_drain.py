@@ -71,7 +71,7 @@ class Backlog:
 
 @pytest.fixture
 def backlog(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Backlog:
-    monkeypatch.setattr("spectra_logging.journal.appender.SEGMENT_BYTES", 64 << 10)
+    monkeypatch.setattr("spectra_logging.journal.roller.SEGMENT_BYTES", 64 << 10)
     monkeypatch.setattr("spectra_logging.journal.content.BATCH_BYTES", 128 << 10)
     return Backlog(tmp_path)
 

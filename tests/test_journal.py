@@ -24,6 +24,7 @@ from spectra_logging.journal import appender as appender_module
 from spectra_logging.journal import content as content_module
 from spectra_logging.journal import ledger as ledger_module
 from spectra_logging.journal import live as live_module
+from spectra_logging.journal import roller as roller_module
 from spectra_logging.journal.appender import Appender
 from spectra_logging.journal.batches import Batch, Batches
 from spectra_logging.journal.content import Content, Reject
@@ -198,7 +199,7 @@ def test_a_drain_of_one_s_own_goes_by_the_lock_and_not_by_its_file(tmp_path: Pat
     figures = appender.figures()
     assert (figures.emitted, figures.written, figures.dropped) == (3, 3, {})
     # What was given up is removed, and the new owner's is not.
-    assert [name.owner for name in list_segments(tmp_path)] == [appender.owner]
+    assert [name.owner for name in list_segments(tmp_path)] == [appender._roller.owner]
 
 
 @pytest.mark.parametrize("drained", [0, 1])
@@ -532,7 +533,7 @@ def test_a_full_disk_is_counted_and_logging_goes_on_when_there_is_room(
         monkeypatch.setattr(os, "posix_fallocate", refuse_to_allocate, raising=False)
     old = resource.getrlimit(resource.RLIMIT_FSIZE)
     appender = make_appender(tmp_path)
-    monkeypatch.setattr("spectra_logging.journal.appender.RETRY_SECONDS", 0.0)
+    monkeypatch.setattr("spectra_logging.journal.roller.RETRY_SECONDS", 0.0)
     resource.setrlimit(resource.RLIMIT_FSIZE, (SEGMENT // 2, old[1]))
     try:
         appender.append(line(0))
@@ -630,7 +631,9 @@ def test_threads_lose_nothing(tmp_path: Path) -> None:
 def at_every_line(do: Callable[[], None]) -> Callable[..., object]:
     """A trace function that does something before each line of the append side, once a line."""
     busy = False
-    files = (appender_module.__file__, ledger_module.__file__, live_module.__file__)
+    files = [
+        module.__file__ for module in (appender_module, ledger_module, live_module, roller_module)
+    ]
 
     def trace(frame: FrameType, event: str, _arg: object) -> Callable[..., object] | None:
         nonlocal busy
@@ -687,7 +690,7 @@ def test_any_number_of_records_in_the_middle_of_an_append_land(
             appender.append(line(n))
         return segment_bytes_on_disk(directory)
 
-    monkeypatch.setattr(appender_module, "segment_bytes_on_disk", log_them_all)
+    monkeypatch.setattr(roller_module, "segment_bytes_on_disk", log_them_all)
     appender.append(line(0))
     appender.append(line(3001))
     assert drain(tmp_path) == list(range(3002))
@@ -716,7 +719,7 @@ def test_a_record_in_the_middle_of_an_append_waits_for_room_as_well(
             appender.append(line(n, SEGMENT * 3 // 4))
         return segment_bytes_on_disk(directory)
 
-    monkeypatch.setattr(appender_module, "segment_bytes_on_disk", log_once)
+    monkeypatch.setattr(roller_module, "segment_bytes_on_disk", log_once)
     monkeypatch.setattr(appender, "_on_segment", make_room)
     appender.append(line(4, SEGMENT * 3 // 4))
     assert appender.figures().dropped == {}
@@ -789,7 +792,7 @@ def test_a_signal_handler_may_log_and_look_and_close_while_its_thread_looks(
         directory = tmp_path / str(interrupt_at)
         directory.mkdir()
         appender = make_appender(directory, max_bytes=16 * SEGMENT)
-        appender._segment_bytes = SEGMENT
+        appender._roller._segment_bytes = SEGMENT
         for n in range(4):
             appender.append(line(n, SEGMENT // 2))
         drain(directory)
@@ -838,7 +841,7 @@ def test_a_record_in_the_middle_of_a_look_waits_for_no_thread_that_waits_for_the
             appender.append(line(2, SEGMENT * 3 // 4))
         return count_lines(data)
 
-    monkeypatch.setattr(appender_module, "segment_bytes_on_disk", measure)
+    monkeypatch.setattr(roller_module, "segment_bytes_on_disk", measure)
     monkeypatch.setattr(live_module, "count_lines", count)
     looker = threading.Thread(target=appender.figures, daemon=True)
     looker.start()

@@ -644,7 +644,7 @@ def test_a_journal_that_others_left_full_is_drained_for_those_after_them(
     when_full: str,
 ) -> None:
     """Else a process that finds no room for its first record would never make any."""
-    monkeypatch.setattr("spectra_logging.journal.appender.RETRY_SECONDS", 0.0)
+    monkeypatch.setattr("spectra_logging.journal.roller.RETRY_SECONDS", 0.0)
     monkeypatch.setattr("spectra_logging.backoff.FIRST_PAUSE_SECONDS", 3600.0)
 
     def refuse() -> None:

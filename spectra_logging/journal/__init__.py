@@ -3,7 +3,8 @@
 - :mod:`~spectra_logging.journal.framing`: the bytes of a line, and telling sound from damaged.
 - :mod:`~spectra_logging.journal.segment`: the files that lines are appended to.
 - :mod:`~spectra_logging.journal.live`: the one among them that this process appends to.
-- :mod:`~spectra_logging.journal.appender`: a process's own side: append, roll, room.
+- :mod:`~spectra_logging.journal.appender`: a process's own side: who appends when, and who waits.
+- :mod:`~spectra_logging.journal.roller`: its next segment, and room for it.
 - :mod:`~spectra_logging.journal.ledger`: its segments, and what became of the records in them.
 - :mod:`~spectra_logging.journal.batches`: the drain side: seal, commit, note, remove.
 - :mod:`~spectra_logging.journal.content`: what a batch takes from the segments, verified.

@@ -1,39 +1,27 @@
-"""The append side of a journal: one process's live segment and what becomes of full ones."""
+"""The append side of a journal: who appends when, whatever comes in the middle of it."""
 
 from __future__ import annotations
 
-import errno
 import os
 import threading
 import time
 import weakref
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
 from spectra_logging.feedback import worker_idents
-from spectra_logging.journal.ledger import AppenderFigures, Ledger, Position
-from spectra_logging.journal.live import LiveSegment
-from spectra_logging.journal.locks import FileLock
-from spectra_logging.journal.segment import (
-    SegmentName,
-    keep_owners_young,
-    segment_bytes_on_disk,
-    trim_one_left_behind,
-)
-from spectra_logging.journal.state import SEAL_LOCK
+from spectra_logging.journal.ledger import AppenderFigures, Position
+from spectra_logging.journal.roller import Roller
 
 __all__ = ["Appender", "append_early"]
 
 _T = TypeVar("_T")
 
-SEGMENT_BYTES = 4 << 20
-RETRY_SECONDS = 0.05
-"""How long a full or unwritable journal is believed to be so still, and how often "block" looks."""
-
-SEAL_WAIT_SECONDS = 1.0
-"""Sealing reads a batch's bytes, which takes tens of milliseconds."""
+LOOK_SECONDS = 0.05
+"""How often "block" looks whether there is room."""
 
 
 class Appender:
@@ -66,14 +54,13 @@ class Appender:
         on_filling: Callable[[], None] = lambda: None,
         make_folder: Callable[[], None] | None = None,
     ) -> None:
-        self._directory = directory
         self._max_bytes = max_bytes
-        self._segment_bytes = min(SEGMENT_BYTES, max_bytes // 4)
-        self._when_full = when_full
-        self._block_timeout_seconds = block_timeout_seconds
+        self._longest_wait_seconds = block_timeout_seconds if when_full == "block" else 0.0
         self._on_segment = on_segment
         self._on_filling = on_filling
-        self._make_folder = make_folder
+        self._make_roller = partial(
+            Roller, directory, max_bytes=max_bytes, when_full=when_full, make_folder=make_folder
+        )
         self._begin()
         _appenders.add(self)
 
@@ -81,20 +68,13 @@ class Appender:
         """The state of a process that has appended nothing yet."""
         self._process_id = os.getpid()
         self._early: deque[bytes] = deque()
-        self._take_new_owner()
+        self._roller = self._make_roller()
+        self._ledger = self._roller.ledger
         self._lock = threading.RLock()
         self._calls: dict[int, threading.RLock] = {}
         self._reentered: deque[bytes] = deque()
         self._write: Callable[[bytes], int] = _no_segment
-        self._ledger = Ledger(self._directory)
-        self._refused_until = 0.0
-        self._refused_reason = ""
-        self._is_filling = False
         self._times_closed = 0
-
-    def _take_new_owner(self) -> None:
-        owner = f"{os.getpid()}-{os.urandom(6).hex()}"
-        self.owner, self._owner_lock = owner, FileLock(self._directory / f"{owner}.owner")
 
     # -- appending ---------------------------------------------------------------------------
 
@@ -132,8 +112,7 @@ class Appender:
             self._append_reentered()
 
     def _append_and_wait(self, line: bytes) -> None:
-        waits = self._when_full == "block"
-        deadline = time.monotonic() + self._block_timeout_seconds if waits else 0.0
+        deadline = time.monotonic() + self._longest_wait_seconds
         times_closed = self._times_closed
         done = False
         while True:
@@ -145,12 +124,12 @@ class Appender:
             if all_done:
                 break
             # Whoever drains may be another process, which has no way to wake this one.
-            time.sleep(RETRY_SECONDS)
+            time.sleep(LOOK_SECONDS)
 
     def _see_to_draining(self) -> None:
         self._on_segment()
-        if self._is_filling:
-            self._is_filling = False
+        if self._roller.is_filling:
+            self._roller.is_filling = False
             self._on_filling()
 
     def _append_or_roll(self, line: bytes, *, may_wait: bool) -> bool:
@@ -158,11 +137,14 @@ class Appender:
         try:
             self._write(line)  # another thread may have made the next segment meanwhile
         except ValueError:
-            if not self._roll(line):
-                fits = len(line) <= self._max_bytes
-                if may_wait and fits and self._refused_reason == "journal_full":
+            write = self._roller.roll(line)
+            if write is None:
+                reason, fits = self._roller.refused_reason, len(line) <= self._max_bytes
+                if may_wait and fits and reason == "journal_full":
                     return False
-                self.count_dropped(self._refused_reason)
+                self.count_dropped(reason)
+            else:
+                self._write = write
         return True
 
     def _append_reentered(self) -> None:
@@ -202,63 +184,6 @@ class Appender:
         finally:
             lock.release()
 
-    def _roll(self, line: bytes) -> bool:
-        """Make a new live segment that begins with this line; ``False`` when there is no room."""
-        if time.monotonic() < self._refused_until:
-            return False
-        size = max(self._segment_bytes, len(line))
-        if size > self._max_bytes:
-            # All else given up or waited for would not make room for it.
-            self._refuse("journal_full", 0.0)
-            return False
-        try:
-            if self._make_folder is not None and not self._directory.is_dir():
-                self._make_folder()
-            if self._owner_lock.held and not self._owner_lock.path.exists():
-                # Also where another process has made the folder again. Who drains would take this
-                # process for dead, and remove a segment that it appends to.
-                self._begin_anew()
-            if not self._make_room(size):
-                # "block" asks again for each record, since that is what it waits for.
-                self._refuse("journal_full", 0.0 if self._when_full == "block" else RETRY_SECONDS)
-                return False
-            if not self._owner_lock.held:
-                self._owner_lock.acquire()
-            fresh = self._next_segment(size, line)
-        except OSError as error:
-            full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-            self._refuse("disk_full" if full else "journal_unwritable", RETRY_SECONDS)
-            return False
-        self._ledger.retire_live_segment()
-        self._ledger.live, self._write = fresh, fresh.write
-        if fresh.name.sequence > 1:
-            # A process that has filled one segment will fill most of the next.
-            fresh.fault_in()
-        return True
-
-    def _next_segment(self, size: int, line: bytes) -> LiveSegment:
-        # Whoever drains takes an owner's newest segment alone for one that is still appended to,
-        # so the others must have come to their end before there is a newer one.
-        live = self._ledger.live
-        if live is not None:
-            live.end_here()
-        self._ledger.sequence += 1
-        name = SegmentName(self.owner, self._ledger.sequence)
-        try:
-            fresh = LiveSegment(self._directory, name, size)
-            fresh.write(line)
-        except BaseException:
-            (self._directory / str(name)).unlink(missing_ok=True)
-            if live is not None:
-                live.go_on()
-            raise
-        return fresh
-
-    def _refuse(self, reason: str, for_seconds: float) -> None:
-        # Asking the disk again for every record of a flood would cost more than the record.
-        self._refused_reason = reason
-        self._refused_until = time.monotonic() + for_seconds
-
     def count_dropped(self, reason: str, records: int = 1) -> None:
         """Count records that were given up."""
         self._ledger.count_dropped(reason, records)
@@ -266,30 +191,6 @@ class Appender:
     def dropped(self) -> dict[str, int]:
         """How many records were given up so far, by reason; cheaper than all figures."""
         return self._ledger.dropped()
-
-    # -- room --------------------------------------------------------------------------------
-
-    def _make_room(self, size: int) -> bool:
-        while True:
-            needed = segment_bytes_on_disk(self._directory) + size
-            if needed > self._max_bytes // 2:
-                self._is_filling = True
-            if needed <= self._max_bytes:
-                return True
-            if self._ledger.reclaim() or trim_one_left_behind(self._directory):
-                continue
-            if self._when_full != "drop_oldest" or not self._drop_oldest():
-                return False
-
-    def _drop_oldest(self) -> bool:
-        """Give up this process's oldest full segment that is in no batch."""
-        seal_lock = FileLock(self._directory / SEAL_LOCK)
-        if not seal_lock.acquire(SEAL_WAIT_SECONDS):
-            return False
-        try:
-            return self._ledger.give_up_oldest()
-        finally:
-            seal_lock.release()
 
     def reclaim(self) -> bool:
         """Remove this process's full segments that are in the table whole.
@@ -314,19 +215,13 @@ class Appender:
         given up as by :meth:`close`, and the next record begins anew. What was in segments that
         have been removed likewise is counted as dropped.
         """
-        keep_owners_young(self._directory)
-        if not self._owner_lock.held or self._owner_lock.keep_young():
+        if self._roller.keep_alive():
             return
         try:
             with self._lock:
-                self._begin_anew()
+                self._roller.begin_anew()
         finally:
             self._append_reentered()
-
-    def _begin_anew(self) -> None:
-        self._ledger.retire_live_segment()
-        self._ledger.give_up_removed()
-        self._give_up_segments()
 
     # -- figures -----------------------------------------------------------------------------
 
@@ -363,21 +258,9 @@ class Appender:
         try:
             with self._lock:
                 self._times_closed += 1
-                self._give_up_segments()
+                self._roller.give_up_segments()
         finally:
             self._append_reentered()
-
-    def _give_up_segments(self) -> None:
-        self._ledger.retire_live_segment()
-        self._ledger.reclaim()
-        self._ledger.give_up_full_segments()
-        if not self._ledger.has_full_segments:
-            self._owner_lock.path.unlink(missing_ok=True)
-        given_up = self._owner_lock
-        # Who drains may hold the old lock for an instant, to see whether its owner lives, and then
-        # takes the owner for dead: that must stay so for good.
-        self._take_new_owner()
-        given_up.release()
 
     def before_fork(self) -> None:
         """Have nothing stored by a child that has not begun anew.
