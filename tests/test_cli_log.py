@@ -133,7 +133,7 @@ def test_rows_that_a_screen_is_too_narrow_for_are_a_line_each() -> None:
     assert line.endswith("  entity_name=project  row_count=2  duration_seconds=0.500")
     header, line = on_screen([row], width=110)
     assert header.split() == [name for name in row if name not in {"activity_id", "error_message"}]
-    assert line.startswith(head[:28])
+    assert line.split()[:4] == head.split()
 
 
 def test_a_traceback_keeps_its_lines(log: Log, tmp_path: Path) -> None:

@@ -423,7 +423,8 @@ def test_what_another_library_s_hook_logs_in_the_child_is_stored_over_nothing(
 ) -> None:
     """Such a hook comes first where it was registered before this package was imported."""
     table = tmp_path / "events"
-    done = run_in(tmp_path, sys.executable, "-c", LOGS_AT_THE_FORK, table)
+    quiet = "ignore:This process:DeprecationWarning"
+    done = run_in(tmp_path, sys.executable, "-W", quiet, "-c", LOGS_AT_THE_FORK, table)
     assert (done.returncode, done.stderr) == (0, "")
     assert Counter(column(table)) == {
         "parent": 1,
