@@ -35,6 +35,9 @@ class _ActivityRow(msgspec.Struct):
     event: str = ""
 
 
+_activity_row = msgspec.json.Decoder(_ActivityRow)
+
+
 @dataclass(frozen=True, kw_only=True)
 class DrainReport:
     """What draining did.
@@ -246,7 +249,7 @@ class Drainer:
         events: dict[str, set[str]] = {}
         for line in left_behind.splitlines():
             try:
-                row = msgspec.json.decode(line, type=_ActivityRow)
+                row = _activity_row.decode(line)
             except msgspec.DecodeError:
                 continue  # It is set aside, or has been.
             events.setdefault(row.execution_id, set()).add(row.event)

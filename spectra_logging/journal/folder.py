@@ -43,6 +43,9 @@ class JournalIdentity(msgspec.Struct, frozen=True, kw_only=True):
     spec: str
 
 
+_identity = msgspec.json.Decoder(JournalIdentity)
+
+
 class JournalFigures(msgspec.Struct, frozen=True, kw_only=True):
     """What a journal holds.
 
@@ -168,7 +171,7 @@ def read_identity(directory: Path) -> JournalIdentity:
         ConfigurationError: The folder holds no journal.
     """
     try:
-        return msgspec.json.decode((directory / IDENTITY_FILE).read_bytes(), type=JournalIdentity)
+        return _identity.decode((directory / IDENTITY_FILE).read_bytes())
     except (OSError, msgspec.DecodeError) as error:
         raise ConfigurationError(f"{str(directory)!r} holds no journal: {error}") from error
 

@@ -99,6 +99,11 @@ class JournalState(msgspec.Struct, kw_only=True):
         return self.segments.get(segment) or SegmentProgress()
 
 
+# Made here, as all decoders of structs are: msgspec 0.22 ends the process with a segmentation fault
+# when a thread decodes a struct while another's first decode of it is still finding out its types.
+_state = msgspec.json.Decoder(JournalState)
+
+
 class StateFile:
     """The two copies of a journal's state.
 
@@ -119,7 +124,7 @@ class StateFile:
             try:
                 checksum, _, body = path.read_bytes().partition(b"\n")
                 if checksum == b"%08x" % crc32(body):
-                    return msgspec.json.decode(body, type=JournalState)
+                    return _state.decode(body)
             except (FileNotFoundError, msgspec.DecodeError):
                 continue
         return None

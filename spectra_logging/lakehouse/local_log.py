@@ -69,6 +69,9 @@ class _Action(msgspec.Struct, rename="camel"):
     protocol: object = None
 
 
+_action = msgspec.json.Decoder(_Action)
+
+
 @dataclass
 class LocalLog:
     """Where a table's log ends, and what an append must know of the table.
@@ -126,11 +129,7 @@ class LocalLog:
             except FileNotFoundError:
                 return True
             try:
-                actions = [
-                    msgspec.json.decode(line, type=_Action)
-                    for line in content.split(b"\n")
-                    if line.strip()
-                ]
+                actions = [_action.decode(line) for line in content.split(b"\n") if line.strip()]
             except msgspec.DecodeError:
                 return False
             if not actions or any(action.meta_data or action.protocol for action in actions):

@@ -46,6 +46,9 @@ class _Action(msgspec.Struct):
     add: _Add | None = None
 
 
+_action = msgspec.json.Decoder(_Action)
+
+
 @dataclass(frozen=True)
 class StagedFile:
     """A data file that is no part of its table yet.
@@ -160,6 +163,6 @@ def stage(
 def _files_of(small_table: Path) -> Iterator[StagedFile]:
     entry = (small_table / "_delta_log" / f"{0:020}.json").read_bytes()
     for line in entry.split(b"\n"):
-        action = msgspec.json.decode(line, type=_Action) if line else _Action()
+        action = _action.decode(line) if line else _Action()
         if action.add:
             yield StagedFile(small_table / unquote(action.add.path), line)
