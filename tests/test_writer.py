@@ -594,10 +594,10 @@ def test_a_journal_that_fills_is_committed_before_anything_gives_way(
         journal_max_bytes=1 << 20,
         flush_interval_seconds=3600,
     )
-    for n in range(5):
-        for _ in range(60):
-            logger.info("%d", n, extra={"pad": "x" * 10_000})
-        wait_until(lambda n=n: handler.stats().written > n * 60)
+    for n in range(300):
+        logger.info("%d", n, extra={"pad": "x" * 10_000})
+        # There is room for a hundred, and half of that has a commit begun.
+        wait_until(lambda: handler.stats().pending <= 60)
     assert handler.flush(30)
     assert not handler.stats().dropped
     assert row_count(table) == 300
