@@ -88,6 +88,29 @@ def test_a_table_lives_there_as_on_a_disk(store: Store, embedded: Lakehouse, tab
     assert (found.rows, before.rows) == (((99,),), ((8,),))
 
 
+def test_compaction_asks_no_store_for_what_the_log_tells(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """For a file's size delta-rs would ask with the GIL held, and no log call go on meanwhile."""
+    if reason := missing_for("s3"):
+        pytest.skip(reason)
+    requests = tmp_path / "requests"
+    monkeypatch.setenv("MOTO_RECORDER_FILEPATH", str(requests))
+    monkeypatch.setenv("MOTO_ENABLE_RECORDING", "true")
+    port = free_port()
+    store = s3_store(port, "compacted")
+    embedded, table = open_lakehouse("deltalake", storage_options=store.options), f"{store.root}/t"
+    with moto_server(port):
+        embedded.ensure(table, SMALL)
+        for number in range(8):
+            embedded.append(table, lines({"n": number}), SMALL, transaction=transaction(number))
+        assert embedded.upkeep(table).compacted_files == 8
+    asked = [json.loads(line) for line in requests.read_text().splitlines()]
+    files = [(one["method"], one["url"]) for one in asked if one["url"].endswith(".parquet")]
+    assert any(method == "GET" for method, _ in files)
+    assert [url for method, url in files if method == "HEAD" and "/part-" in url] == []
+
+
 def test_of_processes_that_commit_the_same_batch_one_does(
     store: Store, embedded: Lakehouse, table: str
 ) -> None:

@@ -61,9 +61,10 @@ def compact(delta: DeltaTable, storage_options: Mapping[str, str]) -> int:
     """
     if not has_plain_files(delta) or delta.metadata().partition_columns:
         return 0
-    store = _store(delta, storage_options)
+    files = [file for file in data_files(delta) if _is_nameable(file.path)]
+    store = _store(delta, storage_options, files)
     schema = delta.schema().to_arrow()
-    files = _chosen(store, [file for file in data_files(delta) if _is_nameable(file.path)], schema)
+    files = _chosen(store, files, schema)
     if not files:
         return 0
     merged, row_count = _merged(store, files, schema)
@@ -149,12 +150,16 @@ def _may_wrap_times(store: DeltaFileSystemHandler, file: DataFile, schema: Schem
     )
 
 
-def _store(delta: DeltaTable, storage_options: Mapping[str, str]) -> DeltaFileSystemHandler:
+def _store(
+    delta: DeltaTable, storage_options: Mapping[str, str], files: Sequence[DataFile]
+) -> DeltaFileSystemHandler:
     # The public DeltaStorageHandler is this one in pyarrow's clothes, and can't be had without it.
     # Imported only now: if a later deltalake moves it, compaction fails and says so, not logging.
     from deltalake._internal import DeltaFileSystemHandler
 
-    return DeltaFileSystemHandler.from_table(delta._table, dict(storage_options))  # noqa: SLF001
+    # With the sizes: it would ask the store for each, and hold the GIL until there is an answer.
+    sizes = {file.path: file.size_bytes for file in files}
+    return DeltaFileSystemHandler.from_table(delta._table, dict(storage_options), sizes)  # noqa: SLF001
 
 
 def files_to_merge(files: Sequence[DataFile]) -> list[DataFile]:
