@@ -25,8 +25,9 @@ _WHY_DROPPED = {
 }
 """What keeps records from being journalled; the other reasons are told where they come up."""
 
-_VOLATILE = re.compile(r"[0-9a-fA-F]*\d[\w.:-]*")
-"""What differs in an error's text from one attempt to the next: times taken, ids of requests."""
+_VOLATILE = re.compile(r"(?<=Id>)[^<]+|[0-9a-fA-F]*\d[\w.:-]*")
+"""What differs in an error's text from one attempt to the next: times taken, ids of requests, which
+S3 gives in any letters, between tags."""
 
 
 class Reporter:

@@ -21,7 +21,7 @@ from spectra_logging.lakehouse import open_lakehouse
 from spectra_logging.lakehouse.base import Commit, Lakehouse, TableChange
 from tests.handlers import attach
 from tests.lakehouses import lines, race, spec_of, transaction
-from tests.programs import free_port, start_program
+from tests.programs import free_port, start_program, wait_until
 from tests.stores import Azurite, Store, missing_for, moto_server, s3_store
 
 SMALL = spec_of(("n", "long", False), ("text", "string", True))
@@ -214,6 +214,37 @@ def test_records_outlast_a_store_that_is_not_there(
         assert handler.flush(timeout_seconds=60)
         found = open_lakehouse(storage_options=options).query(EVENTS_COUNT, {"t": table})
         assert found.rows == ((1, 1),)
+        logger.removeHandler(handler)
+        handler.close()
+
+
+def test_a_store_s_refusal_is_told_once_whatever_its_answer_is_numbered(
+    logger: logging.Logger, caplog: pytest.LogCaptureFixture
+) -> None:
+    """S3 puts ids of its own into each answer, made of any letters."""
+    if reason := missing_for("s3"):
+        pytest.skip(reason)
+    port = free_port()
+    options = s3_store(port, "").options
+    with moto_server(port):
+        handler = attach(
+            logger,
+            "s3://no-such-bucket/log",
+            storage_options=options,
+            shutdown_timeout_seconds=0.1,
+        )
+        logger.info("kept")
+        answers = set[str | None]()
+
+        def has_answered_often() -> bool:
+            assert not handler.flush(timeout_seconds=0.1)
+            answers.add(handler.stats().last_error)
+            return len(answers - {None}) >= 4
+
+        wait_until(has_answered_often)
+        told = [record.getMessage() for record in caplog.records if "s3://" in record.getMessage()]
+        assert len(told) == 1
+        assert "<Code>NoSuchBucket</Code>" in told[0]
         logger.removeHandler(handler)
         handler.close()
 
