@@ -22,6 +22,7 @@ from spectra_logging.lakehouse.base import Commit, Lakehouse, TableChange
 from tests.handlers import attach
 from tests.lakehouses import lines, race, spec_of, transaction
 from tests.programs import free_port, start_program, wait_until
+from tests.relay import failing_front
 from tests.stores import Azurite, Store, missing_for, moto_server, s3_store
 
 SMALL = spec_of(("n", "long", False), ("text", "string", True))
@@ -254,6 +255,41 @@ def test_what_makes_s3_unsafe_is_refused(name: str) -> None:
     """Without conditional writes the last of two commits would win, so that is no option."""
     with pytest.raises(ConfigurationError, match=rf"storage_options\['{name}'\]='disabled'"):
         open_lakehouse(storage_options={name: "disabled"})
+
+
+def test_a_store_that_fails_is_no_damaged_table() -> None:
+    """Its data can't be had now, and is none the worse for it: a validation is to say so."""
+    if reason := missing_for("s3"):
+        pytest.skip(reason)
+    port = free_port()
+    table = f"{s3_store(port, 'fails').root}/t"
+    with moto_server(port), failing_front(port, "GET", r"part-.*parquet", "503") as front:
+        sound = open_lakehouse("deltalake", storage_options=s3_store(port, "").options)
+        sound.ensure(table, SMALL)
+        sound.append(table, lines({"n": 1}), SMALL, transaction=transaction(1))
+        options = {**s3_store(front, "").options, "max_retries": "0"}
+        failing = open_lakehouse("deltalake", storage_options=options)
+        assert failing.version(table) == 1
+        with pytest.raises(TableUnavailableError, match="503"):
+            failing.query("SELECT sum(n) FROM t", {"t": table})
+
+
+def test_a_commit_whose_answer_is_lost_is_not_made_twice() -> None:
+    """The store has it and nobody says so: who tries again finds it there."""
+    if reason := missing_for("s3"):
+        pytest.skip(reason)
+    port = free_port()
+    table = f"{s3_store(port, 'lost').root}/t"
+    with moto_server(port), failing_front(port, "PUT", r"_delta_log/0*1\.json", "lost") as front:
+        sound = open_lakehouse("deltalake", storage_options=s3_store(port, "").options)
+        sound.ensure(table, SMALL)
+        options = {**s3_store(front, "").options, "max_retries": "1"}
+        failing = open_lakehouse("deltalake", storage_options=options)
+        with pytest.raises(TableUnavailableError):
+            failing.append(table, lines({"n": 1}), SMALL, transaction=transaction(1))
+        again = failing.append(table, lines({"n": 1}), SMALL, transaction=transaction(1))
+        assert again == Commit(version=1, replayed=True)
+        assert sound.query("SELECT count(*) FROM t", {"t": table}).rows == ((1,),)
 
 
 def test_an_unreachable_store_is_no_missing_table() -> None:

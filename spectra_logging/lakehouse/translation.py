@@ -36,6 +36,9 @@ _FORBIDDEN = re.compile(
 )
 """What file systems say, and stores of 401, of 403, and of the 400 that Azure has for some."""
 
+_UNREACHED = re.compile(r"Generic (?:S3|MicrosoftAzure|GCS|HTTP) error")
+"""What delta-rs says of a store that does not answer as it should, whatever it wanted of it."""
+
 _UNREADABLE = re.compile(
     r"Kernel error: Json error|No table metadata or protocol found|Parquet error: Parquet error"
 )
@@ -90,6 +93,8 @@ def _about_the_table(reason: str, table: str) -> LakehouseError | None:
         return UnsupportedFeaturesError(table, reason)
     if _FORBIDDEN.search(reason):
         return TableForbiddenError(f"{table}: the store denies access: {reason}")
+    if _UNREACHED.search(reason):
+        return TableUnavailableError(f"{table}: {reason}")
     if _UNREADABLE.search(reason):
         return TableUnreadableError(f"{table} can't be read: {reason}")
     return None
