@@ -90,6 +90,8 @@ def log_from_worker(level: int, message: str, *, exc_info: bool = False) -> None
     Our own handlers take no record of a worker's. Where there are no others, a warning goes to
     stderr, as ``logging.lastResort`` shows those of a program without handlers.
     """
+    # It may name a table, and a store's address may hold a password.
+    message = redact_text(message)
     logger = logging.getLogger("spectra_logging")
     logger.disabled = False
     if level >= logger.getEffectiveLevel() and level > logger.manager.disable:
@@ -111,7 +113,7 @@ def log_from_worker(level: int, message: str, *, exc_info: bool = False) -> None
                 record = passed
             logger.callHandlers(record)
             if level >= logging.WARNING and _is_heard_by_ours_alone(logger):
-                tell(redact_text(logging.Formatter().format(record)))
+                tell(logging.Formatter().format(record))
         except Exception as error:  # noqa: BLE001 - a user's filter or handler may raise
             tell(f"{message} ({type(error).__name__})")
 

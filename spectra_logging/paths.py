@@ -215,6 +215,8 @@ def journal_folder_name(table: str, spec: str) -> str:
     """
     import hashlib  # loads OpenSSL, which importing the package need not
 
-    readable = re.sub(r"[^A-Za-z0-9]+", "-", "-".join(Path(table).parts[-2:])).strip("-")
+    # A store's address may hold a password.
+    shown = re.sub(r"//[^/@]*:[^/@]*@", "//", table)
+    readable = re.sub(r"[^A-Za-z0-9]+", "-", "-".join(Path(shown).parts[-2:])).strip("-")
     identity = f"{table}\0{spec}".encode("utf-8", "surrogateescape")
     return f"{readable}-{hashlib.sha256(identity).hexdigest()[:12]}"

@@ -12,7 +12,7 @@ from pathlib import Path
 from spectra_logging.errors import SpectraError
 from spectra_logging.feedback import log_from_worker
 from spectra_logging.lakehouse.choice import EngineChoice
-from spectra_logging.redaction import describe_error, redact_text
+from spectra_logging.redaction import describe_error
 
 __all__ = ["Reporter", "why_dropped"]
 
@@ -48,7 +48,6 @@ class Reporter:
 
     def tell_failure(self, error: BaseException) -> str:
         """Say why a commit failed, once per kind of failure; returns it in words."""
-        # A store's address may hold a password.
         told = describe_error(error)
         kind = _VOLATILE.sub("", told)
         if kind != self._told_kind:
@@ -70,7 +69,7 @@ class Reporter:
         """Say why the table's upkeep failed."""
         log_from_worker(
             logging.WARNING,
-            redact_text(f"upkeep of {self._table} failed: {type(error).__name__}: {error}"),
+            f"upkeep of {self._table} failed: {describe_error(error)}",
         )
 
     def tell_set_aside(self, records: int) -> None:

@@ -160,6 +160,32 @@ def test_an_unreachable_table_is_told_once_and_when_it_is_back(
     assert handler.stats().last_error is None
 
 
+def test_nothing_that_is_told_of_a_table_shows_the_password_in_its_address(
+    logger: logging.Logger, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """delta-rs takes addresses as they were of old: ``s3://<id>:<secret>@<bucket>/…``."""
+    table = "s3://somebody:not-a-secret-key@bucket/log"
+    options = {"AWS_ENDPOINT_URL": "http://127.0.0.1:1", "AWS_ALLOW_HTTP": "true"}
+    options |= {"AWS_ACCESS_KEY_ID": "somebody", "AWS_SECRET_ACCESS_KEY": "not-a-secret-key"}
+    handler = attach(
+        logger,
+        table,
+        storage_options={**options, "AWS_REGION": "us-east-1", "max_retries": "0"},
+        shutdown_timeout_seconds=0.1,
+    )
+    logger.error("kept")
+    wait_until(lambda: handler.stats().last_error is not None)
+    handler.close()
+    reporter = handler._writer._reporter
+    reporter.tell_recovery()
+    reporter.tell_upkeep_failure(TableUnavailableError(f"{table}: not now"))
+    reporter.tell_dropped({"disk_full": 1})
+    reporter.tell_set_aside(1)
+    told = caplog.text + capsys.readouterr().err + repr(handler) + repr(handler.stats())
+    assert told.count("s3://somebody:***@bucket/log") >= 7
+    assert "not-a-secret-key" not in told
+
+
 def test_a_journal_that_can_t_be_read_is_told_once_and_when_it_is_back(
     logger: logging.Logger, table: str, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -25,6 +25,7 @@ from spectra_logging.lakehouse.choice import check_choice_of_engine
 from spectra_logging.lakehouse.storage import check_storage_options
 from spectra_logging.paths import resolve_table
 from spectra_logging.record import RowEncoder
+from spectra_logging.redaction import redact_text
 from spectra_logging.reporter import why_dropped
 from spectra_logging.stderr import tell
 from spectra_logging.tables import load_spec
@@ -328,7 +329,7 @@ class DeltaHandler(BackgroundHandler):
 
     def __repr__(self) -> str:
         level = logging.getLevelName(self.level)
-        return f"<{type(self).__name__} {self.table} ({level})>"
+        return f"<{type(self).__name__} {redact_text(self.table)} ({level})>"
 
 
 if hasattr(os, "register_at_fork"):
