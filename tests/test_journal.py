@@ -12,6 +12,7 @@ import time
 import warnings
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from types import FrameType
 
@@ -28,7 +29,7 @@ from spectra_logging.journal import roller as roller_module
 from spectra_logging.journal.appender import Appender
 from spectra_logging.journal.batches import Batch, Batches
 from spectra_logging.journal.content import Content, Reject
-from spectra_logging.journal.folder import find_journals, open_folder
+from spectra_logging.journal.folder import find_journals, make_folder, open_folder
 from spectra_logging.journal.framing import count_lines, frame
 from spectra_logging.journal.locks import FileLock
 from spectra_logging.journal.segment import list_segments, segment_bytes_on_disk
@@ -583,8 +584,9 @@ def test_a_damaged_journal_s_folder_does_not_hide_the_others(
 def test_a_folder_that_is_made_again_has_its_appender_for_alive(tmp_path: Path) -> None:
     """Else whoever drains it would remove the segment that is still appended to."""
     folder = tmp_path / "journal"
-    folder.mkdir()
-    appender = make_appender(folder, make_folder=folder.mkdir)
+    make_anew = partial(make_folder, folder, "/lake/log", "events")
+    make_anew()
+    appender = make_appender(folder, make_folder=make_anew)
     appender.append(line(0, SEGMENT // 2))
     shutil.rmtree(folder)
     appender.append(line(1, SEGMENT // 2))

@@ -21,6 +21,7 @@ from typing import Any
 import pytest
 
 import spectra_logging.lakehouse
+from spectra_logging.drain import drain_journals
 from spectra_logging.errors import TableUnavailableError
 from spectra_logging.handlers.delta import DeltaHandler
 from spectra_logging.journal.folder import find_journals
@@ -250,6 +251,22 @@ def test_records_in_a_journal_that_was_removed_are_counted_and_told(
     assert handler.flush(30)
     assert column(table) == ["first", "later"]
     assert handler.stats().dropped == {"journal_unwritable": 1}
+
+
+def test_a_journal_that_others_have_made_anew_is_found_by_who_drains_it(
+    logger: logging.Logger, table: str
+) -> None:
+    """A clean-up that leaves empty folders behind leaves none that says whose it is."""
+    handler = attach(logger, table)
+    logger.info("first")
+    assert handler.flush(30)
+    folder = Path(handler.stats().journal_directory)
+    shutil.rmtree(folder)
+    folder.mkdir()
+    handler._appender.stay_alive()  # as the thread does, some time later
+    logger.info("second")
+    assert find_journals(table) == [folder]
+    assert drain_journals(table).rows == 1
 
 
 def test_what_waits_is_told_once_however_often_the_handler_is_closed(

@@ -16,6 +16,7 @@ from spectra_logging.journal.state import StateFile
 from spectra_logging.paths import journal_folder_name, journals_root
 
 __all__ = [
+    "IDENTITY_FILE",
     "JournalFigures",
     "JournalIdentity",
     "drain_command",

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from spectra_logging.journal.folder import IDENTITY_FILE
 from spectra_logging.journal.ledger import Ledger
 from spectra_logging.journal.live import LiveSegment
 from spectra_logging.journal.locks import FileLock
@@ -38,7 +39,8 @@ class Roller:
         directory: The journal's folder.
         max_bytes: What all segments in the folder may take up together.
         when_full: ``drop_oldest``, ``drop_newest`` or ``block``.
-        make_folder: Makes the folder again where it has been removed; without it, none is made.
+        make_folder: Makes the folder again, or what it lacks, where that has been removed; without
+            it, none is made.
 
     Attributes:
         owner: Token under which the segments are made.
@@ -84,7 +86,8 @@ class Roller:
             self._refuse("journal_full", 0.0)
             return None
         try:
-            if self._make_folder is not None and not self._directory.is_dir():
+            # Without that file nobody finds the journal, though there may be a folder again.
+            if self._make_folder is not None and not (self._directory / IDENTITY_FILE).exists():
                 self._make_folder()
             if self._owner_lock.held and not self._owner_lock.path.exists():
                 # Also where another process has made the folder again. Who drains would take this
