@@ -51,12 +51,11 @@ class Reporter:
         told = describe_error(error)
         kind = _VOLATILE.sub("", told)
         if kind != self._told_kind:
+            is_ours = isinstance(error, SpectraError)
+            # The operating system's do not tell of which table's journal, nor always of a file.
+            problem = told if is_ours else f"{self._table}, journal {self._directory}: {told}"
             kept = "the records stay journalled and the commit is tried again"
-            log_from_worker(
-                logging.WARNING,
-                f"{told.rstrip('.')}; {kept}",
-                exc_info=not isinstance(error, SpectraError),
-            )
+            log_from_worker(logging.WARNING, f"{problem.rstrip('.')}; {kept}", exc_info=not is_ours)
         self._told_kind = kind
         return told
 

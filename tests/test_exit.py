@@ -118,6 +118,26 @@ def test_a_program_whose_only_handler_is_ours_is_told_what_its_table_lacks(tmp_p
     assert "column event is long there, not string" in ending
 
 
+def test_a_full_disk_is_told_with_the_table_and_the_journal_that_are_concerned(
+    tmp_path: Path,
+) -> None:
+    """The system's own words name neither; a limit of the process's stands in for such a disk."""
+    source = """
+        import resource
+        handler = DeltaHandler(table, flush_interval_seconds=3600, shutdown_timeout_seconds=0.0)
+        logger.addHandler(handler)
+        logger.info("kept")
+        resource.setrlimit(resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))
+        while handler.stats().last_error is None:
+            handler.flush(0.1)
+        print(handler.stats().journal_directory)
+    """
+    table = str(tmp_path / "events")
+    result = run_program(source, table)
+    told = f"{table}, journal {result.stdout.strip()}: OSError: [Errno 27] File too large; "
+    assert told in result.stderr
+
+
 def test_what_waits_in_a_folder_of_its_own_is_told_with_that_folder(tmp_path: Path) -> None:
     """The command that is told finds the records: pasted, it drains them."""
     (tmp_path / "events").write_text("not a table")
