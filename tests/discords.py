@@ -16,7 +16,8 @@ TOKEN = "t0ken-of-the-Webhook_0123456789-abcdefghijklmnop"
 def handler_for(discord: FakeDiscord, **options: Any) -> DiscordHandler:
     """A handler for the fake's webhook."""
     options.setdefault("shutdown_timeout_seconds", 30.0)
-    return DiscordHandler(discord.webhook_url, api_base_url=discord.api_base_url, **options)
+    options.setdefault("api_base_url", discord.api_base_url)
+    return DiscordHandler(discord.webhook_url, **options)
 
 
 def balance(handler: logging.Handler) -> int:

@@ -424,6 +424,39 @@ def test_an_answer_is_waited_for_as_long_as_a_request_may_take(
     assert titles(discord) == ["ERROR: second"]
 
 
+def test_an_answer_that_can_not_be_read_is_no_reason_to_post_again(
+    discord: FakeDiscord, logger: logging.Logger
+) -> None:
+    """The HTTP client calls two lengths of one answer a wrong value, as it does a wrong URL."""
+    discord.first_answers.append(DiscordAnswer(headers={"Content-Length": "7"}))
+    handler = handler_for(discord)
+    logger.addHandler(handler)
+    logger.error("first")
+    handler.flush(30)
+    assert (posts(discord), handler.stats().unknown) == (1, 1)
+    logger.error("second")
+    assert handler.flush(30)
+    assert titles(discord) == ["ERROR: second"]
+
+
+@pytest.mark.parametrize("bundle", ["", "missing.pem"])
+def test_what_no_secure_connection_took_waits(
+    discord: FakeDiscord,
+    logger: logging.Logger,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    bundle: str,
+) -> None:
+    """Whether TLS can't be spoken with the server, or a file of certificates is not there."""
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", bundle and str(tmp_path / bundle))
+    base = discord.api_base_url.replace("http:", "https:")
+    handler = handler_for(discord, api_base_url=base, shutdown_timeout_seconds=0)
+    logger.addHandler(handler)
+    logger.error("first")
+    wait_until(lambda: handler.stats().last_error is not None)
+    assert (handler.stats().pending, handler.stats().unknown) == (1, 0)
+
+
 def test_credentials_of_netrc_are_never_sent(
     discord: FakeDiscord, logger: logging.Logger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -9,7 +9,7 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
@@ -86,6 +86,8 @@ class Poster:
         self._webhook = webhook
         self._session: requests.Session | None = None
         self._used_at_seconds = 0.0
+        self._is_under_way = False
+        """Whether the request has been begun, on a connection that is secure where it is to be."""
 
     def post(self, message: Message, thread_id: str | None, timeout_seconds: float) -> Answer:
         """Post a message.
@@ -100,7 +102,7 @@ class Poster:
             InDoubtError: It did, and there was no answer.
         """
         with _loading:
-            import requests
+            import requests  # noqa: F401 - loaded here, where no fork comes between
 
         _redact_client_logs()
         url = f"{self._webhook.url}?wait=true"
@@ -115,6 +117,7 @@ class Poster:
             for number, (name, content) in enumerate(message.files):
                 files.append((f"files[{number}]", (name, content, "text/plain; charset=utf-8")))
             body = {"files": files}
+        self._is_under_way = False
         try:
             response = self._http(url).post(
                 url,
@@ -126,7 +129,7 @@ class Poster:
             )
         except Exception as error:  # noqa: BLE001 - urllib3's own errors come through at times
             self.close()
-            raise _translated(error, requests) from None
+            raise self._translated(error) from None
         finally:
             self._used_at_seconds = time.monotonic()
         return Answer(response.status_code, response.headers, _read(response))
@@ -151,18 +154,34 @@ class Poster:
         if time.monotonic() - self._used_at_seconds > IDLE_MAX_SECONDS:
             self.close()
         if self._session is None:
-            self._session = _new_session(url)
+            self._session = _new_session(url, self._note_under_way)
         return self._session
 
+    def _note_under_way(self) -> None:
+        self._is_under_way = True
 
-def _new_session(url: str) -> requests.Session:
+    def _translated(self, error: Exception) -> NotSentError | InDoubtError:
+        """What an error of the client's means for the message, in words that hold no secret."""
+        from urllib3 import exceptions as urllib3
+
+        words = describe_error(error)
+        cause = (getattr(error.args[0], "reason", None) if error.args else None) or error
+        if isinstance(cause, urllib3.ProxyError):
+            cause = cause.original_error
+        # Without TLS the client connects as it begins the request.
+        no_connection = (urllib3.NewConnectionError, urllib3.ConnectTimeoutError)
+        if self._is_under_way and not isinstance(cause, no_connection):
+            return InDoubtError(words)
+        return NotSentError(words)
+
+
+def _new_session(url: str, on_request: Callable[[], None]) -> requests.Session:
     import requests
     from urllib3.connection import HTTPConnection, HTTPSConnection
     from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
-    # http.client prints requests, and so the token, where a program sets its debuglevel.
-    quiet_http = type("QuietHTTPConnection", (HTTPConnection,), {"debuglevel": 0})
-    quiet_https = type("QuietHTTPSConnection", (HTTPSConnection,), {"debuglevel": 0})
+    quiet_http = _quiet(HTTPConnection, on_request)
+    quiet_https = _quiet(HTTPSConnection, on_request)
     pools = {
         "http": type("QuietHTTPPool", (HTTPConnectionPool,), {"ConnectionCls": quiet_http}),
         "https": type("QuietHTTPSPool", (HTTPSConnectionPool,), {"ConnectionCls": quiet_https}),
@@ -180,22 +199,16 @@ def _new_session(url: str) -> requests.Session:
     return session
 
 
-def _translated(error: Exception, requests: Any) -> NotSentError | InDoubtError:
-    """What an error of requests means for the message, in words that hold no secret."""
-    from urllib3 import exceptions as urllib3
+def _quiet(connection: type[Any], on_request: Callable[[], None]) -> type[Any]:
+    """The class of connections, less what it prints, and telling when it begins a request."""
 
-    words = describe_error(error)
-    reason = getattr(error.args[0], "reason", None) if error.args else None
-    cause = reason or error
-    not_sent = (
-        # requests' errors of a URL are ValueErrors.
-        isinstance(error, (requests.exceptions.ConnectTimeout, ValueError))
-        or isinstance(
-            cause, (urllib3.NewConnectionError, urllib3.ConnectTimeoutError, urllib3.ProxyError)
-        )
-        or "CERTIFICATE_VERIFY_FAILED" in str(cause)
-    )
-    return NotSentError(words) if not_sent else InDoubtError(words)
+    def request(self: Any, *args: Any, **keywords: Any) -> None:
+        on_request()
+        connection.request(self, *args, **keywords)
+
+    # http.client prints requests, and so the token, where a program sets its debuglevel.
+    own = {"debuglevel": 0, "request": request}
+    return type(f"Quiet{connection.__name__}", (connection,), own)
 
 
 def _read(response: requests.Response) -> Any:
