@@ -72,7 +72,15 @@ def test_d2_the_larger_of_two_waits_is_kept(discord: FakeDiscord, logger: loggin
 
 
 @pytest.mark.parametrize(
-    "body", [{"code": 0}, "<html>error code: 1015</html>", None, [1], {"retry_after": "soon"}]
+    "body",
+    [
+        {"code": 0},
+        "<html>error code: 1015</html>",
+        None,
+        [1],
+        {"retry_after": "soon"},
+        {"retry_after": 10**400},
+    ],
 )
 def test_d3_a_429_that_does_not_say_when_is_followed_by_a_long_silence(
     discord: FakeDiscord, logger: logging.Logger, body: Any

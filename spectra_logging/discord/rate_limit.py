@@ -64,6 +64,6 @@ def _seconds(value: Any) -> float | None:
     """The value as a number of seconds; ``None`` for anything that is none."""
     try:
         seconds = float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None
     return seconds if math.isfinite(seconds) and seconds >= 0 else None
