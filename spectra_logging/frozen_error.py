@@ -50,11 +50,13 @@ class FrozenError(NamedTuple):
     def freeze(cls, exc_info: ExcInfo) -> FrozenError:
         """What a traceback is made of."""
         _, error, position = exc_info
-        if _is_more_than_a_chain(error):
+        is_alone = error.__cause__ is None and error.__context__ is None
+        chain = [] if is_alone else _chain_of(error)
+        if _is_more_than_a_chain(error) or any(_is_more_than_a_chain(link) for link, _ in chain):
             # Lines of source and groups of exceptions are part of these; they are rare.
             text = "".join(traceback.format_exception(*exc_info))
             return cls(type(error), safe_text(error), rendered=safe_text(text))
-        if error.__cause__ is None and error.__context__ is None:
+        if is_alone:
             # Most exceptions are no chain, and a log call's microseconds count: the constructor's
             # own way takes twice as long.
             frames, left_out = _frames_of(position)
@@ -62,7 +64,7 @@ class FrozenError(NamedTuple):
                 cls, (type(error), _words_of(error), frames, left_out, None, "", None)
             )
         frozen = None
-        for link, introduction in reversed(_chain_of(error)):
+        for link, introduction in reversed(chain):
             places = _frames_of(position if link is error else link.__traceback__)
             frozen = cls(type(link), _words_of(link), *places, frozen, introduction)
         assert frozen is not None

@@ -101,6 +101,15 @@ def test_a_group_of_exceptions_is_shown_with_its_members() -> None:
     assert "ValueError: one" in text
 
 
+def test_a_group_that_led_to_another_exception_is_shown_with_its_members() -> None:
+    """As where what a task group raises is turned into an error of the program's own."""
+    error = RuntimeError("the stage failed")
+    error.__cause__ = ExceptionGroup("several", [ValueError("one"), KeyError("two")])
+    text = frozen(error).render()
+    assert "ValueError: one" in text
+    assert text.endswith("RuntimeError: the stage failed\n")
+
+
 def test_notes_are_shown() -> None:
     """What was added to an exception on its way is part of its words."""
     error = caught(plain)
