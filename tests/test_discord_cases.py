@@ -57,7 +57,9 @@ def test_d1_a_server_that_hangs_blocks_no_log_call(
     assert told[0].payload["content"].startswith(f"{dropped} more records were dropped")
 
 
-def test_d2_the_larger_of_two_waits_is_kept(discord: FakeDiscord, logger: logging.Logger) -> None:
+def test_d2_the_larger_of_two_waits_is_kept(
+    discord: FakeDiscord, logger: logging.Logger, caplog: pytest.LogCaptureFixture
+) -> None:
     """A 429 with header 1, body 0.6 and 9 remaining: one retry, a second later, delivered once."""
     headers = {"Retry-After": "1", "X-RateLimit-Remaining": "9", "X-RateLimit-Reset-After": "0.1"}
     discord.first_answers.append(DiscordAnswer.too_many_requests(0.6, headers))
@@ -69,6 +71,8 @@ def test_d2_the_larger_of_two_waits_is_kept(discord: FakeDiscord, logger: loggin
     assert second.at_seconds - first.at_seconds >= 1.0
     assert len(discord.messages) == 1
     assert handler.stats().delivered == 1
+    # To wait for one's turn is no problem, and its end none that is over.
+    assert not [record for record in caplog.records if record.name == "spectra_logging"]
 
 
 @pytest.mark.parametrize(
@@ -83,9 +87,9 @@ def test_d2_the_larger_of_two_waits_is_kept(discord: FakeDiscord, logger: loggin
     ],
 )
 def test_d3_a_429_that_does_not_say_when_is_followed_by_a_long_silence(
-    discord: FakeDiscord, logger: logging.Logger, body: Any
+    discord: FakeDiscord, logger: logging.Logger, caplog: pytest.LogCaptureFixture, body: Any
 ) -> None:
-    """Neither header nor body helps: nothing breaks, the record waits, nobody hammers."""
+    """Neither header nor body helps: nothing breaks, the record waits, and that is told once."""
     discord.first_answers.append(DiscordAnswer.edge_ban(body))
     handler = handler_for(discord, shutdown_timeout_seconds=0.1)
     logger.addHandler(handler)
@@ -97,6 +101,9 @@ def test_d3_a_429_that_does_not_say_when_is_followed_by_a_long_silence(
     assert handler.stats().pending == 2
     webhook = parse_webhook("url", discord.webhook_url, discord.api_base_url)
     assert sender_for(webhook)._rate_limit.seconds_until_free() > 600
+    wait_until(lambda: "spectra_logging" in {record.name for record in caplog.records})
+    told = [record.message for record in caplog.records if record.name == "spectra_logging"]
+    assert [text.partition("; ")[2] for text in told] == ["nothing is sent for 15 min"]
 
 
 def test_d4_a_long_wait_is_kept_and_close_does_not_sit_it_out(

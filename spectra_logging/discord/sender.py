@@ -29,6 +29,9 @@ MOST_ATTEMPTS = 5
 
 IDLE_SECONDS = 3600.0
 
+TOLD_SILENCE_SECONDS = 60.0
+"""From how long a wait on is told: shorter ones are how Discord has everybody wait their turn."""
+
 _UNKNOWN_CHANNEL = 10003
 """Discord's code for a thread that is not there; a webhook goes with the channel it is of."""
 
@@ -43,6 +46,7 @@ class Channel:
         request_timeout_seconds: How long a request may wait for its answer.
         messages: How many messages Discord took.
         last_error: What the last attempt failed with; ``None`` once one succeeds.
+        is_told: Whether a problem was told that is not over.
     """
 
     outbox: Outbox
@@ -50,6 +54,7 @@ class Channel:
     request_timeout_seconds: float
     messages: int = 0
     last_error: str | None = None
+    is_told: bool = False
 
 
 class Sender:
@@ -194,14 +199,19 @@ class Sender:
     def _take_answer(self, channel: Channel, notices: Sequence[Notice], answer: Answer) -> None:
         outbox, status = channel.outbox, answer.status
         if status < 300:
-            if channel.last_error is not None:
+            if channel.is_told:
                 log_from_worker(logging.WARNING, "Discord takes messages again")
-            channel.last_error = None
+            channel.last_error, channel.is_told = None, False
             channel.messages += 1
             self._backoff.succeed()
             outbox.settle(notices, "delivered")
         elif status == 429:
-            channel.last_error = answer.in_words
+            silence_seconds = self._rate_limit.seconds_until_free()
+            if silence_seconds > TOLD_SILENCE_SECONDS:
+                minutes = round(silence_seconds / 60)
+                self._tell_once(channel, f"{answer.in_words}; nothing is sent for {minutes} min")
+            else:
+                channel.last_error = answer.in_words
             outbox.give_back(notices)
         elif status in {401, 404}:
             channel.last_error = answer.in_words
@@ -224,7 +234,7 @@ class Sender:
     def _tell_once(self, channel: Channel, problem: str) -> None:
         """Say what went wrong, unless that is what was said last."""
         if problem != channel.last_error:
-            channel.last_error = problem
+            channel.last_error, channel.is_told = problem, True
             log_from_worker(logging.WARNING, f"Discord webhook {self._webhook.id}: {problem}")
 
     def _try_again(self, outbox: Outbox, notices: Sequence[Notice]) -> None:

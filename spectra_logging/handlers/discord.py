@@ -237,6 +237,7 @@ class DiscordHandler(BackgroundHandler):
         if closed_for is not None:
             self._outbox.close(closed_for)
         self._channel.messages, self._channel.last_error = 0, None
+        self._channel.is_told = False
 
     def __repr__(self) -> str:
         where = f"webhook {self._webhook_id}" if self._webhook_id else "off"
