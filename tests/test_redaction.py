@@ -156,6 +156,14 @@ def test_the_longer_of_two_secrets_is_hidden_whole() -> None:
     assert redact_text("is hunter2000 or hunter here") == "is *** or *** here"
 
 
+def test_of_secrets_that_overlap_nothing_is_left() -> None:
+    """Neither has its rest shown because the other has been found."""
+    for secret in ("alpha-beta-gamma", "gamma-delta-epsilon", "delta-epsi"):
+        register_secret(secret)
+    assert redact_text("<alpha-beta-gamma-delta-epsilon>") == "<***>"
+    assert redact_text("<gamma-delta-epsilongamma-delta-epsilon>") == "<******>"
+
+
 def test_a_number_registered_as_a_secret_is_hidden_as_a_number() -> None:
     """A PIN is a secret also where a field holds it as an int."""
     register_secret("48151623")

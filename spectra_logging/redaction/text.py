@@ -161,7 +161,7 @@ def _redacted(text: str, registered: registry.Registered) -> str:
         # Again while it matches: what a replacement leaves may complete another secret. Each round
         # shortens the text, as no form is as short as what replaces it.
         while registered.pattern.search(redacted):
-            redacted = registered.pattern.sub(REDACTED, redacted)
+            redacted = _without_secrets(redacted, registered.pattern)
     if ":" in redacted or "=" in redacted:
         if "://" in redacted:
             redacted = _USER_INFO.sub(rf"\1{REDACTED}@", redacted)
@@ -173,6 +173,22 @@ def _redacted(text: str, registered: registry.Registered) -> str:
     if "earer " in redacted:
         redacted = _BEARER.sub(rf"\1\2{REDACTED}", redacted)
     return text if redacted == text else redacted
+
+
+def _without_secrets(text: str, pattern: re.Pattern[str]) -> str:
+    """The text with ``***`` in place of each secret; of several that overlap nothing is left."""
+    parts: list[str] = []
+    done = 0
+    match = pattern.search(text)
+    while match is not None:
+        start, end = match.span()
+        match = pattern.search(text, start + 1)
+        while match is not None and match.start() < end:
+            end = max(end, match.end())
+            match = pattern.search(text, match.start() + 1)
+        parts += (text[done:start], REDACTED)
+        done = end
+    return "".join((*parts, text[done:]))
 
 
 def _without_values_of_secret_keys(text: str) -> str:
