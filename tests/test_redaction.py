@@ -170,6 +170,14 @@ def test_a_number_registered_as_a_secret_is_hidden_as_a_number() -> None:
     assert redact_value({"n": 48151623, "m": 48151624}) == {"n": REDACTED, "m": 48151624}
 
 
+def test_a_secret_of_digits_hides_no_other_number() -> None:
+    """One that begins with zeros is no number that a field could hold, nor is a very long one."""
+    for secret in ("0001", "0000", "1" * 5000):
+        register_secret(secret)
+    assert redact_value({"n": 1, "m": 0}) == {"n": 1, "m": 0}
+    assert redact_text("the PIN is 0001") == "the PIN is ***"
+
+
 def test_white_space_around_a_secret_is_not_part_of_it() -> None:
     """A secret read from a file ends with a line feed, the header made of it does not."""
     register_secret("from-a-file\n")

@@ -36,6 +36,10 @@ SHORTEST_SECRET = 4
 # Characters that some client leaves as they are in a URL: none, paths, queries.
 _LEFT_BY_URL_CLIENTS = ("", "/", "!$'()*,;:@/?", "!#$%&'()*+,/:;=?@[]~")
 
+# As a field can hold it: 0042 is no number, and should not hide 42. int() refuses thousands of
+# digits.
+_NUMBER = re.compile("[1-9][0-9]{0,999}")
+
 
 class Registered:
     """One immutable state of the registry.
@@ -55,7 +59,7 @@ class Registered:
         forms = {form for secret in self.secrets for form in _forms(secret)}
         self.needles = tuple(sorted(forms, key=lambda form: (-len(form), form)))
         self.numbers = frozenset(
-            int(secret) for secret in self.secrets if secret.isascii() and secret.isdecimal()
+            int(secret) for secret in self.secrets if _NUMBER.fullmatch(secret)
         )
         self.pattern: re.Pattern[str] | None = None
         self.bytes_pattern: re.Pattern[bytes] | None = None
