@@ -459,6 +459,25 @@ def test_objects_are_replaced_only_when_their_text_shows_a_secret() -> None:
     assert redact_value(Unshowable()) == "<Unshowable whose text can't be had: RuntimeError>"
 
 
+def test_secrets_in_keys_that_are_no_text_are_hidden() -> None:
+    """A key may be a tuple, a number, bytes, or an object of any class."""
+    register_secret("hunter2000")
+    register_secret("48151623")
+
+    class Named:
+        def __repr__(self) -> str:
+            return "Named(hunter2000)"
+
+    keys = [("a", ("b", "hunter2000")), frozenset({"hunter2000"}), b"hunter2000", 48151623, Named()]
+    for key in keys:
+        shown = repr(redact_value({key: 1, "other": 2}))
+        assert "***" in shown
+        assert "hunter2000" not in shown
+        assert "48151623" not in shown
+    harmless = {("a", 1): 1, None: 2, 3: 4}
+    assert redact_value(harmless) is harmless
+
+
 def test_keys_that_only_their_secrets_told_apart_are_all_kept() -> None:
     """The second gets a number."""
     register_secret("hunter2000")

@@ -90,8 +90,8 @@ def _redacted_mapping(value: Mapping[Any, Any], path: tuple[int, ...]) -> object
     for key, item in items:
         name = key.decode("latin-1") if isinstance(key, bytes) else key
         new_key = key
-        if isinstance(name, str) and may_hold_secret(name):
-            new_key = _redacted(key, ())
+        if not isinstance(name, str) or may_hold_secret(name):
+            new_key = _redacted(key, path)
         if isinstance(name, str) and is_secret_key(name) and _shows_something(item):
             new_item: object = REDACTED
         else:
