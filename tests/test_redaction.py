@@ -10,6 +10,7 @@ import pickle
 import re
 import sys
 import threading
+import traceback
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
 from decimal import Decimal
@@ -20,6 +21,9 @@ from urllib.parse import quote, quote_plus, urlencode
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
+if sys.version_info < (3, 11):
+    from exceptiongroup import ExceptionGroup
 
 from spectra_logging.errors import ConfigurationError, SpectraWarning
 from spectra_logging.redaction import (
@@ -154,6 +158,20 @@ def test_the_longer_of_two_secrets_is_hidden_whole() -> None:
     register_secret("hunter")
     register_secret("hunter2000")
     assert redact_text("is hunter2000 or hunter here") == "is *** or *** here"
+
+
+@pytest.mark.parametrize("line_end", ["\n", "\r\n"])
+def test_a_secret_of_several_lines_is_hidden_however_they_end_or_are_indented(
+    line_end: str,
+) -> None:
+    """A private key is one, and the traceback of a group of exceptions has a margin."""
+    key = ["-----BEGIN EXAMPLE KEY-----", "MIIEvQIBADANBgkq", "", "hkiG9w0BAQEFAASC"]
+    register_secret(line_end.join(key))
+    assert redact_text("\n".join(key)) == redact_text("\r\n".join(key)) == "***"
+    inner = ExceptionGroup("inner", [ValueError("\n".join(key))])
+    text = "".join(traceback.format_exception(ExceptionGroup("outer", [ValueError("a"), inner])))
+    assert all(line in text for line in key)
+    assert not any(line in redact_text(text) for line in key if line)
 
 
 def test_of_secrets_that_overlap_nothing_is_left() -> None:

@@ -36,6 +36,9 @@ SHORTEST_SECRET = 4
 # Characters that some client leaves as they are in a URL: none, paths, queries.
 _LEFT_BY_URL_CLIENTS = ("", "/", "!$'()*,;:@/?", "!#$%&'()*+,/:;=?@[]~")
 
+# How systems end lines, and what tracebacks put before those of exceptions in groups.
+_BETWEEN_LINES = ("\n", "\r\n", *("\n" + "  " * depth + "| " for depth in range(1, 12)))
+
 # As a field can hold it: 0042 is no number, and should not hide 42. int() refuses thousands of
 # digits.
 _NUMBER = re.compile("[1-9][0-9]{0,999}")
@@ -81,6 +84,8 @@ def _forms(secret: str) -> set[str]:
         for encoded in (quote(secret, safe=left, errors="replace"), *_plus(secret, left)):
             forms |= {encoded, re.sub(r"%[0-9A-F]{2}", lambda code: code[0].lower(), encoded)}
     forms |= set(_base64_cores(secret.encode("utf-8", "surrogatepass")))
+    if len(lines := secret.splitlines()) > 1:
+        forms |= {between.join(lines) for between in _BETWEEN_LINES}
     return forms
 
 
