@@ -309,6 +309,9 @@ def test_a_child_forked_during_a_registration_can_register() -> None:
         ),
         ("AccountName=me;AccountKey=ab+/c==;Suffix=x", "AccountName=me;AccountKey=***;Suffix=x"),
         ("fs.azure.account.key.example=abc==", "fs.azure.account.key.example=***"),
+        ("Password        : hunter2\nName : x", "Password        : ***\nName : x"),
+        ("password =         hunter2", "password =         ***"),
+        ("password := hunter2", "password := ***"),
         ("token=[never closed", "token=***"),
         ("token='never closed\nnext line", "token='***\nnext line"),
     ],
@@ -383,7 +386,8 @@ def test_any_unquoted_value_is_hidden_whole(key: str, value: str) -> None:
     "piece",
     ["a", "a-", "token=", "token=[\n", 'token="', 'token=\\"', "token='\n", "token=x,a", "token ",
      "://a:", "Bearer ", ":", "token=a:", "(token=", "token={'a", "/webhooks/1", "=)", "api key ",
-     'token=[[[\\"', "token={'", "\\", 'token={\\', "token={a\\'"],
+     'token=[[[\\"', "token={'", "\\", 'token={\\', "token={a\\'",
+     "token" + " " * 40],
 )  # fmt: skip
 def test_hostile_text_is_scanned_in_time_proportional_to_its_length(piece: str) -> None:
     """A megabyte of what makes regular expressions stumble; in quadratic time this never ends."""

@@ -21,13 +21,15 @@ MOST_REMEMBERED_TEXTS = 2048
 # What a key that names a secret holds. The bound in the second pattern keeps its scan linear.
 _STEM = re.compile("auth|conn|cookie|cred|jwt|key|pass|pwd|sas|secret|sig|string|token|webhook")
 _CANDIDATE = re.compile(
-    rf"(?:{_STEM.pattern})" + r"""[\w.-]{0,80}\\{0,3}["']?[ \t]{0,3}[:=]|://[^/@]*@"""
+    rf"(?:{_STEM.pattern})" + r"""[\w.-]{0,80}\\{0,3}["']?[ \t]{0,40}[:=]|://[^/@]*@"""
 )
 # Everyday words that are secret only after another one, as in "API key: …".
 _SECRET_AFTER_ANOTHER_WORD = frozenset("auth key keys pass signature string strings tokens".split())
 # A run of key characters, perhaps quoted, and a separator. It can only begin where a run begins,
 # so no run is scanned twice.
-_KEY = re.compile(r"""(?<![\w.-])([\w.-]+)(\\{0,3}["'])?[ \t]{0,3}(:(?!:)|={1,2}>?)[ \t]{0,3}""")
+_KEY = re.compile(
+    r"""(?<![\w.-])([\w.-]+)(\\{0,3}["'])?[ \t]{0,40}(:=?(?!:)|={1,2}>?)[ \t]{0,40}"""
+)
 _WORD_BEFORE = re.compile(r"[A-Za-z]+(?=[ \t]\Z)")
 
 _QUOTE = re.compile(r"""[bBfFrRuU]{0,2}(\\{0,3}["'])""")
