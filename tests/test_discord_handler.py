@@ -439,6 +439,27 @@ def test_an_answer_that_can_not_be_read_is_no_reason_to_post_again(
     assert titles(discord) == ["ERROR: second"]
 
 
+@pytest.mark.parametrize(
+    ("status", "body", "kind"),
+    [
+        (200, "<html>who are you?</html>", "unknown"),
+        (103, None, "unknown"),
+        (204, None, "delivered"),
+    ],
+)
+def test_only_discord_s_own_answer_says_that_a_message_was_taken(
+    discord: FakeDiscord, logger: logging.Logger, status: int, body: str | None, kind: str
+) -> None:
+    """A proxy may answer with a page, and so does whatever is at a wrong address."""
+    discord.first_answers.append(DiscordAnswer(status=status, body=body))
+    handler = handler_for(discord)
+    logger.addHandler(handler)
+    logger.error("first")
+    handler.flush(30)
+    assert getattr(handler.stats(), kind) == 1
+    assert balance(handler) == 0
+
+
 @pytest.mark.parametrize("bundle", ["", "missing.pem"])
 def test_what_no_secure_connection_took_waits(
     discord: FakeDiscord,

@@ -57,6 +57,15 @@ class Answer(NamedTuple):
         return self.body.get("code") if isinstance(self.body, dict) else None
 
     @property
+    def is_success(self) -> bool:
+        """Whether Discord took the message.
+
+        A web page is another server's answer: that of a proxy, or of one whose address is wrong.
+        """
+        kind = self.headers.get("Content-Type", "").lower()
+        return self.status == 204 or (200 <= self.status < 300 and "html" not in kind)
+
+    @property
     def in_words(self) -> str:
         """Status and reason, for a person."""
         body = self.body if isinstance(self.body, dict) else {}

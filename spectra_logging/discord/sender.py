@@ -193,18 +193,22 @@ class Sender:
         else:
             self._rate_limit.note(*answer)
             self._take_answer(channel, notices, answer)
-            if answer.status < 300:
+            if answer.is_success:
                 outbox.note_told(drops)
 
     def _take_answer(self, channel: Channel, notices: Sequence[Notice], answer: Answer) -> None:
         outbox, status = channel.outbox, answer.status
-        if status < 300:
+        if answer.is_success:
             if channel.is_told:
                 log_from_worker(logging.WARNING, "Discord takes messages again")
             channel.last_error, channel.is_told = None, False
             channel.messages += 1
             self._backoff.succeed()
             outbox.settle(notices, "delivered")
+        elif status < 300:
+            words = f"{answer.in_words}, and no answer of Discord's"
+            self._tell_once(channel, f"{words}; the message may be posted or not")
+            outbox.settle(notices, "unknown")
         elif status == 429:
             silence_seconds = self._rate_limit.seconds_until_free()
             if silence_seconds > TOLD_SILENCE_SECONDS:
