@@ -541,6 +541,32 @@ logger.error("parent 3")
     ]
 
 
+def test_d15_a_child_waits_as_its_parent_was_told_to(discord: FakeDiscord, tmp_path: Path) -> None:
+    """Workers that are forked during a ban would else each ask once more, and prolong it."""
+    discord.first_answers.append(DiscordAnswer.edge_ban())
+    done = run_program(
+        """
+        from spectra_logging.handlers.discord import DiscordHandler
+        url, base = arguments
+        handler = DiscordHandler(url, api_base_url=base, shutdown_timeout_seconds=0)
+        logger.addHandler(handler)
+        logger.error("parent")
+        while handler.stats().last_error is None:
+            time.sleep(0.01)
+        if not (child := os.fork()):
+            logger.error("child")
+            handler.flush(0.5)
+            os._exit(0 if handler.stats().pending == 1 else 1)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        """,
+        tmp_path,
+        discord.webhook_url,
+        discord.api_base_url,
+    )
+    assert done.returncode == 0, done.stderr
+    assert posts(discord) == 1
+
+
 def test_d15_a_child_forked_while_requests_is_loaded_delivers_its_own(
     discord: FakeDiscord, tmp_path: Path
 ) -> None:

@@ -68,13 +68,14 @@ class Sender:
         self._webhook = webhook
         self._worker = Worker(f"spectra-logging-discord-{webhook.id}", self._round)
         self._channels: list[Channel] = []
+        # What Discord says of when holds for a forked child as well.
+        self._rate_limit = RateLimit()
         self._begin()
 
     def _begin(self) -> None:
         self._changed = Signal()
         self._rounds = threading.Lock()
         self._poster = Poster(self._webhook)
-        self._rate_limit = RateLimit()
         self._backoff = Backoff()
         self._free_at_seconds = 0.0
         self._deadline: float | None = None
