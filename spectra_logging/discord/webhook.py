@@ -17,7 +17,10 @@ API_BASE_URL = "https://discord.com/api/v10"
 """Without a version Discord serves one that is no longer kept."""
 
 _HOST = re.compile(r"(?:(?:ptb|canary)\.)?discord(?:app)?\.com")
-_PATH = re.compile(r"/(?:api/)?(?:v\d{1,3}/)?webhooks/(?P<id>\d{1,20})/(?P<token>[\w-]{4,200})/?")
+_PATH = re.compile(
+    r"/(?:api/)?(?:v\d{1,3}/)?webhooks/(?P<id>\d{1,20})/(?P<token>[\w-]{4,200})/?", re.ASCII
+)
+_ID = re.compile("[0-9]{1,20}")
 _EXPECTED = (
     "expected https://discord.com/api/webhooks/<id>/<token>, as Discord's channel settings "
     "(Integrations, Webhooks) give it; what it is now is not shown, as it may be a secret"
@@ -70,7 +73,7 @@ def parse_webhook(setting: str, url: str, api_base_url: str | None = None) -> We
         found, query = None, {}
     thread_id = query.pop("thread_id", None)
     query.pop("wait", None)
-    if found is None or query or not (thread_id is None or thread_id.isdecimal()):
+    if found is None or query or not (thread_id is None or _ID.fullmatch(thread_id)):
         if re.search(r"/webhooks/[^?#]*/(slack|github)/?\Z", url.strip()):
             raise ConfigurationError(
                 f"{setting} is a webhook for Slack's or GitHub's messages: leave out its last part"

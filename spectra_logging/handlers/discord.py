@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+from typing import TypeGuard
 
 from spectra_logging.activity import ACTIVITY_LOGGER, RECORD
 from spectra_logging.discord import limits
@@ -19,6 +20,7 @@ from spectra_logging.handlers.options import check_count, check_level, check_sec
 from spectra_logging.redaction import describe_error
 from spectra_logging.stats import DiscordStats
 from spectra_logging.stderr import tell
+from spectra_logging.values import safe_text
 from spectra_logging.variables import VariableLibrary
 
 __all__ = ["DiscordHandler"]
@@ -271,7 +273,7 @@ def _check_username(username: str | None) -> str | None:
     if username is None:
         return None
     words = [word for word in limits.FORBIDDEN_IN_USERNAME if word in str(username).lower()]
-    if not isinstance(username, str) or not username.strip() or words:
+    if not _is_text(username) or not username.strip() or words:
         raise ConfigurationError(
             f"username={username!r} must be text that does not hold "
             f"{' or '.join(limits.FORBIDDEN_IN_USERNAME)}; Discord refuses others"
@@ -283,8 +285,13 @@ def _check_username(username: str | None) -> str | None:
     return username
 
 
+def _is_text(value: object) -> TypeGuard[str]:
+    """Whether it is text that can be sent: half a pair of surrogates has no encoding."""
+    return isinstance(value, str) and safe_text(value) == value
+
+
 def _check_avatar(avatar_url: str | None) -> str | None:
-    usable = isinstance(avatar_url, str) and avatar_url.startswith(("https://", "http://"))
+    usable = _is_text(avatar_url) and avatar_url.startswith(("https://", "http://"))
     if avatar_url is not None and not (usable and len(avatar_url) <= limits.AVATAR_URL_MAX):
         raise ConfigurationError(
             f"avatar_url={avatar_url!r} must be the address of a picture, https://…, of at most "
