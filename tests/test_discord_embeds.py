@@ -219,6 +219,13 @@ def test_a_repeat_says_how_often_and_when() -> None:
     assert embed["description"].startswith("12 more of these, from ")
 
 
+def test_a_stack_that_was_asked_for_is_no_exception() -> None:
+    """Its last line is one of source, and names no class of one."""
+    stack = 'Stack (most recent call last):\n  File "/srv/app.py", line 7, in load\n    f(x): g(y)'
+    embed = embed_of(record("slow", stack_info=stack))
+    assert embed["description"] == f"```py\n{stack}\n```"
+
+
 def test_a_message_of_several_lines_is_shown_whole() -> None:
     """Its first line is the title, and the rest is below."""
     embed = embed_of(record("first\nsecond *line*"))

@@ -121,7 +121,10 @@ def _times(notice: Notice) -> str:
 def _error_in_words(notice: Notice, trace: str) -> tuple[str, str]:
     if notice.error:
         return notice.error.type_name, notice.error.text
-    kind, _, words = trace.splitlines()[-1].partition(": ")
+    last_line = trace.splitlines()[-1]
+    if last_line.startswith(" "):
+        return "", ""  # A line of source: a stack was asked for, and nothing raised.
+    kind, _, words = last_line.partition(": ")
     return kind, words
 
 
