@@ -25,6 +25,7 @@ from spectra_logging.processors import (
     redact,
 )
 from spectra_logging.record.encoder import has_its_own_message
+from spectra_logging.record.rules import NO_FIELDS
 
 __all__ = ["configure", "console_formatter", "logging_config"]
 
@@ -36,6 +37,17 @@ def _wrap(logger: Any, method: str, event_dict: EventDict) -> tuple[Any, Any]:
     """
     arguments, keywords = ProcessorFormatter.wrap_for_formatter(logger, method, event_dict)
     return arguments, {**keywords, "exc_info": False}
+
+
+def _add_extras(_logger: Any, _method: str, event_dict: EventDict) -> EventDict:
+    """Add a record's extras as structlog's ``ExtraAdder`` does, and no attribute besides.
+
+    Such as ``message`` and ``asctime``, which another handler's formatter leaves on the record.
+    """
+    for name, value in event_dict["_record"].__dict__.items():
+        if name not in NO_FIELDS:
+            event_dict[name] = value
+    return event_dict
 
 
 # Handlers get the event dict whole (wrap_for_formatter): rendering it to `extra` instead would make
@@ -57,7 +69,7 @@ _STDLIB_PROCESSORS: list[Processor] = [
     fill_in_arguments,
     structlog.contextvars.merge_contextvars,
     add_trace_ids,
-    structlog.stdlib.ExtraAdder(),
+    _add_extras,
     structlog.processors.format_exc_info,
     redact,
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import logging
 import logging.config
@@ -113,6 +114,22 @@ def test_the_console_fills_in_arguments_as_the_record_s_class_does(console: Cons
     assert filled_in == "[info ] sold 7 [shop]"
     assert bare == "[info ] sold {} [shop]"
     assert unfit.startswith("[info ] sold {} {} [shop] args=(7,) logging_error=")
+
+
+def test_the_console_shows_nothing_that_another_formatter_left_on_the_record(
+    console: Console,
+) -> None:
+    """A handler of a logger of its own formats the record before the console does."""
+    configure()
+    own = logging.StreamHandler(io.StringIO())
+    own.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
+    logger = logging.getLogger("shop")
+    logger.addHandler(own)
+    try:
+        logger.warning("sold %d", 3, extra={"entity": "book"})
+    finally:
+        logger.removeHandler(own)
+    assert without_time(console) == ["[warning ] sold 3 [shop] entity=book"]
 
 
 def test_the_console_shows_no_secret(console: Console) -> None:
