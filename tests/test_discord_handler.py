@@ -512,6 +512,40 @@ def test_a_close_after_a_short_flush_still_waits_for_a_slow_server(
     assert handler.stats().delivered == 2
 
 
+def test_a_close_after_a_message_was_refused_still_posts_what_came_since(
+    discord: FakeDiscord, logger: logging.Logger
+) -> None:
+    """What was lost was not waited for in vain: the next message may get there."""
+    discord.first_answers.append(DiscordAnswer(status=400))
+    handler = handler_for(discord)
+    logger.addHandler(handler)
+    logger.error("first")
+    handler.flush(30)
+    logger.error("second")
+    handler.close()
+    assert titles(discord) == ["ERROR: second"]
+    assert (handler.stats().failed, handler.stats().delivered) == (1, 1)
+
+
+def test_a_close_posts_what_other_threads_log_while_it_flushes(
+    discord: FakeDiscord, logger: logging.Logger
+) -> None:
+    """There is time left for it; what comes even later is counted as dropped."""
+    discord.first_answers.append(DiscordAnswer.hang())
+    handler = handler_for(discord)
+    logger.addHandler(handler)
+    logger.error("first")
+    closing = threading.Thread(target=handler.close)
+    closing.start()
+    assert discord.wait_for(lambda discord: posts(discord) == 1, 30)
+    logger.error("second")
+    discord.let_go()
+    closing.join()
+    logger.error("too late")
+    assert titles(discord) == ["ERROR: first", "ERROR: second"]
+    assert (handler.stats().delivered, handler.stats().dropped) == (2, {"shutdown": 1})
+
+
 def test_a_slow_server_delays_messages_and_nothing_else(
     discord: FakeDiscord, logger: logging.Logger
 ) -> None:

@@ -281,6 +281,11 @@ class Outbox:
                 for notice in notices.values()
             )
 
+    def take_no_more(self, reason: str) -> None:
+        """Take no more records, which count as dropped for that; what waits is sent yet."""
+        with self._guard:
+            self._closed_for = self._closed_for or reason
+
     def close(self, reason: str) -> int:
         """Take no more, and give up what waits; what is in flight may arrive or not.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import time
 from typing import TypeGuard
 
 from spectra_logging.activity import ACTIVITY_LOGGER, RECORD
@@ -185,17 +186,17 @@ class DiscordHandler(BackgroundHandler):
         Returns:
             Whether Discord took every record emitted so far that this call found waiting.
         """
-        return super().flush(timeout_seconds)
+        before = self._outbox.figures()
+        settled = super().flush(timeout_seconds)
+        return settled and (self._sender is None or _lost(before) == _lost(self._outbox.figures()))
 
     def _deliver(self, timeout_seconds: float | None) -> bool:
+        # What is lost has been waited for: that is no reason for close() to give up the rest.
         if self._sender is None:
             return True
         if timeout_seconds is None:
             timeout_seconds = self._shutdown_timeout_seconds
-        before = self._outbox.figures()
-        settled = self._sender.deliver(self._channel, timeout_seconds)
-        after = self._outbox.figures()
-        return settled and _lost(before) == _lost(after)
+        return self._sender.deliver(self._channel, timeout_seconds)
 
     def close(self) -> None:
         """Flush and end the background thread, both within the shutdown time-out.
@@ -206,9 +207,14 @@ class DiscordHandler(BackgroundHandler):
 
     def _end(self, timeout_seconds: float) -> None:
         was_on = self.is_on
+        deadline = time.monotonic() + timeout_seconds
+        self._outbox.take_no_more("shutdown")
+        if self._sender is not None and timeout_seconds > 0:
+            # What other threads have logged while what came before was flushed.
+            self._sender.deliver(self._channel, timeout_seconds)
         given_up = self._outbox.close("shutdown")
         if self._sender is not None:
-            self._sender.detach(self._channel, timeout_seconds)
+            self._sender.detach(self._channel, deadline - time.monotonic())
         if given_up and was_on:
             problem = self._channel.last_error
             tell(
