@@ -194,6 +194,26 @@ def test_a_reference_to_a_column_of_the_same_name_goes_with_other_checks(
     assert found.good.rows == ((2, 1),)
 
 
+def test_a_column_may_be_called_as_statements_call_the_table(
+    lakehouse: Lakehouse, tmp_path: Path
+) -> None:
+    """Also where there is another table, so that a column is named together with its own."""
+    make(tmp_path, "t.other", {"t": [1], "a": [1]})
+    make(tmp_path, columns={"t": [1, 2, None], "a": [1, 1, 2]})
+    checks = [
+        ForeignKey(column="t", table="t.other"),
+        ForeignKey(column=["a", "t"], table="t.other"),
+        ForeignKey(column="a", table="t.checked", references="t"),
+        NotNull(column="t"),
+    ]
+    report = report_of(lakehouse, tmp_path, *checks)
+    assert [check.violations for check in report.checks] == [None, 1, 1, 0, 1]
+    assert next(c.samples for c in report.checks if c.kind == "foreign_key") == ("2",)
+    found = split("t.checked", checks, lakehouse, root=tmp_path)
+    assert list(found.counts.values()) == [1, 1, 0, 1]
+    assert found.good.rows == ((1, 1),)
+
+
 @pytest.mark.parametrize("column_type", [pl.Float32, pl.Float64])
 def test_rows_of_one_value_are_those_of_the_report(
     lakehouse: Lakehouse, tmp_path: Path, column_type: type[pl.DataType]

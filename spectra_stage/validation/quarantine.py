@@ -223,7 +223,8 @@ class Split:
 
 
 def _flagged(view: TableView, checks: Collection[CountingCheck]) -> str:
-    columns = ", ".join(f"t.{view.dialect.quote(column.name)}" for column in view.columns)
+    # Without t in front of them, which may be a column, too; what is joined has names of its own.
+    columns = ", ".join(view.dialect.quote(column.name) for column in view.columns)
     flags = "".join(
         f",\nCASE WHEN (\n{check.breaks(view)}\n) THEN 1 END AS {_flag(number)}"
         for number, check in enumerate(checks)

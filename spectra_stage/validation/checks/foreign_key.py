@@ -11,6 +11,9 @@ from spectra_stage.validation.view import ImpossibleError, TableView, family
 
 __all__ = ["ForeignKey"]
 
+# Not t: DataFusion takes t.a for the field of a column, where the table has one of that name.
+_OWN = "spectra_own"
+
 
 @dataclass(frozen=True, kw_only=True)
 class ForeignKey(CountingCheck):
@@ -60,7 +63,7 @@ class ForeignKey(CountingCheck):
 
     def samples(self, view: TableView, limit: int) -> str | None:
         """The values that are not there."""
-        columns = ", ".join(f"t.{view.quoted(name)}" for name in self.columns)
+        columns = ", ".join(f"{_OWN}.{view.quoted(name)}" for name in self.columns)
         return f"SELECT DISTINCT {columns} FROM {self._orphans(view)} LIMIT {limit}"
 
     def breaks(self, view: TableView) -> str:
@@ -80,14 +83,14 @@ class ForeignKey(CountingCheck):
 
     def _orphans(self, view: TableView) -> str:
         other = self._other(view)
-        equal = self._equal(view, self._values_there(view, other, other.sql_name))
+        equal = self._equal(view, self._values_there(view, other, other.sql_name), _OWN)
         absent = f"NOT EXISTS (SELECT 1 FROM {other.sql_name} WHERE {equal})"
         # Not as a plain condition: see RowCheck.samples.
         known = f"CASE WHEN {self._known(view)} THEN 1 END IS NOT NULL"
-        return f"t WHERE {known} AND {absent}"
+        return f"t AS {_OWN} WHERE {known} AND {absent}"
 
     def _known(self, view: TableView) -> str:
-        return " AND ".join(f"t.{view.quoted(name)} IS NOT NULL" for name in self.columns)
+        return " AND ".join(f"{view.quoted(name)} IS NOT NULL" for name in self.columns)
 
     def _joined(self, view: TableView) -> str:
         return view.dialect.quote("spectra " + self.words)
@@ -108,11 +111,11 @@ class ForeignKey(CountingCheck):
             for here, there in zip(self.columns, self._references, strict=True)
         ]
 
-    def _equal(self, view: TableView, others: Iterable[str]) -> str:
+    def _equal(self, view: TableView, others: Iterable[str], sql_name: str | None = None) -> str:
         other = self._other(view)
         types = [other.column(name).type for name in self._references]
         return " AND ".join(
-            f"{there} = {view.comparable(here, 't', beside=kind)}"
+            f"{there} = {view.comparable(here, sql_name, beside=kind)}"
             for here, there, kind in zip(self.columns, others, types, strict=True)
         )
 
