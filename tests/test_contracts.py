@@ -811,6 +811,8 @@ MALFORMED = "is not as the standard has it:"
         ("kind: DataContract", "1:1: apiVersion is missing; it may be v3.0.0 or later"),
         ("kind: DataContract\napiVersion: v2.2.2", "2:13: apiVersion is 'v2.2.2'"),
         ("kind: DataContract\napiVersion: v3.1.0\nschema: {}", "3:9: schema is a mapping"),
+        ("kind: DataContract\napiVersion: v3.1.0", "1:1: schema has no objects"),
+        ("kind: DataContract\napiVersion: v3.1.0\nschema: []", "3:9: schema has no objects"),
         (
             V3 + "- properties: [{name: a}]",
             "4:3: name of a schema object is '', not a text",

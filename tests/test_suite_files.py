@@ -160,6 +160,7 @@ def test_every_kind_of_check_is_in_the_file_above() -> None:
         ('tables: {a: {path: "\\ud83d"}}', r"1:20: '\ud83d' can't be read: "),
         ("- a", "1:1: a suite is a list, not a mapping"),
         ("suite: a", "1:1: a suite lacks tables"),
+        ("tables: {}", "1:9: tables are none; one at least is needed, by its dotted name"),
         ("suite: a\ntabels: {}", "2:9: a suite has no 'tabels'; it takes suite, tables"),
         ("tables: {a: {}, a: {}}", "1:17: 'a' is there twice"),
         ("tables: {a: {chekcs: []}}", "1:22: table a has no 'chekcs'; it takes path, columns"),
@@ -307,6 +308,17 @@ def test_checks_say_at_once_what_can_not_work() -> None:
         lambda: TableSuite(table=""),
         lambda: TableSuite(table="a", checks=["not_null"]),  # type: ignore[list-item]
         lambda: Suite(name="a", tables=[TableSuite(table="b"), TableSuite(table="b")]),
+        lambda: Suite(name="a", tables=[]),
     ):
         with pytest.raises(ConfigurationError):
             make()
+
+
+def test_what_comes_once_only_is_kept() -> None:
+    """A generator is empty when it is read again, and no checks would pass."""
+    tables = (
+        TableSuite(table=name, checks=(NotNull(column=column) for column in "xy"))  # type: ignore[arg-type]
+        for name in "ab"
+    )
+    suite = Suite(name="s", tables=tables)  # type: ignore[arg-type]
+    assert [(table.table, len(table.checks)) for table in suite.tables] == [("a", 3), ("b", 3)]

@@ -35,13 +35,14 @@ class TableSuite:
     def __post_init__(self) -> None:
         if not isinstance(self.table, str) or not self.table.strip():
             raise ConfigurationError(f"table={self.table!r} may be a table's dotted name")
-        for check in self.checks:
+        checks = tuple(self.checks)
+        for check in checks:
             if not isinstance(check, Check):
                 raise ConfigurationError(
                     f"checks of {self.table}: {check!r} is no check of spectra_stage.validation"
                 )
-        exists = any(isinstance(check, TableExists) for check in self.checks)
-        object.__setattr__(self, "checks", (*(() if exists else (TableExists(),)), *self.checks))
+        exists = any(isinstance(check, TableExists) for check in checks)
+        object.__setattr__(self, "checks", (*(() if exists else (TableExists(),)), *checks))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,17 +54,21 @@ class Suite:
         tables: The tables, in order.
 
     Raises:
-        ConfigurationError: A table is there twice.
+        ConfigurationError: There is no table, or one is there twice.
     """
 
     name: str
     tables: Sequence[TableSuite]
 
     def __post_init__(self) -> None:
-        names = [table.table for table in self.tables]
+        tables = tuple(self.tables)
+        names = [table.table for table in tables]
+        if not names:
+            # It would pass, whatever its tables hold.
+            raise ConfigurationError(f"suite {self.name} has no tables: one at least is needed")
         if doubled := sorted({name for name in names if names.count(name) > 1}):
             raise ConfigurationError(f"suite {self.name} has twice: {', '.join(doubled)}")
-        object.__setattr__(self, "tables", tuple(self.tables))
+        object.__setattr__(self, "tables", tables)
 
     def only(self, *tables: str) -> Suite:
         """The suite of some of its tables.
@@ -75,7 +80,6 @@ class Suite:
             ConfigurationError: None is named, or one that the suite does not have.
         """
         names = [table.table for table in self.tables]
-        # A suite of no tables would pass.
         if not tables or any(name not in names for name in tables):
             raise ConfigurationError(
                 f"suite {self.name}: only({', '.join(map(repr, tables))}) must name one or more "

@@ -70,6 +70,8 @@ def _suite(document: Document) -> Suite:
         elif problems.mapping(listed, "tables"):
             found = [_table(table, place, problems) for table, place in listed.value.items()]
             tables = [table for table in found if table is not None]
+            if not found:
+                problems.add(listed, "tables are none; one at least is needed, by its dotted name")
     if problems.found:
         raise SuiteError(document.source, problems.found)
     return Suite(name=name, tables=tables)

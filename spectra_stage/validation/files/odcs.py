@@ -124,6 +124,8 @@ class _Reading:
                 tables[table][0].append(check)
             else:
                 self._note(place, f"no check says a freshness of {table}, which has no object")
+        if not tables and not self._problems.found:
+            self._problems.add(schema or root, "schema has no objects: there is nothing to check")
         if self._problems.found:
             raise SuiteError(self._document.source, self._problems.found)
         name = root.get("name") or root.get("id")
