@@ -158,6 +158,8 @@ def test_every_kind_of_check_is_in_the_file_above() -> None:
         ("tables: {a: {key: !!bool b}}", "1:19: 'b' can't be read: 'b'"),
         ("tables: {<<: {a: {}}}", "1:10: it is no YAML: could not determine a constructor"),
         ('tables: {a: {path: "\\ud83d"}}', r"1:20: '\ud83d' can't be read: "),
+        ("tables: " + "[" * 5000, "it is nested too deeply"),
+        ("tables: {a: &a {checks: [*a]}}", "or holds an alias of what the alias stands in"),
         ("- a", "1:1: a suite is a list, not a mapping"),
         ("suite: a", "1:1: a suite lacks tables"),
         ("tables: {}", "1:9: tables are none; one at least is needed, by its dotted name"),

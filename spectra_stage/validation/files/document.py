@@ -107,7 +107,7 @@ def read_document(path: Path) -> Document:
     """Read a YAML file, or JSON, which is YAML as well.
 
     Raises:
-        SuiteError: It is no YAML, holds nothing, or has a key twice.
+        SuiteError: It is no YAML, holds nothing, has a key twice, or no end.
         ConfigurationError: It can't be read, or PyYAML is not installed.
     """
     try:
@@ -136,6 +136,9 @@ def read_document(path: Path) -> Document:
         raise SuiteError(str(path), [f"{at}it is no YAML: {error.problem}"]) from error
     except yaml.YAMLError as error:
         raise SuiteError(str(path), [f"it is no YAML: {error}"]) from error
+    except RecursionError:
+        words = "it is nested too deeply, or holds an alias of what the alias stands in"
+        raise SuiteError(str(path), [words]) from None
     if problems:
         raise SuiteError(str(path), problems)
     return Document(str(path), root)
