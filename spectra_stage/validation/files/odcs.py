@@ -184,19 +184,26 @@ class _Reading:
             return None
         if _LEFT_OPEN.search(column_type):
             self._note(place, f"the type of {name.value} is left open: physicalType tells it")
-        required = bool(plain.get("required") or plain.get("primaryKey"))
-        return Column(name=str(name.value), type=column_type, nullable=not required)
+        never_null = [self._is_said(place, said) for said in ("required", "primaryKey")]
+        return Column(name=str(name.value), type=column_type, nullable=not any(never_null))
+
+    def _is_said(self, place: Place, name: str) -> bool:
+        """What a property says by true or false; anything else is a problem."""
+        said = place.get(name)
+        if said is not None and not isinstance(said.value, bool):
+            # As a text, false would be taken for true.
+            self._problems.add(said, f"{name} is {said.plain()!r}, not true or false")
+        return said is not None and said.value is True
 
     def _of_property(self, place: Place, column: Column, table: str) -> Iterator[Check]:
         plain = place.plain()
         if not column.nullable:
             yield NotNull(column=column.name)
-        if plain.get("unique"):
+        if self._is_said(place, "unique"):
             yield Unique(column=column.name)
-        if plain.get("enum"):
-            entries = [
-                item if isinstance(item, dict) else {"value": item} for item in plain["enum"]
-            ]
+        if (listed := place.get("enum")) is not None and listed.value:
+            items = [item.plain() for item in self._problems.items(listed, "enum")]
+            entries = [item if isinstance(item, dict) else {"value": item} for item in items]
             # That null is valid needs no check: none compares it.
             if valid := [item["value"] for item in entries if item["value"] is not None]:
                 yield AllowedValues(column=column.name, values=valid)
