@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import errno
 import json
 import logging
 import logging.config
@@ -21,6 +22,7 @@ from deltalake import DeltaTable, write_deltalake
 from spectra_logging.drain import drain_journals
 from spectra_logging.errors import ConfigurationError, SpectraWarning
 from spectra_logging.handlers.delta import DeltaHandler
+from spectra_logging.journal.locks import FileLock
 from spectra_logging.stats import HandlerStats
 from spectra_logging.tables import ACTIVITY_LOG, EVENT_LOG
 from tests.handlers import attach
@@ -424,6 +426,27 @@ def test_a_journal_folder_that_can_not_be_written_is_told_and_another_serves(
     logger.info("kept")
     assert handler.flush(30)
     assert column(table) == ["kept"]
+
+
+def test_a_journal_folder_on_a_share_without_locks_is_told_and_another_serves(
+    logger: logging.Logger, table: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each record would be dropped there, as no process could show that it lives."""
+    share, acquire = tmp_path / "share", FileLock.acquire
+
+    def acquire_elsewhere(lock: FileLock, timeout_seconds: float = 0.0) -> bool:
+        if lock.path.is_relative_to(share):
+            raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+        return acquire(lock, timeout_seconds)
+
+    monkeypatch.setattr(FileLock, "acquire", acquire_elsewhere)
+    with pytest.warns(SpectraWarning, match=os.strerror(errno.ENOLCK)):
+        handler = attach(logger, table, journal_directory=str(share))
+    logger.info("kept")
+    assert handler.flush(30)
+    assert column(table) == ["kept"]
+    (folder,) = share.iterdir()
+    assert [path.name for path in folder.iterdir()] == ["journal.json"]
 
 
 @pytest.mark.parametrize(

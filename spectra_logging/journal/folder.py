@@ -11,7 +11,13 @@ import msgspec
 
 from spectra_logging.errors import ConfigurationError, SpectraWarning
 from spectra_logging.journal.framing import count_lines
-from spectra_logging.journal.segment import list_segments, read_range, segment_bytes_on_disk
+from spectra_logging.journal.locks import FileLock
+from spectra_logging.journal.segment import (
+    create_segment,
+    list_segments,
+    read_range,
+    segment_bytes_on_disk,
+)
 from spectra_logging.journal.state import StateFile
 from spectra_logging.paths import journal_folder_name, journals_root
 
@@ -77,7 +83,8 @@ def open_folder(table: str, spec: str, journal_directory: str | None) -> Path:
     """The folder of a table's journal, made when it is missing.
 
     A place that can't be written to is told in a warning, and a folder for temporary files serves
-    in its stead: the records are worth more than where they wait.
+    in its stead: the records are worth more than where they wait. So is one on a network share that
+    knows no locks or mappings, where each record would be dropped.
 
     Args:
         table: Path or URI of the table.
@@ -90,6 +97,7 @@ def open_folder(table: str, spec: str, journal_directory: str | None) -> Path:
     folder = journals_root(journal_directory) / journal_folder_name(table, spec)
     try:
         make_folder(folder, table, spec)
+        _try_out(folder)
     except OSError as error:
         import tempfile  # not needed by those for whom all goes well
 
@@ -97,6 +105,7 @@ def open_folder(table: str, spec: str, journal_directory: str | None) -> Path:
         fallback = Path(tempfile.gettempdir()) / f"spectra-logging-{user}" / folder.name
         try:
             make_folder(fallback, table, spec)
+            _try_out(fallback)
         except OSError as second:
             raise ConfigurationError(
                 f"journal_directory={str(folder.parent)!r} can't be written to ({error}), and "
@@ -129,6 +138,22 @@ def make_folder(folder: Path, table: str, spec: str) -> None:
     temporary = folder / f"{IDENTITY_FILE}.{os.urandom(6).hex()}"
     temporary.write_bytes(identity)
     os.replace(temporary, folder / IDENTITY_FILE)
+
+
+def _try_out(folder: Path) -> None:
+    """Do what a journal takes besides: map a file, and lock one.
+
+    Raises:
+        OSError: The file system can't.
+    """
+    trial = folder / f"trial.{os.urandom(6).hex()}"
+    create_segment(trial, 1).close()
+    lock = FileLock(trial)
+    try:
+        lock.acquire()
+        lock.release()
+    finally:
+        trial.unlink()
 
 
 def find_journals(table: str, journal_directory: str | None = None) -> list[Path]:
