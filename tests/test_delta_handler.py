@@ -10,6 +10,7 @@ import logging.config
 import os
 import shutil
 import socket
+import tempfile
 import threading
 import time
 from pathlib import Path
@@ -23,6 +24,7 @@ from spectra_logging.drain import drain_journals
 from spectra_logging.errors import ConfigurationError, SpectraWarning
 from spectra_logging.handlers.delta import DeltaHandler
 from spectra_logging.journal.locks import FileLock
+from spectra_logging.paths import journal_folder_name
 from spectra_logging.stats import HandlerStats
 from spectra_logging.tables import ACTIVITY_LOG, EVENT_LOG
 from tests.handlers import attach
@@ -426,6 +428,34 @@ def test_a_journal_folder_that_can_not_be_written_is_told_and_another_serves(
     logger.info("kept")
     assert handler.flush(30)
     assert column(table) == ["kept"]
+
+
+def test_a_temporary_folder_that_another_user_has_made_is_no_place_for_a_journal(
+    table: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its name can be foreseen, and who owns it reads what is in it."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    (tmp_path / f"spectra-logging-{os.getuid()}").mkdir()
+    # Only root could give it away.
+    monkeypatch.setattr(os, "geteuid", lambda: os.getuid() + 1)
+    with pytest.raises(ConfigurationError, match="it is another user's"):
+        DeltaHandler(table, journal_directory="/proc/journals")
+    assert list(tmp_path.glob("*/*")) == []
+
+
+def test_a_temporary_folder_for_a_journal_is_its_user_s_alone(
+    table: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where it was made before, by whatever release, and is open to others."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    folder = tmp_path / f"spectra-logging-{os.getuid()}" / journal_folder_name(table, "events")
+    folder.mkdir(parents=True)
+    for path in (folder, folder.parent):
+        path.chmod(0o777)
+    with pytest.warns(SpectraWarning, match="journalled in"):
+        handler = DeltaHandler(table, journal_directory="/proc/journals")
+    assert handler.stats().journal_directory == str(folder)
+    assert [path.stat().st_mode & 0o777 for path in (folder, folder.parent)] == [0o700] * 2
 
 
 def test_a_journal_folder_on_a_share_without_locks_is_told_and_another_serves(

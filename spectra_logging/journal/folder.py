@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import warnings
@@ -104,6 +105,8 @@ def open_folder(table: str, spec: str, journal_directory: str | None) -> Path:
         user = getattr(os, "getuid", os.getpid)()
         fallback = Path(tempfile.gettempdir()) / f"spectra-logging-{user}" / folder.name
         try:
+            _make_private(fallback.parent)
+            _make_private(fallback)
             make_folder(fallback, table, spec)
             _try_out(fallback)
         except OSError as second:
@@ -138,6 +141,18 @@ def make_folder(folder: Path, table: str, spec: str) -> None:
     temporary = folder / f"{IDENTITY_FILE}.{os.urandom(6).hex()}"
     temporary.write_bytes(identity)
     os.replace(temporary, folder / IDENTITY_FILE)
+
+
+def _make_private(folder: Path) -> None:
+    """Make a folder that this user alone can enter, where others can make folders, too.
+
+    Raises:
+        OSError: It can't be made, or another user was there first, who could read what is in it.
+    """
+    folder.mkdir(mode=0o700, exist_ok=True)
+    if hasattr(os, "geteuid") and os.lstat(folder).st_uid != os.geteuid():
+        raise PermissionError(errno.EACCES, "it is another user's", str(folder))
+    folder.chmod(0o700)
 
 
 def _try_out(folder: Path) -> None:
