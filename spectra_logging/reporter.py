@@ -79,11 +79,12 @@ class Reporter:
             f"{self._directory / 'quarantine'}",
         )
 
-    def tell_dropped(self, dropped: Mapping[str, int]) -> None:
+    def tell_dropped(self, dropped: Mapping[str, int], why_unwritable: str) -> None:
         """Say that records are dropped, and again each minute while more are.
 
         Args:
             dropped: How many were dropped so far, by reason.
+            why_unwritable: As :func:`why_dropped` takes it.
         """
         now = time.monotonic()
         if now - self._told_dropped_at_seconds < DROPPING_TOLD_EVERY_SECONDS:
@@ -93,7 +94,8 @@ class Reporter:
             self._told_dropped, self._told_dropped_at_seconds = count, now
             log_from_worker(
                 logging.ERROR,
-                f"{count} records for {self._table} were dropped: {why_dropped(dropped)}",
+                f"{count} records for {self._table} were dropped: "
+                f"{why_dropped(dropped, why_unwritable)}",
             )
 
     def tell_choice(self, choice: EngineChoice | None) -> None:
@@ -115,15 +117,20 @@ class Reporter:
         )
 
 
-def why_dropped(dropped: Mapping[str, int]) -> str:
+def why_dropped(dropped: Mapping[str, int], why_unwritable: str) -> str:
     """In words, why records could not be journalled, and how many; empty if all could.
 
     Args:
         dropped: How many were dropped, by reason.
+        why_unwritable: What the system said when the folder could not be written to, if it did.
     """
-    return ", ".join(
+    reasons = [
         f"{_WHY_DROPPED[reason]} ({count})" for reason, count in _unjournalled(dropped).items()
-    )
+    ]
+    # No word of the folder may be true: a process may have opened all the files that it is let.
+    if "journal_unwritable" in dropped and why_unwritable:
+        reasons.append(f"the system says {why_unwritable}")
+    return ", ".join(reasons)
 
 
 def _unjournalled(dropped: Mapping[str, int]) -> dict[str, int]:

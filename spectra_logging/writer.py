@@ -158,7 +158,7 @@ class Writer:
         """One look at the journal; returns the seconds until the next."""
         self._appender.reclaim()
         self._appender.stay_alive()
-        self._reporter.tell_dropped(self._appender.dropped())
+        self._reporter.tell_dropped(self._appender.dropped(), self._appender.why_unwritable())
         try:
             wait_seconds = self._seconds_until_due()
         except OSError as error:  # too many files are open, say

@@ -138,6 +138,22 @@ def test_a_full_disk_is_told_with_the_table_and_the_journal_that_are_concerned(
     assert told in result.stderr
 
 
+def test_what_the_system_says_is_told_where_records_can_not_be_journalled(tmp_path: Path) -> None:
+    """A folder may be sound, and the process have all the files open that it may have."""
+    source = """
+        import resource
+        handler = DeltaHandler(table, flush_interval_seconds=3600)
+        logger.addHandler(handler)
+        most = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (3, most[1]))
+        logger.info("lost")
+        resource.setrlimit(resource.RLIMIT_NOFILE, most)
+    """
+    result = run_program(source, str(tmp_path / "events"))
+    told = "can't be written to, or was removed (1), the system says [Errno 24] Too many open files"
+    assert told in result.stderr
+
+
 def test_what_waits_in_a_folder_of_its_own_is_told_with_that_folder(tmp_path: Path) -> None:
     """The command that is told finds the records: pasted, it drains them."""
     (tmp_path / "events").write_text("not a table")

@@ -180,7 +180,7 @@ def test_nothing_that_is_told_of_a_table_shows_the_password_in_its_address(
     reporter = handler._writer._reporter
     reporter.tell_recovery()
     reporter.tell_upkeep_failure(TableUnavailableError(f"{table}: not now"))
-    reporter.tell_dropped({"disk_full": 1})
+    reporter.tell_dropped({"disk_full": 1}, "")
     reporter.tell_set_aside(1)
     told = caplog.text + capsys.readouterr().err + repr(handler) + repr(handler.stats())
     assert told.count("s3://somebody:***@bucket/log") >= 7

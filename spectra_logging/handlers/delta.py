@@ -251,7 +251,7 @@ class DeltaHandler(BackgroundHandler):
             pending = max(pending, self._pending_of_all())
         self._appender.close()
         # logging closes handlers once more at exit: what was told once is not told again.
-        dropped = why_dropped(self._appender.dropped())
+        dropped = why_dropped(self._appender.dropped(), self._appender.why_unwritable())
         if dropped and dropped != self._told_dropped:
             self._told_dropped = dropped
             tell(f"records for {self.table} were dropped: {dropped}")

@@ -192,6 +192,10 @@ class Appender:
         """How many records were given up so far, by reason; cheaper than all figures."""
         return self._ledger.dropped()
 
+    def why_unwritable(self) -> str:
+        """What the system said when the folder could last not be written to; empty if it could."""
+        return self._roller.why_unwritable
+
     def reclaim(self) -> bool:
         """Remove this process's full segments that are in the table whole.
 

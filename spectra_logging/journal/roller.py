@@ -46,6 +46,8 @@ class Roller:
         owner: Token under which the segments are made.
         ledger: The books of the segments.
         refused_reason: Why :meth:`roll` made none last, as records are counted that are dropped.
+        why_unwritable: What the system said when the folder could last not be written to; empty
+            while it could.
         is_filling: The journal was half full when a segment was asked for; for others to reset.
     """
 
@@ -64,6 +66,7 @@ class Roller:
         self._make_folder = make_folder
         self.ledger = Ledger(directory)
         self.refused_reason = ""
+        self.why_unwritable = ""
         self.is_filling = False
         self._refused_until = 0.0
         self._take_new_owner()
@@ -102,6 +105,8 @@ class Roller:
             fresh = self._next_segment(size, line)
         except OSError as error:
             full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+            if not full:
+                self.why_unwritable = str(error)
             self._refuse("disk_full" if full else "journal_unwritable", RETRY_SECONDS)
             return None
         self.ledger.retire_live_segment()
