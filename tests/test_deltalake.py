@@ -650,11 +650,16 @@ def test_a_table_where_none_can_be_is_not_taken_for_a_missing_one(
     assert not isinstance(caught.value, TableNotFoundError)
 
 
-def test_an_unknown_scheme_is_told(engine: EmbeddedLakehouse) -> None:
-    """A store that delta-rs does not know is no missing table."""
+@pytest.mark.parametrize("scheme", ["nonsense", "https", "wasbs"])
+def test_an_unknown_scheme_is_told_and_those_that_are_known(
+    engine: EmbeddedLakehouse, scheme: str
+) -> None:
+    """A store that delta-rs does not know is no missing table; portals show ``https://``."""
     with pytest.raises(LakehouseError, match="no store that the embedded engine knows") as caught:
-        engine.ensure("nonsense://bucket/log", SMALL)
+        engine.ensure(f"{scheme}://bucket/log", SMALL)
     assert not isinstance(caught.value, (TableNotFoundError, TableUnavailableError))
+    assert "begin with s3://, abfss://, az:// or gs://" in str(caught.value)
+    assert "opendal" not in str(caught.value)
 
 
 class PanicError(BaseException):

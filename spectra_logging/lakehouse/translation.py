@@ -68,8 +68,11 @@ def _translate(error: BaseException, table: str) -> LakehouseError:
         if "Could not create local directory" in reason:
             return TableUnavailableError(f"{table} can't be created: {reason}")
         if "Unknown scheme" in reason:
+            # Not delta-rs's words: it lists forty schemes, and lacks most of what is behind them.
             return LakehouseError(
-                f"{table} is on no store that the embedded engine knows: {reason}"
+                f"{table} is on no store that the embedded engine knows. Addresses begin with "
+                "s3://, abfss://, az:// or gs://; what Azure and OneLake show as https:// is "
+                "abfss://<container or workspace>@<host>/<path>."
             )
         return TableNotFoundError(f"there is no Delta table at {table}")
     if isinstance(error, SchemaMismatchError):
