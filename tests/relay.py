@@ -2,7 +2,7 @@
 
 ``python -m tests.relay PORT METHOD PATTERN FATE`` hands requests on to the store on that port, and
 prints its own. A request with that method, for an address that the pattern is found in, is answered
-by the status ``FATE``; or, where that is ``lost``, handed on and never answered.
+by ``FATE``, a status and S3's word for it; where that is ``lost``, handed on and never answered.
 
 A process of its own: delta-rs holds the GIL while it waits for some answers.
 """
@@ -40,7 +40,8 @@ def _serve(port: int, method: str, pattern: str, fate: str) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
             fails = self.command == method and re.search(pattern, self.path) is not None
             if fails and fate != "lost":
-                self.answer(int(fate), {}, b"not now")
+                status, _, word = fate.partition(" ")
+                self.answer(int(status), {}, f"<Error><Code>{word}</Code></Error>".encode())
                 return
             store = http.client.HTTPConnection("127.0.0.1", port)
             store.request(self.command, self.path, body, dict(self.headers))

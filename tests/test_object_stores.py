@@ -14,6 +14,7 @@ from deltalake import DeltaTable
 from spectra_logging.drain import drain_journals
 from spectra_logging.errors import (
     ConfigurationError,
+    TableForbiddenError,
     TableNotFoundError,
     TableUnavailableError,
 )
@@ -263,7 +264,7 @@ def test_a_store_that_fails_is_no_damaged_table() -> None:
         pytest.skip(reason)
     port = free_port()
     table = f"{s3_store(port, 'fails').root}/t"
-    with moto_server(port), failing_front(port, "GET", r"part-.*parquet", "503") as front:
+    with moto_server(port), failing_front(port, "GET", r"part-.*parquet", "503 SlowDown") as front:
         sound = open_lakehouse("deltalake", storage_options=s3_store(port, "").options)
         sound.ensure(table, SMALL)
         sound.append(table, lines({"n": 1}), SMALL, transaction=transaction(1))
@@ -272,6 +273,24 @@ def test_a_store_that_fails_is_no_damaged_table() -> None:
         assert failing.version(table) == 1
         with pytest.raises(TableUnavailableError, match="503"):
             failing.query("SELECT sum(n) FROM t", {"t": table})
+
+
+def test_a_token_that_is_over_is_a_denial(logger: logging.Logger) -> None:
+    """S3 says so by 400, where others say 401 or 403."""
+    if reason := missing_for("s3"):
+        pytest.skip(reason)
+    port = free_port()
+    with moto_server(port), failing_front(port, "GET", "", "400 ExpiredToken") as front:
+        denied = open_lakehouse("deltalake", storage_options=s3_store(front, "").options)
+        with pytest.raises(TableForbiddenError, match="ExpiredToken"):
+            denied.exists("s3://bucket/log")
+        handler = attach(logger, "s3://bucket/log", storage_options=s3_store(front, "").options)
+        logger.error("kept")
+        wait_until(lambda: "denies access" in str(handler.stats().last_error))
+        handler.renew_storage_options(s3_store(port, "").options)
+        assert handler.flush(timeout_seconds=60)
+        logger.removeHandler(handler)
+        handler.close()
 
 
 def test_a_commit_whose_answer_is_lost_is_not_made_twice() -> None:

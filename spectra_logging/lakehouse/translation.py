@@ -32,9 +32,10 @@ _LACKING = re.compile(
 
 _FORBIDDEN = re.compile(
     r"status code: 40[13] |lacked (?:the necessary privileges|valid authentication)"
-    r"|<Code>InvalidAuthenticationInfo<|Permission denied"
+    r"|<Code>(?:InvalidAuthenticationInfo|ExpiredToken)<|Permission denied"
 )
-"""What file systems say, and stores of 401, of 403, and of the 400 that Azure has for some."""
+"""What file systems say, and stores of 401, of 403, and of the 400 that Azure has for some, and S3
+for tokens that are over."""
 
 _UNREACHED = re.compile(r"Generic (?:S3|MicrosoftAzure|GCS|HTTP) error")
 """What delta-rs says of a store that does not answer as it should, whatever it wanted of it."""
