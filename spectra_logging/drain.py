@@ -299,6 +299,7 @@ def drain_journals(
     Raises:
         LakehouseError: The table could not be written to; the records stay journalled.
         ConfigurationError: An option holds nonsense.
+        OSError: A journal can't be read or written now: it is another user's, say.
     """
     place = resolve_table(table)
     report = DrainReport()

@@ -20,6 +20,7 @@ from typer.testing import CliRunner, Result
 
 from spectra_logging import DeltaHandler
 from spectra_logging.errors import ConfigurationError, SpectraError, TableNotFoundError
+from spectra_logging.journal.folder import find_journals
 from spectra_logging.lakehouse import open_lakehouse
 from spectra_logging.tables import Column, TableSpec
 from spectra_stage import __main__ as entry
@@ -313,6 +314,20 @@ def test_drain_commits_what_a_dead_process_left(tmp_path: Path) -> None:
 COMMAND = "import sys; from spectra_stage.__main__ import main; sys.exit(main())"
 
 
+@pytest.mark.parametrize("command", ["stats", "drain"])
+def test_a_journal_that_can_not_be_opened_is_told_in_a_line(tmp_path: Path, command: str) -> None:
+    """As that of another user; a folder in its state's place stands in for one."""
+    table = tmp_path / TABLE
+    run_program(LEAVE_RECORDS, table)
+    (folder,) = find_journals(str(table))
+    (folder / "state.json").mkdir()
+    done = run_in(tmp_path, sys.executable, "-m", "spectra_stage", "log", command, table)
+    assert done.returncode == 1
+    assert done.stderr.startswith("spectra: ")
+    assert str(folder / "state.json") in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_drain_finds_a_spec_in_the_working_directory(tmp_path: Path) -> None:
     """As the program did that left the journal; the folder of a command's script is another."""
     (tmp_path / "shop.py").write_text(
@@ -361,7 +376,6 @@ def test_a_table_without_a_journal_is_told_with_where_it_was_looked_for(
 def test_drain_says_when_another_process_is_draining(log: Log, tmp_path: Path) -> None:
     """Exit code 4 and a word on stderr, while the drain lock is held elsewhere."""
     from spectra_logging.journal.batches import Batches
-    from spectra_logging.journal.folder import find_journals
 
     log("INFO", "one")
     (folder,) = find_journals(str(tmp_path / TABLE))

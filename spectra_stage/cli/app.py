@@ -54,6 +54,7 @@ def run() -> int:
     except ConfigurationError as error:
         typer.echo(f"spectra: {error}", err=True)
         return EXIT_USAGE
-    except SpectraError as error:
+    # A journal may be another user's, or its disk full.
+    except (SpectraError, OSError) as error:
         typer.echo(f"spectra: {error}", err=True)
         return EXIT_FAILED
