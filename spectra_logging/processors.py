@@ -11,7 +11,7 @@ from structlog.typing import EventDict, WrappedLogger
 
 from spectra_logging.active import current_trace_ids
 from spectra_logging.exc_info import exc_info_triple
-from spectra_logging.redaction import redact_value
+from spectra_logging.redaction import redact_text, redact_value
 from spectra_logging.values import free_name, safe_text
 
 __all__ = [
@@ -118,7 +118,7 @@ def add_record_origin(_logger: WrappedLogger, _method: str, event_dict: EventDic
         time = datetime.now(timezone.utc)
     event_dict["timestamp"] = time.isoformat(timespec="milliseconds").replace("+00:00", "Z")
     event_dict["level"] = record.levelname.lower()
-    event_dict["logger"] = record.name
+    event_dict["logger"] = redact_text(safe_text(record.name))
     return event_dict
 
 

@@ -132,6 +132,14 @@ def test_the_console_shows_nothing_that_another_formatter_left_on_the_record(
     assert without_time(console) == ["[warning ] sold 3 [shop] entity=book"]
 
 
+def test_the_console_shows_no_secret_in_a_logger_s_name(console: Console) -> None:
+    """As no row does."""
+    register_secret("hunter2000")
+    configure()
+    logging.getLogger("client.hunter2000").warning("connected")
+    assert without_time(console) == ["[warning ] connected [client.***]"]
+
+
 def test_the_console_shows_no_secret(console: Console) -> None:
     """In message, arguments, fields, nested fields, exception and cause; from either logger."""
     register_secret("hunter2000")
