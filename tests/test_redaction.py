@@ -17,6 +17,7 @@ from decimal import Decimal
 from types import MappingProxyType
 from typing import Any, NamedTuple
 from urllib.parse import quote, quote_plus, urlencode
+from uuid import UUID
 
 import pytest
 from hypothesis import given
@@ -186,6 +187,16 @@ def test_a_number_registered_as_a_secret_is_hidden_as_a_number() -> None:
     """A PIN is a secret also where a field holds it as an int."""
     register_secret("48151623")
     assert redact_value({"n": 48151623, "m": 48151624}) == {"n": REDACTED, "m": 48151624}
+    for number in (-48151623, 48151623.0, Decimal(48151623)):
+        assert "48151623" not in str(redact_value([number]))
+
+
+def test_a_secret_that_is_a_uuid_is_hidden_as_one() -> None:
+    """Keys of APIs often are, and a program may hold them so."""
+    key = UUID("6f1e0f6a-3d0b-4a51-9d6b-0c2a7d1f5e11")
+    register_secret(str(key))
+    other = UUID(int=1)
+    assert redact_value([key, other]) == ["***", other]
 
 
 def test_a_secret_of_digits_hides_no_other_number() -> None:

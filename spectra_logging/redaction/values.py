@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from collections.abc import Set as AbstractSet
 from datetime import date, datetime
-from decimal import Decimal
 from typing import Any, cast
-from uuid import UUID
 
 from spectra_logging.redaction import registry
 from spectra_logging.redaction.keys import is_secret_key
@@ -20,7 +18,7 @@ __all__ = ["redact_value"]
 DEEPEST = 64
 """Levels of nesting that are looked through; what lies deeper is cut off."""
 
-_PLAIN = frozenset((bool, type(None), float, datetime, date, Decimal, UUID))
+_PLAIN = frozenset((bool, type(None), datetime, date))
 # Plain classes before the abstract ones, which take a microsecond to ask.
 _CONTAINERS = (dict, list, tuple, set, frozenset, Mapping, AbstractSet)
 
@@ -49,8 +47,8 @@ def _redacted(value: object, path: tuple[int, ...]) -> object:
         return value
     if isinstance(value, str):
         return redact_text(value)
-    if isinstance(value, int):
-        return REDACTED if value in registry.current().numbers else value
+    if isinstance(value, (int, float)):
+        return REDACTED if abs(value) in registry.current().numbers else value
     if isinstance(value, (bytes, bytearray)):
         return _redacted_bytes(value)
     if not isinstance(value, _CONTAINERS):
