@@ -147,6 +147,16 @@ def test_the_environment_names_the_webhook(monkeypatch: pytest.MonkeyPatch) -> N
     assert DiscordHandler().stats().webhook_id == "456"
 
 
+def test_an_api_that_a_variable_names_is_refused_by_the_variable_s_name(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Who has set it there knows of no option."""
+    monkeypatch.setenv("DISCORD_API_BASE_URL", "discord.example.com")
+    with pytest.raises(ConfigurationError, match="variable DISCORD_API_BASE_URL may be"):
+        DiscordHandler(URL)
+    assert not DiscordHandler().is_on
+
+
 def test_the_variable_library_goes_before_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """Its name is all that a dictConfig needs."""
     monkeypatch.setenv("DISCORD_WEBHOOK_URL", URL)

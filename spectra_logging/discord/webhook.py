@@ -49,18 +49,21 @@ class Webhook:
         return f"{self.api_base_url}/webhooks/{self.id}/{self.token}"
 
 
-def parse_webhook(setting: str, url: str, api_base_url: str | None = None) -> Webhook:
+def parse_webhook(
+    setting: str, url: str, api_base_url: str | None = None, base_setting: str = "api_base_url"
+) -> Webhook:
     """The webhook that a URL stands for. Its token is a registered secret from then on.
 
     Args:
         setting: What to call the URL in an error.
         url: A URL of Discord's, of any version of the API; or one below ``api_base_url``.
         api_base_url: The API to talk to in place of Discord's own.
+        base_setting: What to call that in an error.
 
     Raises:
         ConfigurationError: It is none. The message doesn't show it.
     """
-    base = API_BASE_URL if api_base_url is None else _check_base(api_base_url)
+    base = API_BASE_URL if api_base_url is None else _check_base(base_setting, api_base_url)
     try:
         parts = urlsplit(url.strip())
         ours = parts.scheme == "https" and _HOST.fullmatch(parts.netloc.lower())
@@ -114,11 +117,11 @@ def find_webhook(
             "secret must be the address of a Key Vault secret, "
             "https://<vault>.vault.azure.net/secrets/<name>"
         )
-    base = api_base_url or _variable(variables, "DISCORD_API_BASE_URL")
+    base = _base(api_base_url, variables)
     given = webhook_url or secret
     if given is not None:
         setting = "webhook_url" if webhook_url is not None else "secret"
-        return parse_webhook(setting, resolve_secret(setting, given), base)
+        return parse_webhook(setting, resolve_secret(setting, given), *base)
     system = source_system or _variable(variables, "SOURCE_SYSTEM")
     names = ["DISCORD_WEBHOOK_URL"]
     if system:
@@ -127,8 +130,16 @@ def find_webhook(
     for name in names:
         if (value := _variable(variables, name)) is not None:
             setting = f"variable {name}"
-            return parse_webhook(setting, resolve_secret(setting, value), base)
+            return parse_webhook(setting, resolve_secret(setting, value), *base)
     return None
+
+
+def _base(api_base_url: str | None, variables: VariableLibrary | None) -> tuple[str | None, str]:
+    """The API to talk to in place of Discord's own, and what to call its setting in an error."""
+    if api_base_url:
+        return api_base_url, "api_base_url"
+    name = "DISCORD_API_BASE_URL"
+    return _variable(variables, name), f"variable {name}"
 
 
 def _variable(variables: VariableLibrary | None, name: str) -> str | None:
@@ -137,8 +148,8 @@ def _variable(variables: VariableLibrary | None, name: str) -> str | None:
     return os.environ.get(name, "").strip() or None
 
 
-def _check_base(api_base_url: str) -> str:
-    expected = f"api_base_url may be an address such as {API_BASE_URL}, without a query"
+def _check_base(setting: str, api_base_url: str) -> str:
+    expected = f"{setting} may be an address such as {API_BASE_URL}, without a query"
     if not isinstance(api_base_url, str):
         raise ConfigurationError(expected)
     try:
