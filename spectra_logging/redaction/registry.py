@@ -13,6 +13,7 @@ import re
 import threading
 import warnings
 from collections.abc import Iterable, Iterator
+from typing import Any
 from urllib.parse import quote, quote_plus
 
 from spectra_logging.errors import ConfigurationError, SpectraWarning
@@ -56,25 +57,44 @@ class Registered:
     """
 
     __slots__ = ("bytes_pattern", "needles", "numbers", "pattern", "secrets", "verdicts")
+    needles: tuple[str, ...]
+    pattern: re.Pattern[str] | None
+    bytes_pattern: re.Pattern[bytes] | None
 
     def __init__(self, secrets: Iterable[str]) -> None:
         self.secrets = frozenset(secrets)
-        forms = {form for secret in self.secrets for form in _forms(secret)}
-        self.needles = tuple(sorted(forms, key=lambda form: (-len(form), form)))
         self.numbers = frozenset(
             int(secret) for secret in self.secrets if _NUMBER.fullmatch(secret)
         )
-        self.pattern: re.Pattern[str] | None = None
-        self.bytes_pattern: re.Pattern[bytes] | None = None
-        if self.needles:
-            self.pattern = re.compile("|".join(map(re.escape, self.needles)))
-            # A pattern of one literal takes an eighth of the time of one with alternatives, and
-            # most secrets escape to themselves: so without the forms of URLs and base64.
-            escaped = {form for secret in self.secrets for form in _escaped_forms(secret)}
-            self.bytes_pattern = re.compile(
-                b"|".join(re.escape(form.encode("utf-8", "surrogatepass")) for form in escaped)
-            )
         self.verdicts: dict[str, bool] = {}
+
+    def __getattr__(self, name: str) -> Any:
+        """Make one of the three that take long, as it is asked for the first time.
+
+        A program may register hundreds of secrets, one after the other, before it logs.
+        """
+        if name not in ("needles", "pattern", "bytes_pattern"):
+            raise AttributeError(name)
+        made = getattr(self, f"_{name}")()
+        setattr(self, name, made)
+        return made
+
+    def _needles(self) -> tuple[str, ...]:
+        forms = {form for secret in self.secrets for form in _forms(secret)}
+        return tuple(sorted(forms, key=lambda form: (-len(form), form)))
+
+    def _pattern(self) -> re.Pattern[str] | None:
+        return re.compile("|".join(map(re.escape, self.needles))) if self.secrets else None
+
+    def _bytes_pattern(self) -> re.Pattern[bytes] | None:
+        if not self.secrets:
+            return None
+        # A pattern of one literal takes an eighth of the time of one with alternatives, and most
+        # secrets escape to themselves: so without the forms of URLs and base64.
+        escaped = {form for secret in self.secrets for form in _escaped_forms(secret)}
+        return re.compile(
+            b"|".join(re.escape(form.encode("utf-8", "surrogatepass")) for form in escaped)
+        )
 
 
 def _forms(secret: str) -> set[str]:
