@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import sys
+import traceback
 from types import TracebackType
 from typing import TypeAlias, cast
 
-__all__ = ["ExcInfo", "exc_info_triple"]
+__all__ = ["ExcInfo", "exc_info_triple", "traceback_text"]
 
 ExcInfo: TypeAlias = tuple[type[BaseException], BaseException, TracebackType | None]
 
@@ -27,3 +28,12 @@ def exc_info_triple(given: object) -> ExcInfo | None:
         return None
     triple = given if isinstance(given, tuple) and len(given) == 3 else sys.exc_info()
     return cast("ExcInfo", triple) if isinstance(triple[1], BaseException) else None
+
+
+def traceback_text(exc_info: ExcInfo) -> str:
+    """The traceback as Python prints it; a note for an exception that raises when it is shown."""
+    try:
+        return "".join(traceback.format_exception(*exc_info)).rstrip("\n")
+    except Exception as error:  # noqa: BLE001 - whatever a foreign exception raises when shown
+        name = type(exc_info[1]).__name__
+        return f"{name} whose traceback can't be had: {type(error).__name__}"

@@ -7,7 +7,7 @@ import traceback
 from types import CodeType, TracebackType
 from typing import NamedTuple
 
-from spectra_logging.exc_info import ExcInfo
+from spectra_logging.exc_info import ExcInfo, traceback_text
 from spectra_logging.values import safe_text
 
 __all__ = ["FrozenError"]
@@ -49,13 +49,24 @@ class FrozenError(NamedTuple):
     @classmethod
     def freeze(cls, exc_info: ExcInfo) -> FrozenError:
         """What a traceback is made of."""
+        try:
+            chain = cls._chain(exc_info)
+        except Exception:  # noqa: BLE001 - whatever a foreign exception raises when looked at
+            chain = None
+        if chain is not None:
+            return chain
+        # Lines of source and groups of exceptions are part of these; they are rare.
+        error, text = exc_info[1], traceback_text(exc_info)
+        return cls(type(error), safe_text(error), rendered=f"{safe_text(text)}\n")
+
+    @classmethod
+    def _chain(cls, exc_info: ExcInfo) -> FrozenError | None:
+        """An exception with those it followed upon; ``None`` where there is more to it."""
         _, error, position = exc_info
         is_alone = error.__cause__ is None and error.__context__ is None
         chain = [] if is_alone else _chain_of(error)
         if _is_more_than_a_chain(error) or any(_is_more_than_a_chain(link) for link, _ in chain):
-            # Lines of source and groups of exceptions are part of these; they are rare.
-            text = "".join(traceback.format_exception(*exc_info))
-            return cls(type(error), safe_text(error), rendered=safe_text(text))
+            return None
         if is_alone:
             # Most exceptions are no chain, and a log call's microseconds count: the constructor's
             # own way takes twice as long.
@@ -67,7 +78,6 @@ class FrozenError(NamedTuple):
         for link, introduction in reversed(chain):
             places = _frames_of(position if link is error else link.__traceback__)
             frozen = cls(type(link), _words_of(link), *places, frozen, introduction)
-        assert frozen is not None
         return frozen
 
     @property

@@ -110,6 +110,20 @@ def test_a_group_that_led_to_another_exception_is_shown_with_its_members() -> No
     assert text.endswith("RuntimeError: the stage failed\n")
 
 
+def test_an_exception_that_can_not_be_looked_at_becomes_a_note() -> None:
+    """It is told that there was one, and of which class."""
+
+    class ShyError(Exception):
+        def __getattribute__(self, name: str) -> object:
+            if name in ("__cause__", "__notes__"):
+                raise RuntimeError(name)
+            return super().__getattribute__(name)
+
+    error = ShyError("no")
+    text = FrozenError.freeze((ShyError, error, None)).render()
+    assert text == "ShyError whose traceback can't be had: RuntimeError\n"
+
+
 def test_notes_are_shown() -> None:
     """What was added to an exception on its way is part of its words."""
     error = caught(plain)

@@ -683,6 +683,19 @@ def test_whatever_a_record_holds_the_filter_raises_nothing(
     assert [fields[key] for key in extra] == ["***", "***", "kept"]
 
 
+def test_what_is_no_text_or_can_not_be_shown_stops_no_record_at_the_filter() -> None:
+    """A record may come from elsewhere, and an exception may be of any class."""
+
+    class ShyError(Exception):
+        def __getattribute__(self, name: str) -> object:
+            if name in ("__cause__", "__notes__"):
+                raise RuntimeError(name)
+            return super().__getattribute__(name)
+
+    for odd in ({"stack_info": 5}, {"exc_text": 5}, {"exc_info": (ShyError, ShyError("no"), None)}):
+        assert RedactionFilter().filter(logging.makeLogRecord({"msg": "sold", **odd}))
+
+
 class BraceRecord(logging.LogRecord):
     """Of a program that logs in the style of ``str.format``."""
 

@@ -175,7 +175,7 @@ def _error_of(exc_info: Any) -> str:
 
 
 def _described(exc_info: ExcInfo) -> str:
-    return f"{exc_info[0].__name__}: {safe_text(exc_info[1])}"
+    return f"{type(exc_info[1]).__name__}: {safe_text(exc_info[1])}"
 
 
 def _comparable(text: str) -> str:

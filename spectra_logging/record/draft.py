@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt
-import traceback
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from structlog.contextvars import get_contextvars
 
 from spectra_logging.active import current_trace_ids
-from spectra_logging.exc_info import exc_info_triple
+from spectra_logging.exc_info import exc_info_triple, traceback_text
 from spectra_logging.record.rules import (
     SITE_COLUMNS,
     TEXT_TYPES,
@@ -174,8 +173,5 @@ def clean(value: Any) -> Any:
 def _format_exception(exc_info: Any, exc_text: str | None, stack: str | None) -> str:
     triple = exc_info_triple(exc_info)
     if triple is not None:
-        try:
-            exc_text = "".join(traceback.format_exception(*triple)).rstrip("\n")
-        except Exception as error:  # noqa: BLE001 - whatever a foreign exception raises when shown
-            exc_text = f"{triple[0].__name__} whose traceback can't be had: {type(error).__name__}"
+        exc_text = traceback_text(triple)
     return safe_text("\n".join(text for text in (exc_text, stack) if text))

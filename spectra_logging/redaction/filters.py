@@ -6,9 +6,8 @@ import copy
 import functools
 import logging
 import sys
-import traceback
 
-from spectra_logging.exc_info import exc_info_triple
+from spectra_logging.exc_info import exc_info_triple, traceback_text
 from spectra_logging.redaction.keys import is_secret_key
 from spectra_logging.redaction.registry import REDACTED
 from spectra_logging.redaction.text import redact_text
@@ -57,12 +56,12 @@ class RedactionFilter(logging.Filter):
                 hidden = is_secret_key(safe_text(name)) and value is not None
                 changes |= _changed(name, value, REDACTED if hidden else redact_value(value))
         if record.stack_info:
-            changes |= _changed("stack_info", record.stack_info, redact_text(record.stack_info))
+            changes |= _changed("stack_info", record.stack_info, redact_value(record.stack_info))
         if (text := _redacted_traceback(record.exc_info)) is not None:
             # Formatters that don't know exc_text would print exc_info as it is.
             changes |= {"exc_text": text, "exc_info": None}
         elif record.exc_text:
-            changes |= _changed("exc_text", record.exc_text, redact_text(record.exc_text))
+            changes |= _changed("exc_text", record.exc_text, redact_value(record.exc_text))
         return changes
 
 
@@ -109,7 +108,7 @@ def _redacted_traceback(exc_info: object) -> str | None:
     triple = exc_info_triple(exc_info)
     if triple is None:
         return None
-    text = "".join(traceback.format_exception(*triple)).rstrip("\n")
+    text = traceback_text(triple)
     redacted = redact_text(text)
     return None if redacted is text else redacted
 
