@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 from spectra_logging.discord.guard import Guard
 from spectra_logging.discord.ledger import Ledger, OutboxFigures
@@ -229,10 +229,10 @@ class Outbox:
                 self._queue.take_off(notice)
         return taken
 
-    def give_back(self, notices: Iterable[Notice]) -> None:
+    def give_back(self, notices: Sequence[Notice]) -> None:
         """Let notices wait again; what has come of their kind since is counted on them."""
         with self._guard:
-            for notice in notices:
+            for notice in reversed(notices):
                 if not self._queue.land(notice):
                     continue  # The outbox has been closed since.
                 since = self._queue.waiting.get(notice.key)
@@ -240,7 +240,7 @@ class Outbox:
                     self._queue.remove(since)
                     notice.count += since.total
                     notice.last_at = since.last_at
-                self._queue.put(notice)
+                self._queue.put_back(notice)
 
     def settle(self, notices: Collection[Notice], outcome: str) -> None:
         """Book notices as ``delivered``, ``unknown``, ``failed`` or, by another word, dropped."""

@@ -60,6 +60,13 @@ class NoticeQueue:
         self._bytes += notice.size
         self._by_level.setdefault(notice.key.levelno, {})[notice.key] = notice
 
+    def put_back(self, notice: Notice) -> None:
+        """Have a notice wait again, as one that came before all others of its level."""
+        self.put(notice)
+        same_level = self._by_level[notice.key.levelno]
+        del same_level[notice.key]
+        self._by_level[notice.key.levelno] = {notice.key: notice, **same_level}
+
     def remove(self, notice: Notice) -> None:
         """Take out a notice that waits."""
         del self.waiting[notice.key]
