@@ -243,6 +243,22 @@ def test_a_suite_whose_code_raises_could_not_run(
     assert f"suite={suite!r} {problem}" in found.stderr
 
 
+def test_a_pipe_that_nobody_reads_is_no_failed_check(lake: Path) -> None:
+    """The code 1 would say so, of tables that hold what was promised."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    try:
+        ended = subprocess.run(
+            [sys.executable, "-m", "spectra_stage", "validate", "--root", str(lake)],
+            stdout=writer,
+            stderr=subprocess.PIPE,
+            check=False,
+        )
+    finally:
+        os.close(writer)
+    assert (ended.returncode, ended.stderr) == (3, b"spectra: [Errno 32] Broken pipe\n")
+
+
 def test_a_file_that_can_not_be_written_takes_no_other_with_it(lake: Path) -> None:
     """The report is shown, the other files are written, and 3 says that something is missing."""
     junit, page = "/no/such/folder/junit.xml", lake / "report.html"

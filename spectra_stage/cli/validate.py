@@ -105,7 +105,12 @@ def validate(
             typer.echo(f"spectra: {error}", err=True)
             code = EXIT_ERROR
     if STDOUT not in files.values():
-        show(report, all_checks=all_checks)
+        try:
+            show(report, all_checks=all_checks)
+        except OSError as error:
+            # Left to typer, a pipe without a reader is 1, which says that a check failed.
+            typer.echo(f"spectra: {error}", err=True)
+            code = EXIT_ERROR
     raise typer.Exit(code)
 
 
