@@ -228,6 +228,22 @@ class TestTheUsersSession:
             found = lakehouse.query("SELECT moment FROM t ORDER BY n", {"t": table}).rows
             assert [moment for (moment,) in found] == far_away
 
+    @delta_only
+    def test_may_take_times_to_have_no_zone(
+        self, spark: Any, engine_of_spark: Lakehouse, table: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Where TIMESTAMP is a type without one, ours have theirs all the same."""
+        setting = "spark.sql.timestampType"
+        monkeypatch.setattr("spectra_logging.lakehouse.spark_session._all_beside", [])
+        spark.conf.set(setting, "TIMESTAMP_NTZ")
+        try:
+            engine_of_spark.ensure(table, EVERY_TYPE)
+            row = lines(JSON_ROW)
+            engine_of_spark.append(table, row, EVERY_TYPE, transaction=transaction(1))
+        finally:
+            spark.conf.unset(setting)
+        assert read_rows(table, "moment") == [FULL_ROW]
+
     @pytest.mark.parametrize("name", ["t", pytest.param("in two words", marks=delta_only)])
     def test_lends_no_table_of_one_statement_to_the_next(
         self, engine_of_spark: Lakehouse, table: str, name: str

@@ -24,7 +24,9 @@ _ARROW_DDL: tuple[tuple[Callable[[DataType], bool], str], ...] = (
     (DataType.is_float32, "FLOAT"),
     (DataType.is_float64, "DOUBLE"),
     (DataType.is_date32, "DATE"),
-    (DataType.is_timestamp, "TIMESTAMP"),
+    # By that name, since a reader parses its schema with the settings of the thread's active
+    # session, by which TIMESTAMP may be a type without a zone.
+    (DataType.is_timestamp, "TIMESTAMP_LTZ"),
     (DataType.is_string, "STRING"),
     (DataType.is_large_string, "STRING"),
     (DataType.is_string_view, "STRING"),
