@@ -244,6 +244,22 @@ class TestTheUsersSession:
             spark.conf.unset(setting)
         assert read_rows(table, "moment") == [FULL_ROW]
 
+    @delta_only
+    def test_may_read_times_as_spark_2_did(
+        self, spark: Any, apart: Lakehouse, table: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Ours arrive exactly, also where they travel as text."""
+        setting = "spark.sql.legacy.timeParserPolicy"
+        monkeypatch.setattr("spectra_logging.lakehouse.spark_session._all_beside", [])
+        spark.conf.set(setting, "LEGACY")
+        try:
+            apart.ensure(table, EVERY_TYPE)
+            row = lines(JSON_ROW)
+            apart.append(table, row, EVERY_TYPE, transaction=transaction(1))
+        finally:
+            spark.conf.unset(setting)
+        assert read_rows(table, "moment") == [FULL_ROW]
+
     @pytest.mark.parametrize("name", ["t", pytest.param("in two words", marks=delta_only)])
     def test_lends_no_table_of_one_statement_to_the_next(
         self, engine_of_spark: Lakehouse, table: str, name: str

@@ -25,6 +25,8 @@ _OWN_SETTINGS = {
     # Spark 3 refuses times before 1900 unless it is told by which calendar: everybody else's.
     "spark.sql.parquet.datetimeRebaseModeInRead": "CORRECTED",
     "spark.sql.parquet.datetimeRebaseModeInWrite": "CORRECTED",
+    # Spark 2's takes the microseconds in our rows' texts for milliseconds.
+    "spark.sql.legacy.timeParserPolicy": "CORRECTED",
     # As the embedded engine reads SQL: "name" is a column, and what can't be cast is an error.
     "spark.sql.ansi.enabled": "true",
     "spark.sql.ansi.doubleQuotedIdentifiers": "true",
