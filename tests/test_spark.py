@@ -260,6 +260,12 @@ class TestTheUsersSession:
             spark.conf.unset(setting)
         assert read_rows(table, "moment") == [FULL_ROW]
 
+    @delta_only
+    def test_puts_no_variable_into_a_statement(self, engine_of_spark: Lakehouse) -> None:
+        """A text that a check looks for may read like one."""
+        text = "${env:HOME} ${nothing}"
+        assert engine_of_spark.query(f"SELECT '{text}'", {}).rows == ((text,),)
+
     @pytest.mark.parametrize("name", ["t", pytest.param("in two words", marks=delta_only)])
     def test_lends_no_table_of_one_statement_to_the_next(
         self, engine_of_spark: Lakehouse, table: str, name: str

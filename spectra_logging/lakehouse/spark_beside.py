@@ -27,6 +27,8 @@ _OWN_SETTINGS = {
     "spark.sql.parquet.datetimeRebaseModeInWrite": "CORRECTED",
     # Spark 2's takes the microseconds in our rows' texts for milliseconds.
     "spark.sql.legacy.timeParserPolicy": "CORRECTED",
+    # By default ${env:HOME} is put in, also within a literal, and ${name} is nothing.
+    "spark.sql.variable.substitute": "false",
     # As the embedded engine reads SQL: "name" is a column, and what can't be cast is an error.
     "spark.sql.ansi.enabled": "true",
     "spark.sql.ansi.doubleQuotedIdentifiers": "true",
