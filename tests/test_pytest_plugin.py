@@ -127,6 +127,20 @@ def test_a_broken_check_fails_its_test_alone(project: Path, lake: Path) -> None:
     assert len(ET.parse(junit).findall(".//failure")) == 1
 
 
+def test_names_of_suites_and_tables_are_shown_as_those_of_checks(project: Path) -> None:
+    """Without secrets, and in characters that XML has: pytest writes them as they are."""
+    (project / "odd.yaml").write_text(
+        'suite: "a\\x07 [b] password=in-a-name-88"\ntables: {"t.\\x1b[c]": {}}', encoding="utf-8"
+    )
+    junit = project / "junit.xml"
+    options = ("--spectra-suite", "odd.yaml", f"--junit-xml={junit}")
+    code, output = run_pytest(project, "--spectra-root", project, *options)
+    assert code == 1
+    assert "in-a-name-88" not in output + junit.read_text(encoding="utf-8")
+    (case,) = ET.parse(junit).findall(".//testcase")
+    assert case.get("classname") == r"a\x07 (b) password=***.t.\x1b(c)"
+
+
 def test_a_missing_table_fails_once_and_skips_the_rest(project: Path, lake: Path) -> None:
     """The reason of the skip is the finding."""
     shutil.rmtree(lake / "Tables/source/config")

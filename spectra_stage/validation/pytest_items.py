@@ -39,7 +39,8 @@ def collect_checks(session: pytest.Session) -> Iterator[pytest.Item]:
         suite = chosen_suite(_suites(session.config))
     except SpectraError as error:
         raise pytest.UsageError(f"--spectra-suite: {error}") from error
-    collector = SuiteCollector.from_parent(session, name=suite.name, nodeid=suite.name)
+    name = _part_of_an_id(suite.name)
+    collector = SuiteCollector.from_parent(session, name=name, nodeid=name)
     collector.suite = suite
     yield from session.genitems(collector)
 
@@ -81,6 +82,11 @@ def chosen_root(config: pytest.Config) -> str | None:
     return str(config.invocation_params.dir / os.path.expanduser(root))
 
 
+def _part_of_an_id(name: str) -> str:
+    """A name as it may be shown; pytest writes it into JUnit XML as it is."""
+    return clean_line(name).translate(_NO_PART_OF_AN_ID)
+
+
 def _suites(config: pytest.Config) -> tuple[str, ...]:
     return tuple(config.getoption("spectra_suite") or DEFAULT)
 
@@ -93,7 +99,7 @@ class SuiteCollector(pytest.Collector):
     def collect(self) -> Iterable[pytest.Collector]:
         """The tables."""
         for position, table in enumerate(self.suite.tables):
-            collector = TableCollector.from_parent(self, name=table.table)
+            collector = TableCollector.from_parent(self, name=_part_of_an_id(table.table))
             collector.table, collector.position = table, position
             yield collector
 
@@ -107,9 +113,8 @@ class TableCollector(pytest.Collector):
     def collect(self) -> Iterable[pytest.Item]:
         """The checks."""
         for position, name in enumerate(distinct_names(self.table.checks)):
-            words = clean_line(name)
-            item = CheckItem.from_parent(self, name=words.translate(_NO_PART_OF_AN_ID))
-            item.words = words
+            item = CheckItem.from_parent(self, name=_part_of_an_id(name))
+            item.words = clean_line(name)
             item.position = (self.position, position)
             item.add_marker(pytest.mark.spectra)
             yield item
