@@ -659,6 +659,17 @@ class TestWithoutSharedFiles:
         assert apart.upkeep(table).compacted_files == 3
 
     @delta_only
+    @pytest.mark.parametrize("folder", ["runs [1]", "{runs}"])
+    def test_transactions_are_found_in_a_folder_called_like_a_pattern(
+        self, apart: Lakehouse, tmp_path: Path, folder: str
+    ) -> None:
+        """The log's files are looked for by a pattern, of which the folder is no part."""
+        table = str(tmp_path / folder)
+        apart.ensure(table, SMALL)
+        apart.append(table, lines({"n": 1}), SMALL, transaction=transaction(7))
+        assert apart.transaction_version(table, "journal-1") == 7
+
+    @delta_only
     def test_checkpoints_keep_transactions(self, apart: Lakehouse, table: str) -> None:
         """A transaction is found when the log's files that held it are gone."""
         apart.ensure(table, SMALL)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any, Protocol
 
@@ -162,7 +163,7 @@ class SparkLog:
     def _in_files(self, table: str, application_id: str) -> int | None:
         with self._sessions.working(f"transactions of {table}") as session, translated(table):
             place = location_of(session, sql_name(table)) if is_catalog_name(table) else table
-            log = f"{place}/_delta_log"
+            log = _log_of(place)
             reader = session.read.schema(_ACTIONS)
             found = [_newest(reader.json(f"{log}/*.json"), application_id)]
         try:
@@ -185,8 +186,13 @@ class SparkLog:
     def _commit_count(self, table: str) -> int:
         with self._sessions.working(f"commits of {table}") as session, translated(table):
             actions = session.read.schema("commitInfo STRUCT<operation: STRING>")
-            commits = actions.json(f"{table}/_delta_log/*.json").where("commitInfo IS NOT NULL")
+            commits = actions.json(f"{_log_of(table)}/*.json").where("commitInfo IS NOT NULL")
             return int(commits.count())
+
+
+def _log_of(place: str) -> str:
+    """A table's log as the beginning of a pattern, in which the place's own signs mean nothing."""
+    return re.sub(r"([*?\[\]{}])", r"\\\1", place) + "/_delta_log"
 
 
 def _newest(actions: Any, application_id: str) -> int | None:
