@@ -243,13 +243,18 @@ def test_a_suite_whose_code_raises_could_not_run(
     assert f"suite={suite!r} {problem}" in found.stderr
 
 
-def test_a_pipe_that_nobody_reads_is_no_failed_check(lake: Path) -> None:
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize("form", [(), ("--json", "-")])
+def test_a_pipe_that_nobody_reads_is_no_failed_check(
+    lake: Path, form: tuple[str, ...], unbuffered: str
+) -> None:
     """The code 1 would say so, of tables that hold what was promised."""
     reader, writer = os.pipe()
     os.close(reader)
     try:
         ended = subprocess.run(
-            [sys.executable, "-m", "spectra_stage", "validate", "--root", str(lake)],
+            [sys.executable, "-m", "spectra_stage", "validate", "--root", str(lake), *form],
+            env={**os.environ, "PYTHONUNBUFFERED": unbuffered},
             stdout=writer,
             stderr=subprocess.PIPE,
             check=False,

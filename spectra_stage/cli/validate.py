@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -104,6 +106,8 @@ def validate(
             # What was found, maybe in an hour, is not lost with it: the others are written.
             typer.echo(f"spectra: {error}", err=True)
             code = EXIT_ERROR
+            if file == STDOUT:
+                discard_stdout()
     if STDOUT not in files.values():
         try:
             show(report, all_checks=all_checks)
@@ -111,6 +115,7 @@ def validate(
             # Left to typer, a pipe without a reader is 1, which says that a check failed.
             typer.echo(f"spectra: {error}", err=True)
             code = EXIT_ERROR
+            discard_stdout()
     raise typer.Exit(code)
 
 
@@ -163,6 +168,12 @@ def write(text: str, file: str) -> None:
         typer.echo(text.encode("utf-8"), nl=False)
     else:
         Path(file).write_text(text, encoding="utf-8")
+
+
+def discard_stdout() -> None:
+    """Give up what stdout could not take: Python would try again as it exits, and make that 120."""
+    with suppress(OSError, ValueError):  # one of the program's own may be no file
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def show(report: Report, *, all_checks: bool) -> None:
