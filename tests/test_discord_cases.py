@@ -498,7 +498,7 @@ def test_d15_what_is_logged_at_exit_waits_no_longer_for_a_server_that_hangs(
         from spectra_logging import DiscordHandler
         logger.addHandler(DiscordHandler(
             arguments[0], api_base_url=arguments[1],
-            shutdown_timeout_seconds=0.5, request_timeout_seconds=60,
+            shutdown_timeout_seconds=3, request_timeout_seconds=60,
         ))
         atexit.register(logger.error, "last")
         """,
