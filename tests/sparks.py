@@ -19,7 +19,7 @@ from typing import Any
 
 from tests.programs import free_port
 
-__all__ = ["CANNOT", "JVM_OPTIONS", "KINDS", "kind_of_spark", "start_session", "why_not"]
+__all__ = ["CANNOT", "KINDS", "kind_of_spark", "start_session", "why_not"]
 
 KINDS = ("classic", "connect", "sail")
 """What ``SPECTRA_TEST_SPARK`` may be."""
@@ -37,25 +37,14 @@ CANNOT = {
 }
 """Promises that a kind of session can't keep, by test, and why."""
 
-JVM_OPTIONS = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
-"""Of a JVM that lives for minutes: it would be compiling for as long as it works, and two cores are
-too few for it to collect garbage beside. What it computes is the same."""
-
 SETTINGS = {
     "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
     "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
-    "spark.driver.extraJavaOptions": JVM_OPTIONS,
     "spark.sql.shuffle.partitions": "2",
-    # For what tests do to tables themselves, in 50 tasks by default. The engine's own session has a
-    # setting of its own, another one, so that it would be seen in the tests' if it got there.
-    "spark.databricks.delta.snapshotPartitions": "2",
-    # Nobody looks at it.
     "spark.ui.enabled": "false",
-    # The machine's name may be none that its resolver knows.
     "spark.driver.host": "127.0.0.1",
     "spark.driver.bindAddress": "127.0.0.1",
 }
-# Adaptive execution and generated code are as users have them, though tiny tables gain nothing.
 
 
 def kind_of_spark() -> str:

@@ -18,7 +18,7 @@ from spectra_logging.executors import worker_logger, worker_logging
 from spectra_logging.values import DoesNotFitError, to_column, to_jsonable
 from tests.conftest import ENGINES
 from tests.handlers import attach
-from tests.sparks import JVM_OPTIONS, kind_of_spark, why_not
+from tests.sparks import kind_of_spark, why_not
 from tests.tables import column, read_rows, row_count
 
 pytestmark = pytest.mark.skipif(
@@ -150,8 +150,6 @@ os.environ["PYSPARK_PYTHON"] = sys.executable
 from pyspark.sql import SparkSession
 builder = SparkSession.builder.master("local-cluster[2,1,600]").appName("workers")
 builder = builder.config("spark.ui.enabled", "false").config("spark.executor.memory", "600m")
-builder = builder.config("spark.driver.extraJavaOptions", {JVM_OPTIONS!r})
-builder = builder.config("spark.executor.extraJavaOptions", {JVM_OPTIONS!r})
 builder = builder.config("spark.executorEnv.PYTHONPATH", {str(Path(__file__).parent.parent)!r})
 spark = builder.getOrCreate()
 def log_each(rows):
