@@ -31,9 +31,16 @@ from spectra_stage.validation.checks import (
     RowCount,
     TableExists,
     TableSchema,
+    Unchecked,
     Unique,
 )
 from spectra_stage.validation.files import export_contract, load_contract, load_suite
+from spectra_stage.validation.files.odcs_keys import (
+    OF_CONTRACTS,
+    OF_OBJECTS,
+    OF_PROPERTIES,
+    OF_RULES,
+)
 from spectra_stage.validation.results import Outcome
 from spectra_stage.validation.run import run
 from spectra_stage.validation.suite import Suite, TableSuite
@@ -187,13 +194,14 @@ def test_what_a_contract_says_becomes_checks(tmp_path: Path) -> None:
         ForeignKey(column=("tenant", "id"), table="crm.tenants"),
         Freshness(column="at", maximum_age_hours=48.0),
     ]
-    kinds = [check for check in first.checks if check.kind != "valid_json"]
+    kinds = [check for check in first.checks if check.kind not in {"valid_json", "unchecked"}]
     assert [check for check in expected if check not in kinds] == []
     assert [check for check in kinds if check not in expected] == []
     assert len([check for check in first.checks if check.kind == "valid_json"]) == 1
 
 
 AT_MOST = "how many at most is what can be said"
+NO_BOUND = "a count of rows without a bound that can be said"
 
 
 def test_what_no_check_says_is_told(tmp_path: Path) -> None:
@@ -209,7 +217,7 @@ def test_what_no_check_says_is_told(tmp_path: Path) -> None:
         "no check says a rule for the engine soda",
         "no check says minItems of tags",
         "no check says a relationship from customer to ['crm.a.id', 'crm.b.id']",
-        "no check says a count of rows without a bound that can be said",
+        f"no check says {NO_BOUND}",
         "no check says the SLA property retention",
     ]
     assert contract.notes[0].startswith("56:9: ")
@@ -258,6 +266,97 @@ schema:
         "unique of scores.key",
     ]
     assert notes[0].startswith("13:13: ")
+
+
+SAID_BY_NO_CHECK = """
+kind: DataContract
+apiVersion: v3.1.0
+schema:
+  - name: t.checked
+    properties:
+      - name: n
+        physicalType: bigint
+        quality:
+          - {type: sql, name: no gaps, query: SELECT 1, mustBe: 0}
+          - {type: text, description: "People say that it is right."}
+          - {metric: nullValues, mustBe: 0}
+      - {name: tags, physicalType: "array<string>", logicalTypeOptions: {minItems: 1}}
+"""
+
+
+def test_what_no_check_says_is_skipped_in_the_report(lakehouse: Lakehouse, tmp_path: Path) -> None:
+    """Under the name that the contract gives it, so that nobody takes it for kept."""
+    make(tmp_path, columns={"n": [1], "tags": [["a"]]})
+    report = run(load_suite(write(tmp_path, SAID_BY_NO_CHECK)), lakehouse, root=tmp_path)
+    assert [(c.kind, c.name, c.finding) for c in report.checks if c.outcome is Outcome.SKIPPED] == [
+        (
+            "unchecked",
+            "no gaps",
+            "no check says a rule of type sql is for people or for another engine",
+        ),
+        (
+            "unchecked",
+            "People say that it is right.",
+            "no check says a rule of type text is for people or for another engine",
+        ),
+        ("unchecked", "minItems of tags", "no check says minItems of tags"),
+    ]
+    assert report.counts == {Outcome.PASSED: 3, Outcome.SKIPPED: 3} | dict.fromkeys(
+        (Outcome.WARNING, Outcome.FAILED, Outcome.ERROR), 0
+    )
+    assert report.outcome is Outcome.PASSED
+
+
+MISTYPED = """
+kind: DataContract
+apiVersion: v3.1.0
+slaProperty: []
+schema:
+  - name: t.checked
+    qualities: []
+    properties:
+      - {name: n, physicalType: bigint, requred: true}
+      - name: s
+        logicalType: object
+        properties: [{name: a, logicalType: string, uniqe: true}]
+        quality: [{metric: nullValues, mustBe: 0, units: percent}]
+"""
+
+
+def test_a_key_that_the_standard_lacks_is_told(tmp_path: Path) -> None:
+    """Most likely it is mistyped, and what it was to promise is not checked."""
+    contract = load_contract(write(tmp_path, MISTYPED))
+    lacks = ", which is no key of the standard"
+    statements = [
+        note.partition(": no check says ")[2].removesuffix(lacks) for note in contract.notes
+    ]
+    assert statements == [
+        "'slaProperty' of the contract",
+        "'requred' of n",
+        "'uniqe' of s.a",
+        "'units' of a quality rule",
+        "'qualities' of t.checked",
+    ]
+    assert contract.notes[1].startswith("9:50: ")
+    checks = contract.suite.tables[0].checks
+    unchecked = [check.statement for check in checks if isinstance(check, Unchecked)]
+    assert [statement.removesuffix(lacks) for statement in unchecked] == statements[1:]
+
+
+def test_every_key_of_the_standard_is_known() -> None:
+    """By the standard's own schema, whose newest version has those of the others too."""
+    path = resources.files("open_data_contract_standard") / "schema.json"
+    schema = json.loads(path.read_text())
+
+    def keys(name: str) -> set[str]:
+        return set(schema["$defs"][name]["properties"])
+
+    operators = schema["$defs"]["DataQualityOperators"]["oneOf"]
+    assert set(schema["properties"]) <= OF_CONTRACTS
+    assert keys("SchemaElement") | keys("SchemaObject") <= OF_OBJECTS
+    assert keys("SchemaElement") | keys("SchemaBaseProperty") <= OF_PROPERTIES
+    assert keys("DataQuality") | keys("DataQualityLibrary") | keys("DataQualityCustom") <= OF_RULES
+    assert {name for operator in operators for name in operator["properties"]} <= OF_RULES
 
 
 def normal(suite: Suite) -> dict[str, tuple[str | None, list[str]]]:
@@ -458,8 +557,8 @@ def test_a_contract_of_version_3_0_says_the_same_in_its_own_words(
     contract = load_contract(write(tmp_path, OF_3_0))
     assert [note.partition(": ")[2] for note in contract.notes] == [
         "the type of n is left open: physicalType tells it",
-        "no check says a threshold of {}; how many at most is what can be said",
-        "no check says a count of rows without a bound that can be said",
+        f"no check says a threshold of {{}}; {AT_MOST}",
+        f"no check says {NO_BOUND}",
     ]
     columns = {
         "n": [1, 3, 3, None],
@@ -480,6 +579,7 @@ def test_a_contract_of_version_3_0_says_the_same_in_its_own_words(
         "at is at least 2024-01-02T00:00:00Z": (Outcome.FAILED, 1),
         "currency is pounds or euros": (Outcome.FAILED, 1),
         "there are at least 1 and at most 2 rows": (Outcome.FAILED, None),
+        **dict.fromkeys((f"a threshold of {{}}; {AT_MOST}", NO_BOUND), (Outcome.SKIPPED, None)),
     }
 
 
@@ -508,6 +608,8 @@ schema:
     assert [made(check) for check in result.checks[2:]] == [
         (Outcome.FAILED, 2),
         (Outcome.FAILED, 1),
+        (Outcome.SKIPPED, None),
+        (Outcome.SKIPPED, None),
     ]
     assert [note.partition(": ")[2] for note in found.notes] == [
         "no check says metric invalidValues with ['validValues']",
@@ -754,6 +856,7 @@ def test_a_reference_by_the_contracts_names_leads_to_the_physical_ones(tmp_path:
         ForeignKey(column="customer_id", table="crm.customers_v1", references="customer_no"),
         Unique(column=("order_id", "line")),
         Unique(column="changed_at"),
+        Unchecked(statement="metric duplicateValues of a whole object"),
         ForeignKey(column=("order_id", "line"), table="stock.items"),
         Freshness(column="changed_at", maximum_age_hours=24),
     ]
@@ -773,22 +876,24 @@ def test_a_unit_of_freshness_is_read_whole(
 
 
 @pytest.mark.parametrize(
-    ("told", "note"),
+    ("told", "statement"),
     [
-        ("value: 1, unit: month", "no check says a freshness of 1 month for a.b"),
-        ("value: 1, unit: ms", "no check says a freshness of 1 ms for a.b"),
-        ("value: '24', unit: h", "no check says a freshness of '24' h for a.b"),
-        ("value: true, unit: h", "no check says a freshness of True h for a.b"),
-        ("value: 1", "no check says a freshness of 1 None for a.b"),
-        ("value: 1, unit: h, element: b", "no check says a freshness of 1 h for b"),
-        ("value: 1, unit: h, element: c.b", "no check says a freshness of c, which has no object"),
+        ("value: 1, unit: month", "a freshness of 1 month for a.b"),
+        ("value: 1, unit: ms", "a freshness of 1 ms for a.b"),
+        ("value: '24', unit: h", "a freshness of '24' h for a.b"),
+        ("value: true, unit: h", "a freshness of True h for a.b"),
+        ("value: 1", "a freshness of 1 None for a.b"),
+        ("value: 1, unit: h, element: b", "a freshness of 1 h for b"),
+        ("value: 1, unit: h, element: c.b", "a freshness of c, which has no object"),
+        ("value: 1, unit: month, element: c.b", "a freshness of 1 month for c.b"),
     ],
 )
-def test_a_freshness_that_is_not_checked_is_told(tmp_path: Path, told: str, note: str) -> None:
-    """Whatever it is that keeps it from being one."""
+def test_a_freshness_that_is_not_checked_is_told(tmp_path: Path, told: str, statement: str) -> None:
+    """Whatever it is that keeps it from being one; among its table's checks, if it has any."""
     contract = load_contract(write(tmp_path, level(told)))
-    assert contract.notes == (f"6:3: {note}",)
-    assert [check.kind for check in contract.suite.tables[0].checks] == ["table_exists"]
+    assert contract.notes == (f"6:3: no check says {statement}",)
+    expected = [Unchecked(statement=statement)] if statement.endswith("a.b") else []
+    assert list(contract.suite.tables[0].checks) == [TableExists(), *expected]
 
 
 def level(told: str) -> str:

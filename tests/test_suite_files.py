@@ -29,6 +29,7 @@ from spectra_stage.validation.checks import (
     SameCount,
     TableExists,
     TableSchema,
+    Unchecked,
     Unique,
     ValidJson,
 )
@@ -68,6 +69,7 @@ tables:
       - counts_rows: {column: total, newest_by: at, table: sales.lines, where: active}
       - counts_by: {column: counts, newest_by: at, table: sales.lines, by: kind}
       - table_schema: {declared: {order_id: long}, more_columns: true}
+      - unchecked: somebody looks at each order
   sales.customers:
 """
 
@@ -127,6 +129,7 @@ def test_a_file_says_what_python_says(tmp_path: Path) -> None:
                     CountsRows(column="total", newest_by="at", table="sales.lines", where="active"),
                     CountsBy(column="counts", newest_by="at", table="sales.lines", by="kind"),
                     TableSchema(declared=[Column(name="order_id", type="long")], more_columns=True),
+                    Unchecked(statement="somebody looks at each order"),
                 ],
             ),
             TableSuite(table="sales.customers", checks=[TableExists()]),

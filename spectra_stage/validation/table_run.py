@@ -184,12 +184,12 @@ class TableRun:
 
     def _found(self, number: int, check: Check, view: TableView, finding: Finding) -> CheckResult:
         samples: tuple[str, ...] = ()
-        if not finding.holds and isinstance(check, CountingCheck):
+        if finding.holds is False and isinstance(check, CountingCheck):
             samples = self._samples(check, view)
         return self._result(
             number,
             check,
-            Outcome.PASSED if finding.holds else _severe(check),
+            _outcome(check, finding),
             redact_text(finding.words),
             columns=tuple(view.column(name).name for name in check.columns_in(view)),
             rows=self._batch.rows,
@@ -232,6 +232,12 @@ class TableRun:
             figures=dict(figures or {}),
             **found,
         )
+
+
+def _outcome(check: Check, finding: Finding) -> Outcome:
+    if finding.holds is None:
+        return Outcome.SKIPPED
+    return Outcome.PASSED if finding.holds else _severe(check)
 
 
 def _severe(check: Check) -> Outcome:

@@ -24,6 +24,7 @@ from spectra_stage.validation.checks.row_count import RowCount
 from spectra_stage.validation.checks.same_count import SameCount
 from spectra_stage.validation.checks.table_exists import TableExists
 from spectra_stage.validation.checks.table_schema import TableSchema
+from spectra_stage.validation.checks.unchecked import Unchecked
 from spectra_stage.validation.checks.unique import Unique
 from spectra_stage.validation.checks.valid_json import ValidJson
 from spectra_stage.validation.checks.value_range import Range
@@ -48,6 +49,7 @@ __all__ = [
     "SameCount",
     "TableExists",
     "TableSchema",
+    "Unchecked",
     "Unique",
     "ValidJson",
 ]

@@ -59,13 +59,13 @@ class Finding:
     """What a check makes of the answers.
 
     Args:
-        holds: Whether what it says is so.
+        holds: Whether what it says is so; ``None`` where that was not looked at: it is skipped.
         words: What was found, without values of the table that may be secret.
         violations: Rows that break it, where it is about rows.
         figures: What was measured, by name.
     """
 
-    holds: bool
+    holds: bool | None
     words: str
     violations: int | None = None
     figures: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))

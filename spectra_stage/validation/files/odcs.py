@@ -2,15 +2,15 @@
 
 The standard is the Open Data Contract Standard, version 3: what contracts of 3.0 to 3.2 say of
 objects, properties, quality, relationships and freshness is read. What no check says stands in the
-notes.
+notes, and as :class:`~spectra_stage.validation.checks.Unchecked` among the checks of its table.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from spectra_logging.errors import ConfigurationError
 from spectra_logging.tables import Column
@@ -18,24 +18,25 @@ from spectra_stage.errors import SuiteError
 from spectra_stage.validation.checks import (
     AllowedValues,
     Check,
-    Condition,
     ForeignKey,
     Freshness,
     NotNull,
-    Pattern,
-    Range,
     TableSchema,
+    Unchecked,
     Unique,
 )
 from spectra_stage.validation.files.document import Document, Place, Problems
-from spectra_stage.validation.files.odcs_names import PhysicalNames
-from spectra_stage.validation.files.odcs_nested import IN_THE_TYPE, said_of_nested
-from spectra_stage.validation.files.odcs_quality import (
-    NotExpressedError,
-    check_of_rule,
-    literal_of,
-    whole_pattern,
+from spectra_stage.validation.files.odcs_keys import (
+    OF_CONTRACTS,
+    OF_OBJECTS,
+    OF_PROPERTIES,
+    OF_RULES,
+    unknown_keys,
 )
+from spectra_stage.validation.files.odcs_names import PhysicalNames
+from spectra_stage.validation.files.odcs_nested import said_of_nested
+from spectra_stage.validation.files.odcs_options import checks_of_options
+from spectra_stage.validation.files.odcs_quality import NotExpressedError, check_of_rule
 from spectra_stage.validation.files.odcs_types import compared_type, delta_type
 from spectra_stage.validation.suite import Suite, TableSuite
 
@@ -54,13 +55,6 @@ _HOURS = {unit: hours for hours, units in _UNITS.items() for unit in units.split
 _MALFORMED = (AttributeError, LookupError, TypeError, ValueError)
 # A field may be called so too, or company.
 _LEFT_OPEN = re.compile(r"(?:^|[<,:])\s*any\s*(?:$|[>,])")
-_LENGTHS = {
-    "minLength": "length({}) >= {}",
-    "maxLength": "length({}) <= {}",
-    "exclusiveMinimum": "{} > {}",
-    "exclusiveMaximum": "{} < {}",
-    "multipleOf": "{} % {} = 0",
-}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,28 +96,12 @@ class _Reading:
 
     def contract(self) -> Contract:
         root = self._document.root
-        version = root.get("apiVersion")
-        if version is None or not str(version.value).startswith("v3."):
-            told = "missing" if version is None else repr(version.value)
-            self._problems.add(version or root, f"apiVersion is {told}; it may be v3.0.0 or later")
-        tables: dict[str, tuple[list[Check], str | None]] = {}
+        self._look_at_version(root)
+        for place, said in unknown_keys(root, OF_CONTRACTS, "the contract"):
+            self._note(place, said)
         schema = root.get("schema")
-        objects: list[tuple[Place, str, str | None]] = []
-        for place in self._problems.items(schema, "schema") if schema else ():
-            if self._problems.mapping(place, "a schema object"):
-                table, path = self._name(place)
-                objects.append((place, table, path))
-                self._names.add(table, place)
-        for place, table, path in objects:
-            if table in tables:
-                self._problems.add(place, f"table {table} is there twice")
-            checks = self._guarded(place, "a schema object", self._checks(place, table))
-            tables[table] = list(checks), path
-        for place, table, check in self._freshness():
-            if table in tables:
-                tables[table][0].append(check)
-            else:
-                self._note(place, f"no check says a freshness of {table}, which has no object")
+        tables = self._tables(schema) if schema else {}
+        self._add_freshness(tables)
         if not tables and not self._problems.found:
             self._problems.add(schema or root, "schema has no objects: there is nothing to check")
         if self._problems.found:
@@ -139,6 +117,35 @@ class _Reading:
             ),
             notes=tuple(self._notes),
         )
+
+    def _tables(self, schema: Place) -> dict[str, tuple[list[Check], str | None]]:
+        """The checks of each table, and its path where it is told."""
+        objects: list[tuple[Place, str, str | None]] = []
+        for place in self._problems.items(schema, "schema"):
+            if self._problems.mapping(place, "a schema object"):
+                table, path = self._name(place)
+                objects.append((place, table, path))
+                self._names.add(table, place)
+        tables: dict[str, tuple[list[Check], str | None]] = {}
+        for place, table, path in objects:
+            if table in tables:
+                self._problems.add(place, f"table {table} is there twice")
+            checks = self._guarded(place, "a schema object", self._checks(place, table))
+            tables[table] = list(checks), path
+        return tables
+
+    def _add_freshness(self, tables: Mapping[str, tuple[list[Check], str | None]]) -> None:
+        for place, table, check in self._freshness():
+            if table in tables:
+                tables[table][0].append(check)
+            elif not isinstance(check, Unchecked):
+                self._note(place, f"a freshness of {table}, which has no object")
+
+    def _look_at_version(self, root: Place) -> None:
+        version = root.get("apiVersion")
+        if version is None or not str(version.value).startswith("v3."):
+            told = "missing" if version is None else repr(version.value)
+            self._problems.add(version or root, f"apiVersion is {told}; it may be v3.0.0 or later")
 
     def _name(self, place: Place) -> tuple[str, str | None]:
         """The table's dotted name, and its path where it is told."""
@@ -168,6 +175,7 @@ class _Reading:
             yield Unique(column=names[0] if len(names) == 1 else names)
         yield from self._rules(place, None, table)
         yield from self._relationships(place, None, table)
+        yield from self._all_unchecked(unknown_keys(place, OF_OBJECTS, table))
 
     def _column(self, place: Place) -> Column | None:
         if not self._problems.mapping(place, "a property"):
@@ -183,7 +191,9 @@ class _Reading:
             self._malformed(place, "a property", error)
             return None
         if _LEFT_OPEN.search(column_type):
-            self._note(place, f"the type of {name.value} is left open: physicalType tells it")
+            self._notes.append(
+                f"{place}: the type of {name.value} is left open: physicalType tells it"
+            )
         never_null = [self._is_said(place, said) for said in ("required", "primaryKey")]
         return Column(name=str(name.value), type=column_type, nullable=not any(never_null))
 
@@ -208,39 +218,16 @@ class _Reading:
             if valid := [item["value"] for item in entries if item["value"] is not None]:
                 yield AllowedValues(column=column.name, values=valid)
             else:
-                self._note(place, f"no check says that {column.name} is always null")
-        for part, said in said_of_nested(place, column.name):
-            self._note(part, f"no check says {said}")
+                yield self._unchecked(place, f"that {column.name} is always null")
+        yield from self._all_unchecked(said_of_nested(place, column.name))
         compared = replace(column, type=compared_type(column.type, plain))
-        yield from self._options(place, compared, dict(plain.get("logicalTypeOptions") or {}))
+        for check in checks_of_options(compared, plain.get("logicalTypeOptions") or {}):
+            if isinstance(check, Unchecked):
+                self._note(place, check.statement)
+            yield check
         yield from self._rules(place, compared, table)
         yield from self._relationships(place, column, table)
-
-    def _options(self, place: Place, column: Column, options: dict[str, Any]) -> Iterator[Check]:
-        name = column.name
-        for bound in ("minimum", "maximum"):
-            exclusive = f"exclusive{bound.capitalize()}"
-            # In version 3.0 it tells of the bound beside it, whether that is valid itself.
-            if isinstance(options.get(exclusive), bool):
-                is_exclusive = options.pop(exclusive)
-                if is_exclusive and bound in options:
-                    options[exclusive] = options.pop(bound)
-        bounds = {key: options.pop(key) for key in ("minimum", "maximum") if key in options}
-        if bounds:
-            yield Range(column=name, **bounds)
-        if pattern := options.pop("pattern", None):
-            try:
-                yield Pattern(column=name, pattern=whole_pattern(pattern))
-            except ConfigurationError as error:
-                self._note(place, str(error))
-        quoted = '"' + name.replace('"', '""') + '"'
-        for option, template in _LENGTHS.items():
-            if option in options:
-                value = literal_of(options.pop(option), column)
-                condition = template.format(quoted, value)
-                yield Condition(condition=condition + _no_nan(option, column, quoted))
-        for option in options.keys() - IN_THE_TYPE:
-            self._note(place, f"no check says {option} of {name}")
+        yield from self._all_unchecked(unknown_keys(place, OF_PROPERTIES, column.name))
 
     def _rules(self, place: Place, column: Column | None, table: str) -> Iterator[Check]:
         rules = place.get("quality")
@@ -251,10 +238,12 @@ class _Reading:
         try:
             check = check_of_rule(rule, column, self._names.columns(table), self._problems)
         except NotExpressedError as error:
-            self._note(rule, f"no check says {error}")
+            called = rule.get("name") or rule.get("description")
+            yield self._unchecked(rule, str(error), str(called.value) if called else None)
         else:
             if check is not None:
                 yield check
+                yield from self._all_unchecked(unknown_keys(rule, OF_RULES, "a quality rule"))
 
     def _relationships(self, place: Place, column: Column | None, table: str) -> Iterator[Check]:
         listed = place.get("relationships")
@@ -270,7 +259,7 @@ class _Reading:
         there = self._names.of(plain.get("to"))
         tables = {name for name, _ in there}
         if not here or len(here) != len(there) or len(tables) != 1 or "" in tables:
-            self._note(place, f"no check says a relationship from {from_} to {plain.get('to')}")
+            yield self._unchecked(place, f"a relationship from {from_} to {plain.get('to')}")
             return
         own, others = [name for _, name in here], [name for _, name in there]
         single = len(own) == 1
@@ -293,10 +282,12 @@ class _Reading:
         value = plain.get("value")
         is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
         if plain.get("property") != "freshness":
-            self._note(place, f"no check says the SLA property {plain.get('property')}")
+            self._note(place, f"the SLA property {plain.get('property')}")
         elif not hours or not is_number or not elements or not all(t for t, _ in elements):
             told = f"{value!r} {plain.get('unit')} for {plain.get('element')}"
-            self._note(place, f"no check says a freshness of {told}")
+            unchecked = self._unchecked(place, f"a freshness of {told}")
+            for table in sorted({table for table, _ in elements}):
+                yield place, table, unchecked
         else:
             for table, column in elements:
                 yield place, table, Freshness(column=column, maximum_age_hours=value * hours)
@@ -321,12 +312,14 @@ class _Reading:
     def _malformed(self, place: Place, what: str, error: Exception) -> None:
         self._problems.add(place, f"{what} is not as the standard has it: {error!r}")
 
-    def _note(self, place: Place, words: str) -> None:
-        self._notes.append(f"{place}: {words}")
+    def _all_unchecked(self, said: Iterable[tuple[Place, str]]) -> Iterator[Check]:
+        for place, statement in said:
+            yield self._unchecked(place, statement)
 
+    def _unchecked(self, place: Place, statement: str, name: str | None = None) -> Check:
+        """What a contract says of a table and no check does."""
+        self._note(place, statement)
+        return Unchecked(statement=statement, name=name)
 
-def _no_nan(option: str, column: Column, quoted: str) -> str:
-    if not option.startswith("exclusive") or column.type not in {"float", "double"}:
-        return ""
-    # Engines hold it for greater than any number, or by its sign for less.
-    return f" AND NOT isnan({quoted})"
+    def _note(self, place: Place, statement: str) -> None:
+        self._notes.append(f"{place}: no check says {statement}")

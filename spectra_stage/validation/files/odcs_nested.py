@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from spectra_stage.validation.files.document import Place
+from spectra_stage.validation.files.odcs_keys import OF_PROPERTIES, unknown_keys
 
 __all__ = ["IN_THE_TYPE", "said_of_nested"]
 
@@ -30,6 +31,7 @@ def said_of_nested(place: Place, path: str) -> Iterator[tuple[Place, str]]:
         for option in plain.get("logicalTypeOptions") or {}:
             if option not in IN_THE_TYPE:
                 yield part, f"{option} of {inner}"
+        yield from unknown_keys(part, OF_PROPERTIES, inner)
         yield from said_of_nested(part, inner)
 
 

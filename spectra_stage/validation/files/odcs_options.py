@@ -1,0 +1,68 @@
+"""The options of a type in Open Data Contracts → checks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from spectra_logging.errors import ConfigurationError
+from spectra_logging.tables import Column
+from spectra_stage.validation.checks import Check, Condition, Pattern, Range, Unchecked
+from spectra_stage.validation.files.odcs_nested import IN_THE_TYPE
+from spectra_stage.validation.files.odcs_quality import literal_of, whole_pattern
+
+__all__ = ["checks_of_options"]
+
+_CONDITIONS = {
+    "minLength": "length({}) >= {}",
+    "maxLength": "length({}) <= {}",
+    "exclusiveMinimum": "{} > {}",
+    "exclusiveMaximum": "{} < {}",
+    "multipleOf": "{} % {} = 0",
+}
+
+
+def checks_of_options(column: Column, told: Mapping[str, Any]) -> Iterator[Check]:
+    """The checks that a property's ``logicalTypeOptions`` stand for.
+
+    Args:
+        column: The property's column, of the type that values are compared as.
+        told: The options.
+    """
+    options = _with_bounds_of_3_1(told)
+    name = column.name
+    bounds = {key: options.pop(key) for key in ("minimum", "maximum") if key in options}
+    if bounds:
+        yield Range(column=name, **bounds)
+    if pattern := options.pop("pattern", None):
+        try:
+            yield Pattern(column=name, pattern=whole_pattern(pattern))
+        except ConfigurationError as error:
+            yield Unchecked(statement=f"pattern of {name}: {error}")
+    quoted = '"' + name.replace('"', '""') + '"'
+    for option, template in _CONDITIONS.items():
+        if option in options:
+            value = literal_of(options.pop(option), column)
+            condition = template.format(quoted, value)
+            yield Condition(condition=condition + _no_nan(option, column, quoted))
+    for option in options.keys() - IN_THE_TYPE:
+        yield Unchecked(statement=f"{option} of {name}")
+
+
+def _with_bounds_of_3_1(told: Mapping[str, Any]) -> dict[str, Any]:
+    """In version 3.0 an exclusive bound tells of the bound beside it, whether that is valid."""
+    options = dict(told)
+    for bound in ("minimum", "maximum"):
+        exclusive = f"exclusive{bound.capitalize()}"
+        if isinstance(options.get(exclusive), bool):
+            is_exclusive = options.pop(exclusive)
+            if is_exclusive and bound in options:
+                options[exclusive] = options.pop(bound)
+    return options
+
+
+def _no_nan(option: str, column: Column, quoted: str) -> str:
+    if not option.startswith("exclusive") or column.type not in {"float", "double"}:
+        return ""
+    # Engines hold it for greater than any number, or by its sign for less.
+    return f" AND NOT isnan({quoted})"
