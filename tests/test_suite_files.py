@@ -202,6 +202,18 @@ def test_every_kind_of_check_is_in_the_file_above() -> None:
             "1:44: row_count: minimum is 'many'; it may be a whole number",
         ),
         (
+            "tables: {a: {checks: [row_count: {maximum: -1}]}}",
+            "1:34: row_count: maximum=-1 may be a number of rows",
+        ),
+        (
+            "tables: {a: {checks: [row_count: {minimum: 5, maximum: 2}]}}",
+            "1:34: row_count: minimum=5 may be at most the maximum, which is 2",
+        ),
+        (
+            "tables: {a: {checks: [range: {column: d, minimum: 2024-05-02, maximum: 2024-05-01}]}}",
+            "1:30: range: minimum=datetime.date(2024, 5, 2) may be at most the maximum",
+        ),
+        (
             "tables: {a: {checks: [pattern: {column: n, pattern: '(?=x)'}]}}",
             "1:32: pattern: pattern='(?=x)' may be a regular expression without look-around",
         ),

@@ -15,7 +15,17 @@ from spectra_logging.errors import ConfigurationError
 from spectra_stage.validation.results import Severity
 from spectra_stage.validation.view import TableView
 
-__all__ = ["KINDS", "Answers", "Check", "CountingCheck", "Finding", "Plan", "RowCheck", "refused"]
+__all__ = [
+    "KINDS",
+    "Answers",
+    "Check",
+    "CountingCheck",
+    "Finding",
+    "Plan",
+    "RowCheck",
+    "is_count",
+    "refused",
+]
 
 KINDS: dict[str, type[Check]] = {}
 """Every kind of check by its name; a class enters itself."""
@@ -148,7 +158,7 @@ class CountingCheck(Check):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self._percentage() is None and not _is_count(self.tolerance):
+        if self._percentage() is None and not is_count(self.tolerance):
             raise refused(self, "tolerance", "a number of rows, or a percentage such as 0.5%")
 
     @abc.abstractmethod
@@ -226,5 +236,6 @@ class RowCheck(CountingCheck):
         return f"SELECT {columns} FROM t WHERE {broken} LIMIT {limit}"
 
 
-def _is_count(value: object) -> bool:
+def is_count(value: object) -> bool:
+    """Whether a value is a number of something."""
     return isinstance(value, int) and not isinstance(value, bool) and value >= 0

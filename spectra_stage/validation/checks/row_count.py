@@ -5,7 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from spectra_stage.validation.checks.base import Answers, Check, Finding, Plan, refused
+from spectra_stage.validation.checks.base import (
+    Answers,
+    Check,
+    Finding,
+    Plan,
+    is_count,
+    refused,
+)
 from spectra_stage.validation.view import TableView
 
 __all__ = ["RowCount"]
@@ -30,11 +37,14 @@ class RowCount(Check):
         super().__post_init__()
         for option in ("exactly", "minimum", "maximum"):
             value = getattr(self, option)
-            if value is not None and (isinstance(value, bool) or not isinstance(value, int)):
+            if value is not None and not is_count(value):
                 raise refused(self, option, "a number of rows")
         bounded = self.minimum is not None or self.maximum is not None
         if (self.exactly is None) != bounded:
             raise refused(self, "exactly", "a number of rows, or left out for a minimum or maximum")
+        most = self.minimum if self.maximum is None else self.maximum
+        if self.minimum is not None and most is not None and self.minimum > most:
+            raise refused(self, "minimum", f"at most the maximum, which is {self.maximum}")
 
     @property
     def words(self) -> str:

@@ -35,6 +35,18 @@ class Range(RowCheck):
         super().__post_init__()
         if self.minimum is None and self.maximum is None:
             raise refused(self, "minimum", "a value, when there is no maximum")
+        if self._is_empty():
+            raise refused(self, "minimum", f"at most the maximum, which is {self.maximum!r}")
+
+    def _is_empty(self) -> bool:
+        """Whether no value lies between the two; of texts, the column tells what they are."""
+        minimum, maximum = self.minimum, self.maximum
+        if minimum is None or maximum is None or {type(minimum), type(maximum)} & {str, bool}:
+            return False
+        try:
+            return minimum > maximum  # type: ignore[operator] # what can't be compared raises
+        except TypeError:
+            return False
 
     @property
     def columns(self) -> tuple[str, ...]:
