@@ -76,6 +76,23 @@ _BEARER = re.compile(
     r"|was)\b)[\w.~+/-]+=*"
 )
 _USER_INFO = re.compile(r"""(://[^\s/:@?#"'<>]*:)[^\s/?#"'<>]+@""")
+# A token alone may stand there too, as for git; a short name is a user's, and one of a scheme other
+# than HTTP's a container's.
+_TOKEN_IN_URL = re.compile(r"""(https?://)[^\s/:@?#"'<>]{20,}@""")
+# A command line, or the list of its words. What a sentence goes on with is no value.
+_OPTION = re.compile(
+    r"""
+    (?<![\w-]) (--[a-z][\w-]{0,60})
+    (?: (["'],[ ]?["']) [^"'\n-][^"'\n]*
+      | ([ \t]{1,4})
+        (?! (?:a|an|and|are|as|by|can|false|for|from|has|if|in|instead|is|may|must|none|not|null
+            |of|option|or|the|to|true|was|when|with)\b )
+        (?: (?: "[^"\n]+" | '[^'\n]+' ) [^\s"']*
+          | [^\s"'=:-][^\s"']*?(?=[\])}>]{0,4}(?:[\s"']|\Z)) )
+    )
+    """,
+    re.VERBOSE | re.IGNORECASE,
+)
 _WEBHOOK = re.compile(r"(/webhooks/\d+/)[\w-]+")
 _SIGNED_URL = re.compile(r"([?&]sig=)[^\s&\"'<>]+")
 
@@ -115,6 +132,8 @@ def is_suspect(text: str, registered: registry.Registered) -> bool:
         return True
     if "earer " in text or "/webhooks/" in text:
         return True
+    if "--" in text and _OPTION.search(text):
+        return True
     for needle in registered.needles:  # noqa: SIM110 - any() costs four times as much
         if needle in text:
             return True
@@ -141,8 +160,9 @@ def redact_text(text: str) -> str:
     """The text with every secret in it replaced by ``***``, and the rest as it was.
 
     Hidden are registered secrets in any form; values behind secret keys (``key=value``,
-    ``key: value``, ``"key": "value"``, also with the value in brackets); ``Bearer …``; the
-    password of a URL, the signature of a signed one, and the token of a webhook's.
+    ``key: value``, ``"key": "value"``, also with the value in brackets) and secret options
+    (``--key value``); ``Bearer …``; the password of a URL, or the token in its place; the
+    signature of a signed one, and the token of a webhook's.
     A value that only says there is no secret, such as ``token=None``, stays.
 
     Returns:
@@ -167,6 +187,7 @@ def _redacted(text: str, registered: registry.Registered) -> str:
     if ":" in redacted or "=" in redacted:
         if "://" in redacted:
             redacted = _USER_INFO.sub(rf"\1{REDACTED}@", redacted)
+            redacted = _TOKEN_IN_URL.sub(rf"\1{REDACTED}@", redacted)
         if "sig=" in redacted:
             redacted = _SIGNED_URL.sub(rf"\1{REDACTED}", redacted)
         redacted = _without_values_of_secret_keys(redacted)
@@ -174,6 +195,8 @@ def _redacted(text: str, registered: registry.Registered) -> str:
         redacted = _WEBHOOK.sub(rf"\1{REDACTED}", redacted)
     if "earer " in redacted:
         redacted = _BEARER.sub(rf"\1\2{REDACTED}", redacted)
+    if "--" in redacted:
+        redacted = _OPTION.sub(_without_value, redacted)
     return text if redacted == text else redacted
 
 
@@ -191,6 +214,13 @@ def _without_secrets(text: str, pattern: re.Pattern[str]) -> str:
         parts += (text[done:start], REDACTED)
         done = end
     return "".join((*parts, text[done:]))
+
+
+def _without_value(option: re.Match[str]) -> str:
+    name, between_words, space = option.groups()
+    if not is_secret_key(name):
+        return option[0]
+    return f"{name}{between_words or space}{REDACTED}"
 
 
 def _without_values_of_secret_keys(text: str) -> str:
