@@ -84,6 +84,11 @@ class Worker:
         try:
             if self.running:
                 return True
+            if type(self._wakes) is not queue.SimpleQueue:
+                # gevent has replaced it since, as where gunicorn loads a program before it forks
+                # workers of gevent's: the thread is a greenlet then, and to wait for the old one
+                # would stop the whole process.
+                self._wakes = queue.SimpleQueue()
             stopping = threading.Event()
             thread = threading.Thread(
                 target=self._run, args=(stopping,), name=self._name, daemon=True

@@ -17,7 +17,8 @@ import pytest
 from spectra_logging.feedback import is_from_worker, log_from_worker
 from spectra_logging.handlers.delta import DeltaHandler
 from spectra_logging.worker import Signal, Worker
-from tests.programs import wait_until
+from tests.programs import run_program, wait_until
+from tests.tables import column
 
 HOUR_SECONDS = 3600.0
 
@@ -249,3 +250,21 @@ def test_a_signal_handler_may_wait_for_a_worker_while_its_thread_holds_the_lock(
     thread.start()
     thread.join(30)
     assert not thread.is_alive()
+
+
+PATCHED_LATE = """
+handler = DeltaHandler(table, flush_interval_seconds=3600)
+from gevent import monkey
+monkey.patch_all()
+logger.addHandler(handler)
+logger.info("first")
+assert handler.flush(30), handler.stats()
+logger.info("second")
+"""
+
+
+def test_a_thread_that_gevent_makes_a_greenlet_stops_nobody_else(tmp_path: Path) -> None:
+    """As in gunicorn, which loads a program before it forks workers that gevent has patched."""
+    done = run_program(PATCHED_LATE, tmp_path / "events")
+    assert done.returncode == 0, done.stderr
+    assert column(tmp_path / "events") == ["first", "second"]
