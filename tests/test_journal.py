@@ -874,6 +874,29 @@ def test_rejected_rows_are_quarantined_and_counted(tmp_path: Path) -> None:
     ]
 
 
+def test_half_a_line_waits_while_its_process_lives_and_is_set_aside_when_it_is_gone(
+    tmp_path: Path,
+) -> None:
+    """It may be being stored this very moment; nobody ever finishes what a dead process left."""
+    appender = make_appender(tmp_path)
+    appender.append(line(0))
+    (segment,) = tmp_path.glob("*.ndjson")
+    half = line(1)[:-20]
+    with segment.open("r+b") as file:
+        file.seek(len(line(0)))
+        file.write(half)
+    assert drain(tmp_path) == [0]
+    assert not (tmp_path / "quarantine").exists()
+    appender._roller._owner_lock.release()  # as a kill does
+    assert drain(tmp_path) == []
+    (kept,) = (tmp_path / "quarantine").glob("*.ndjson")
+    assert msgspec.json.decode(kept.read_bytes()) == {
+        "reason": f"damaged in journal segment {segment.name}",
+        "data": half.decode(),
+    }
+    assert not segment.exists()
+
+
 @settings(deadline=None)
 @given(
     victim=st.sampled_from(["*.ndjson", "state.json", "state-copy.json"]),
