@@ -417,3 +417,20 @@ def test_without_its_extra_the_command_says_how_to_install_it(
     monkeypatch.delitem(sys.modules, "spectra_stage.cli.app")
     assert entry.main() == 3
     assert "spectra-logging[cli]" in capsys.readouterr().err
+
+
+def test_characters_that_an_encoding_lacks_are_escaped(
+    log: Log, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was logged may be in any language; the terminal may know one."""
+    log("INFO", "Grüße: 你好")
+    monkeypatch.setenv("PYTHONIOENCODING", "latin-1")
+    monkeypatch.setenv("PYTHONUTF8", "0")
+    done = subprocess.run(
+        [sys.executable, "-m", "spectra_stage", "log", "show", tmp_path / TABLE],
+        capture_output=True,
+        encoding="latin-1",
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "Grüße: \\u4f60\\u597d" in done.stdout

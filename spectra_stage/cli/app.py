@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import sys
 from typing import Annotated
 
 import typer
@@ -49,6 +51,10 @@ def spectra(
 
 def run() -> int:
     """Run the command that ``sys.argv`` asks for; errors become a line on stderr and a code."""
+    for stream in (sys.stdout, sys.stderr):
+        # What a terminal's or a pipe's encoding lacks is escaped: the rest is worth reading.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     try:
         return app(standalone_mode=True) or 0
     except ConfigurationError as error:
