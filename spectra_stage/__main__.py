@@ -7,6 +7,7 @@ import sys
 __all__ = ["main"]
 
 EXIT_EXTRA_MISSING = 3
+EXIT_INTERRUPTED = 130
 
 
 def main() -> int:
@@ -27,6 +28,9 @@ def main() -> int:
             "  python -m pip install 'spectra-logging[cli]'\n"
         )
         return EXIT_EXTRA_MISSING
+    except KeyboardInterrupt:
+        # All that is imported takes a second, of which nobody wants to read.
+        return EXIT_INTERRUPTED
     return run()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import importlib.abc
 import io
 import json
 import logging
@@ -417,6 +418,22 @@ def test_without_its_extra_the_command_says_how_to_install_it(
     monkeypatch.delitem(sys.modules, "spectra_stage.cli.app")
     assert entry.main() == 3
     assert "spectra-logging[cli]" in capsys.readouterr().err
+
+
+def test_an_interrupt_while_the_command_is_imported_ends_it_quietly(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """That takes a second, in which one may find that another option was meant."""
+
+    class Interrupted(importlib.abc.MetaPathFinder):
+        def find_spec(self, name: str, *_: object) -> None:
+            if name == "spectra_stage.cli.app":
+                signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.delitem(sys.modules, "spectra_stage.cli.app")
+    monkeypatch.setattr(sys, "meta_path", [Interrupted(), *sys.meta_path])
+    assert entry.main() == 130
+    assert capsys.readouterr() == ("", "")
 
 
 def test_characters_that_an_encoding_lacks_are_escaped(
