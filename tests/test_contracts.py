@@ -201,7 +201,7 @@ def test_what_a_contract_says_becomes_checks(tmp_path: Path) -> None:
 
 
 AT_MOST = "how many at most is what can be said"
-NO_BOUND = "a count of rows without a bound that can be said"
+NO_BOUND = "a count of rows without a bound"
 
 
 def test_what_no_check_says_is_told(tmp_path: Path) -> None:
@@ -217,7 +217,7 @@ def test_what_no_check_says_is_told(tmp_path: Path) -> None:
         "no check says a rule for the engine soda",
         "no check says minItems of tags",
         "no check says a relationship from customer to ['crm.a.id', 'crm.b.id']",
-        f"no check says {NO_BOUND}",
+        "no check says a count of rows of {'mustNotBe': 5}",
         "no check says the SLA property retention",
     ]
     assert contract.notes[0].startswith("56:9: ")
@@ -266,6 +266,34 @@ schema:
         "unique of scores.key",
     ]
     assert notes[0].startswith("13:13: ")
+
+
+@pytest.mark.parametrize(
+    ("rule", "expected"),
+    [
+        ("nullValues, mustBeGreaterThan: 1, mustBeLessOrEqualTo: 5", None),
+        ("nullValues, mustBeLessOrEqualTo: 5, mustBeLessThan: 3", None),
+        ("nullValues, mustNotBe: 2, mustBeLessThan: 3", None),
+        ("rowCount, mustNotBe: 2, mustBeLessThan: 3", None),
+        ("rowCount, mustBeGreaterThan: 10.5, mustBeLessThan: 30", None),
+        ("rowCount, mustBeLessOrEqualTo: 5, mustBeLessThan: 3", RowCount(maximum=2)),
+        (
+            "rowCount, mustBeGreaterThan: 1, mustBeGreaterOrEqualTo: 1, mustBeLessThan: 3",
+            RowCount(minimum=2, maximum=2),
+        ),
+        ("rowCount, mustBe: 5", RowCount(exactly=5)),
+    ],
+)
+def test_of_several_thresholds_none_is_passed_over(
+    tmp_path: Path, rule: str, expected: Check | None
+) -> None:
+    """Version 3.0 allows them: the strictest count, or it is told that no check says them."""
+    contract = f"{V3}- name: a\n  properties: [{{name: b, quality: [{{metric: {rule}}}]}}]"
+    checks = load_suite(write(tmp_path, contract)).tables[0].checks[2:]
+    if expected is None:
+        assert [check.kind for check in checks] == ["unchecked"]
+    else:
+        assert list(checks) == [expected]
 
 
 SAID_BY_NO_CHECK = """

@@ -18,6 +18,7 @@ from spectra_stage.validation.checks import (
     RowCount,
     Unique,
 )
+from spectra_stage.validation.checks.base import is_count
 from spectra_stage.validation.files.document import Place, Problems
 from spectra_stage.validation.files.options import check_of
 from spectra_stage.validation.literals import moment_of
@@ -39,6 +40,7 @@ _METRICS = {
 # What a pattern consists of, as far as brackets matter: in sets, and behind a backslash, they are
 # characters.
 _PART = re.compile(r"\\.|\[\^?\]?(?:\\.|[^\\\]])*\]|.", re.DOTALL)
+_AT_MOST = "how many at most is what can be said"
 _NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?")
 _FLAGS = re.compile(r"\(\?[a-z]+\)")
 
@@ -224,10 +226,12 @@ def _severity(rule: Mapping[str, Any]) -> Severity:
 
 def _tolerance(rule: Mapping[str, Any]) -> int | str:
     """How many may break it."""
-    bare = not any(name.startswith("must") for name in rule)
-    if bare and rule.get("rule") in {"nullCheck", "validValues"}:
+    told = {name: value for name, value in rule.items() if name.startswith("must")}
+    if not told and rule.get("rule") in {"nullCheck", "validValues"}:
         # Rules that are complete without a threshold.
         return 0
+    if len(told) > 1:
+        raise NotExpressedError(f"several thresholds, {told}; {_AT_MOST}")
     percent = rule.get("unit") == "percent"
     if rule.get("mustBe") == 0:
         return 0
@@ -240,25 +244,35 @@ def _tolerance(rule: Mapping[str, Any]) -> int | str:
     if most is None and isinstance(between, list) and between[:1] == [0]:
         most = between[1]
     if not isinstance(most, (int, float)) or most < 0:
-        told = {name: value for name, value in rule.items() if name.startswith("must")}
-        raise NotExpressedError(f"a threshold of {told}; how many at most is what can be said")
+        raise NotExpressedError(f"a threshold of {told}; {_AT_MOST}")
     # Python writes 0.00001 as 1e-05.
     return f"{Decimal(str(most)):f}%" if percent else int(most)
 
 
 def _row_count(rule: Mapping[str, Any]) -> dict[str, Any]:
-    bounds: dict[str, int] = {}
-    for name, option, change in (
-        ("mustBe", "exactly", 0),
-        ("mustBeGreaterThan", "minimum", 1),
-        ("mustBeGreaterOrEqualTo", "minimum", 0),
-        ("mustBeLessThan", "maximum", -1),
-        ("mustBeLessOrEqualTo", "maximum", 0),
-    ):
-        if isinstance(rule.get(name), int):
-            bounds[option] = rule[name] + change
-    if isinstance(rule.get("mustBeBetween"), list):
-        bounds["minimum"], bounds["maximum"] = rule["mustBeBetween"]
-    if not bounds or rule.get("unit") == "percent":
-        raise NotExpressedError("a count of rows without a bound that can be said")
-    return bounds
+    told = {name: value for name, value in rule.items() if name.startswith("must")}
+    if not told:
+        raise NotExpressedError("a count of rows without a bound")
+    bounds = [_bounds(name, value) for name, value in told.items()]
+    if None in bounds or rule.get("unit") == "percent":
+        raise NotExpressedError(f"a count of rows of {told}")
+    if set(told) == {"mustBe"}:
+        return {"exactly": told["mustBe"]}
+    minimums = [least for least, _ in filter(None, bounds) if least is not None]
+    maximums = [most for _, most in filter(None, bounds) if most is not None]
+    return {"minimum": max(minimums, default=None), "maximum": min(maximums, default=None)}
+
+
+def _bounds(threshold: str, value: Any) -> tuple[int | None, int | None] | None:
+    """The least and the greatest number that a threshold allows; ``None`` if it is no such one."""
+    least, most = value if threshold == "mustBeBetween" else (value, value)
+    if not (is_count(least) and is_count(most)):
+        return None
+    return {
+        "mustBe": (least, most),
+        "mustBeBetween": (least, most),
+        "mustBeGreaterThan": (least + 1, None),
+        "mustBeGreaterOrEqualTo": (least, None),
+        "mustBeLessThan": (None, most - 1),
+        "mustBeLessOrEqualTo": (None, most),
+    }.get(threshold)
