@@ -566,6 +566,23 @@ def test_a_bound_may_be_finer_than_the_column(
     assert (found.violations, found.finding) == (violations, found.finding)
 
 
+@pytest.mark.parametrize(
+    ("check", "violations"),
+    [
+        (Range(column="n", minimum="0.1234567890123456789012345678901"), 2),
+        (Range(column="n", maximum="-0.1234567890123456789012345678901"), 3),
+        (Range(column="n", minimum="-99999999999999999999999.5", maximum="1.5"), 1),
+    ],
+    ids=lambda value: value.words if hasattr(value, "words") else "",
+)
+def test_a_bound_of_whole_numbers_may_be_a_fraction(
+    lakehouse: Lakehouse, tmp_path: Path, check: Range, violations: int
+) -> None:
+    """Also where the column's greatest would have too many digits beside its own."""
+    make(tmp_path, columns={"n": [2**62, 1, 0, -1]})
+    assert made(result_of(lakehouse, tmp_path, check)) == (FAILED, violations)
+
+
 @pytest.fixture
 def machine_elsewhere(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A while in which the machine is west of Greenwich."""

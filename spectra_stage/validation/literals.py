@@ -26,8 +26,8 @@ def literal(value: Value, column: Column, dialect: Dialect, *, rounding: str | N
         value: The value.
         column: The column.
         dialect: The engine's SQL.
-        rounding: How a number finer than a column of decimals can hold is rounded, as
-            :mod:`decimal` calls it; by default it is not.
+        rounding: How a number finer than a column of decimals or whole numbers can hold is rounded,
+            as :mod:`decimal` calls it; by default it is not.
 
     Raises:
         ImpossibleError: The value is none of the column's kind.
@@ -60,10 +60,11 @@ def _number(value: Value) -> Decimal | None:
 
 
 def _rounded(number: Decimal, column: Column, rounding: str) -> Decimal:
-    scale = _SCALE.fullmatch(column.type)
-    if scale is None or -int(number.as_tuple().exponent) <= int(scale[1]):
+    told = _SCALE.fullmatch(column.type)
+    scale = int(told[1]) if told else 0
+    if column.type in {"float", "double"} or -int(number.as_tuple().exponent) <= scale:
         return number
-    return number.quantize(Decimal(1).scaleb(-int(scale[1])), rounding, Context(prec=MAX_PREC))
+    return number.quantize(Decimal(1).scaleb(-scale), rounding, Context(prec=MAX_PREC))
 
 
 def _numeric(number: Decimal, column: Column) -> str:

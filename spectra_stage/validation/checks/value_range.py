@@ -72,7 +72,7 @@ class Range(RowCheck):
         """Rows below the one, above the other, or NaN."""
         column = view.column(self.column, "number", "text", "date", "timestamp")
         name = view.dialect.quote(column.name)
-        # Decimals are rounded to the next that the column can hold, which changes nothing: to
+        # Numbers are rounded to the next that the column can hold, which changes nothing: to
         # compare with finer ones, DataFusion 55 makes the column's as fine, and some don't fit.
         outside = []
         if self.minimum is not None:
