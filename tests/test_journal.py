@@ -317,6 +317,27 @@ def test_what_was_read_ahead_and_given_up_since_is_not_committed(
     assert balanced(appender)
 
 
+def test_what_was_read_ahead_and_committed_since_is_not_committed_again(tmp_path: Path) -> None:
+    """What has come since is read anew, and it alone."""
+    appender = make_appender(tmp_path)
+    appender.append(line(0))
+    batches = Batches(tmp_path)
+    with batches.draining():
+        ahead = batches.read_ahead([])
+        assert ahead is not None
+        assert numbers(ahead.rows) == [0]
+        first = batches.next_batch()
+        assert first is not None
+        batches.note_committed(first, [])
+        appender.append(line(1))
+        batch = batches.next_batch(ahead=ahead)
+        assert batch is not None
+        assert numbers(batch.rows) == [1]
+        batches.note_committed(batch, [])
+    assert appender.figures().written == 2
+    assert balanced(appender)
+
+
 def test_what_was_read_ahead_of_a_batch_that_failed_waits_for_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
