@@ -179,6 +179,8 @@ def test_rows_staged_for_another_table_are_written_anew(
     """Somebody has added a column since, or removed the table and made another of its name."""
     engine.ensure(table, SMALL)
     ready = stage_ahead(engine, table, lines({"n": 1}))
+    staged = {path.name for path in Path(table).glob("_spectra-*/*/*.parquet")}
+    assert staged
     if is_removed:
         shutil.rmtree(table)
     engine.ensure(table, new)
@@ -186,6 +188,7 @@ def test_rows_staged_for_another_table_are_written_anew(
     ready.discard()
     assert numbers(table) == [1]
     assert hidden(table) == ["_delta_log"]
+    assert staged.isdisjoint(os.listdir(table))
 
 
 def test_writers_of_all_kinds_race_and_nothing_is_lost_or_doubled(
