@@ -895,6 +895,21 @@ def test_rejected_rows_are_quarantined_and_counted(tmp_path: Path) -> None:
     ]
 
 
+def test_records_that_damage_made_one_piece_of_count_as_quarantined_each(tmp_path: Path) -> None:
+    """The line break between them is gone, so that the drain counts one where there were two."""
+    appender = make_appender(tmp_path)
+    appender.append(line(0))
+    appender.append(line(1))
+    appender.append(line(2, SEGMENT))
+    path = tmp_path / str(list_segments(tmp_path)[0])
+    path.write_bytes(path.read_bytes().replace(b"\n", b" ", 1))
+    assert drain(tmp_path) == [2]
+    assert appender.reclaim()
+    figures = appender.figures()
+    assert (figures.written, figures.quarantined, figures.pending) == (1, 2, 0)
+    assert balanced(appender)
+
+
 def test_half_a_line_waits_while_its_process_lives_and_is_set_aside_when_it_is_gone(
     tmp_path: Path,
 ) -> None:
