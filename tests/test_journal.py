@@ -895,6 +895,21 @@ def test_rejected_rows_are_quarantined_and_counted(tmp_path: Path) -> None:
     ]
 
 
+def test_a_first_byte_damaged_to_zero_hides_nothing_that_follows(tmp_path: Path) -> None:
+    """A gone process's segment is not taken for drained, and removed, on account of it."""
+    appender = make_appender(tmp_path)
+    appender.append(line(0))
+    appender.append(line(1))
+    appender.close()
+    path = tmp_path / str(list_segments(tmp_path)[0])
+    path.write_bytes(b"\0" + path.read_bytes()[1:])
+    batches = Batches(tmp_path)
+    assert batches.has_records()
+    with batches.draining():
+        batches.remove_leavings()
+    assert drain(tmp_path) == [1]
+
+
 def test_records_that_damage_made_one_piece_of_count_as_quarantined_each(tmp_path: Path) -> None:
     """The line break between them is gone, so that the drain counts one where there were two."""
     appender = make_appender(tmp_path)
