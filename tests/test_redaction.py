@@ -475,15 +475,22 @@ def test_sequences_keep_their_kind() -> None:
     assert redact_value(OrderedDict(a="hunter2000")) == {"a": REDACTED}
 
 
+def nested(value: object, levels: int) -> object:
+    """The value in that many lists, one in the other."""
+    for _ in range(levels):
+        value = [value]
+    return value
+
+
 def test_cycles_and_great_depth_are_cut_off() -> None:
     """Neither hangs, and neither hides a secret from the scan."""
     cyclic: dict[str, object] = {"token": "abc"}
     cyclic["self"] = cyclic
     assert redact_value(cyclic) == {"token": REDACTED, "self": "<cycle>"}
-    deep: object = {"token": "abc"}
-    for _ in range(500):
-        deep = [deep]
-    assert "abc" not in repr(redact_value(deep))
+    assert redact_value(nested({"token": "abc"}, 63)) == nested({"token": REDACTED}, 63)
+    for levels in (64, 500):
+        deep = redact_value(nested({"token": "abc"}, levels))
+        assert deep == nested("<nested too deeply>", 64)
 
 
 class Shown:
