@@ -308,7 +308,9 @@ schema:
           - {type: sql, name: no gaps, query: SELECT 1, mustBe: 0}
           - {type: text, description: "People say that it is right."}
           - {metric: nullValues, mustBe: 0}
-      - {name: tags, physicalType: "array<string>", logicalTypeOptions: {minItems: 1}}
+      - name: tags
+        physicalType: array<string>
+        logicalTypeOptions: {minItems: 1, maxItems: 9, uniqueItems: true}
 """
 
 
@@ -328,8 +330,10 @@ def test_what_no_check_says_is_skipped_in_the_report(lakehouse: Lakehouse, tmp_p
             "no check says a rule of type text is for people or for another engine",
         ),
         ("unchecked", "minItems of tags", "no check says minItems of tags"),
+        ("unchecked", "maxItems of tags", "no check says maxItems of tags"),
+        ("unchecked", "uniqueItems of tags", "no check says uniqueItems of tags"),
     ]
-    assert report.counts == {Outcome.PASSED: 3, Outcome.SKIPPED: 3} | dict.fromkeys(
+    assert report.counts == {Outcome.PASSED: 3, Outcome.SKIPPED: 5} | dict.fromkeys(
         (Outcome.WARNING, Outcome.FAILED, Outcome.ERROR), 0
     )
     assert report.outcome is Outcome.PASSED
