@@ -428,7 +428,7 @@ def test_an_interrupt_while_the_command_is_imported_ends_it_quietly(
     class Interrupted(importlib.abc.MetaPathFinder):
         def find_spec(self, name: str, *_: object) -> None:
             if name == "spectra_stage.cli.app":
-                signal.raise_signal(signal.SIGINT)
+                raise KeyboardInterrupt  # as a signal, it would be ignored in the background
 
     monkeypatch.delitem(sys.modules, "spectra_stage.cli.app")
     monkeypatch.setattr(sys, "meta_path", [Interrupted(), *sys.meta_path])
