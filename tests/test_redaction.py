@@ -60,6 +60,7 @@ ENCODINGS: dict[str, Callable[[str], str]] = {
     "base64": lambda text: base64.b64encode(text.encode()).decode(),
     "base64, urlsafe": lambda text: base64.urlsafe_b64encode(text.encode()).decode(),
     "base64 of user:secret": lambda text: base64.b64encode(f"me:{text}".encode()).decode(),
+    "base64 of key:secret": lambda text: base64.b64encode(f"key:{text}".encode()).decode(),
     "base64 of secret and more": lambda text: base64.b64encode(f"user:{text}!".encode()).decode(),
 }
 
@@ -90,8 +91,9 @@ def test_keys_of_secrets_are_known_in_any_spelling(key: str) -> None:
 @pytest.mark.parametrize(
     "key",
     """key keys key_column project_key primary_key primaryKey partition_key foreignKey sort_keys
-    token_count token_type tokens tokens_used max_tokens prompt_tokens max_token tokenizer
-    secretary secret_name secret_scope has_password password_length requires_auth needs_token
+    token_count token_refresh_count token_type tokens tokens_used max_tokens prompt_tokens max_token
+    tokenizer secretary secret_name secret_scope has_password password_length requires_auth
+    needs_token
     author authors authority authorized authorised auth_method auth_status authVerified monkey
     keyboard donkey_key turkey passed pass passenger compass string connection connections
     sassy cookie_policy credential_type webhook_status token_url signature signal url
@@ -181,6 +183,13 @@ def test_of_secrets_that_overlap_nothing_is_left() -> None:
         register_secret(secret)
     assert redact_text("<alpha-beta-gamma-delta-epsilon>") == "<***>"
     assert redact_text("<gamma-delta-epsilongamma-delta-epsilon>") == "<******>"
+
+
+def test_a_secret_that_a_replacement_completes_is_hidden_too() -> None:
+    """Else redacting a second time would hide more than the first."""
+    for secret in ("hunter2000", "swordfish***"):
+        register_secret(secret)
+    assert redact_text("<swordfishhunter2000>") == "<***>"
 
 
 def test_a_number_registered_as_a_secret_is_hidden_as_a_number() -> None:
@@ -503,6 +512,13 @@ class Shown:
         return self.text
 
 
+class ShownByItsRepr(Shown):
+    """An object whose text for people is another."""
+
+    def __str__(self) -> str:
+        return "nothing to see"
+
+
 class Unshowable:
     """An object that can't be shown."""
 
@@ -515,6 +531,7 @@ def test_objects_are_replaced_only_when_their_text_shows_a_secret() -> None:
     harmless = Shown("Settings(a=1)")
     assert redact_value(harmless) is harmless
     assert redact_value(Shown("Settings(password='x')")) == "Settings(password='***')"
+    assert redact_value(ShownByItsRepr("password='x'")) == "password='***'"
     assert redact_value(Unshowable()) == "<Unshowable whose text can't be had: RuntimeError>"
 
 

@@ -95,4 +95,4 @@ def is_secret_key(key: str) -> bool:
         return False
     if end < len(words):
         return words[-1] not in _ABOUT_A_SECRET
-    return end == 1 or words[0] not in _ASKS_ABOUT_A_SECRET
+    return words[0] not in _ASKS_ABOUT_A_SECRET
