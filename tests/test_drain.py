@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import threading
 from itertools import count
 from pathlib import Path
@@ -11,13 +12,14 @@ import polars as pl
 import pytest
 from deltalake import DeltaTable, write_deltalake
 
-from spectra_logging.drain import Drainer
+from spectra_logging.drain import Drainer, DrainReport
 from spectra_logging.errors import TableUnavailableError
 from spectra_logging.journal.appender import Appender
 from spectra_logging.journal.batches import Batches
 from spectra_logging.journal.framing import frame
 from spectra_logging.lakehouse import open_lakehouse
 from spectra_logging.lakehouse.base import Lakehouse, Staged, Stager
+from spectra_logging.stats import CommitFigures
 from spectra_logging.tables import TableSpec
 from tests.lakehouses import spec_of
 
@@ -206,3 +208,31 @@ def test_upkeep_falls_due_whoever_commits_the_version_that_ends_a_round(
     backlog.drainer.drain()
     backlog.drainer.upkeep()
     assert checkpoint.exists()
+
+
+@pytest.mark.parametrize("versions", [9, 10])
+def test_upkeep_falls_due_with_the_first_commit_if_that_ends_a_round(
+    backlog: Backlog, monkeypatch: pytest.MonkeyPatch, versions: int
+) -> None:
+    """A short process may make no other; of a round that was over before it knows nothing."""
+    monkeypatch.setattr("spectra_logging.drain.UPKEEP_EVERY_VERSIONS", 10)
+    backlog.lakehouse.ensure(backlog.table, SMALL)
+    for number in range(1, versions):
+        frame = pl.DataFrame({"n": [-number], "text": ["x"]})
+        write_deltalake(backlog.table, frame, mode="append")
+    backlog.append(1)
+    backlog.drainer.drain()
+    assert DeltaTable(backlog.table).version() == versions
+    backlog.drainer.upkeep()
+    assert Path(backlog.table, "_delta_log", "_last_checkpoint").exists() == (versions == 10)
+
+
+def test_a_report_of_several_drains_has_the_newest_commit() -> None:
+    """Also where the last of them had nothing to commit."""
+    at = dt.datetime.now(dt.timezone.utc)
+    older, newer = (
+        DrainReport(rows=n, last_commit=CommitFigures(version=n, batch=n, rows=n, at=at))
+        for n in (1, 2)
+    )
+    found = older + newer + DrainReport()
+    assert (found.rows, found.last_commit) == (3, newer.last_commit)

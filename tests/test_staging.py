@@ -38,6 +38,15 @@ def test_staged_rows_are_out_of_readers_sight_until_they_are_discarded(tmp_path:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_statistics_are_those_that_the_table_asks_for(tmp_path: Path) -> None:
+    """A property of the table's says of how many columns they are."""
+    configuration = {"delta.dataSkippingNumIndexedCols": "1", "delta.appendOnly": "true"}
+    rows = lines({"n": 1, "text": "a"})
+    (file,) = stage(tmp_path, rows, SMALL, SMALL.columns, configuration).files
+    stats = json.loads(json.loads(file.add)["add"]["stats"])
+    assert (stats["minValues"], stats["maxValues"]) == ({"n": 1}, {"n": 1})
+
+
 def test_no_rows_are_no_file(tmp_path: Path) -> None:
     assert staged(tmp_path, b"").files == ()
 
@@ -67,9 +76,9 @@ def test_what_killed_processes_left_goes_after_a_day(tmp_path: Path) -> None:
     left, young, stranger = (tmp_path / f"_spectra-{name}" for name in names)
     for folder in (left, young, stranger):
         folder.mkdir()
-    two_days_ago = time.time() - 2 * 86_400
-    os.utime(left, (two_days_ago, two_days_ago))
-    os.utime(stranger, (two_days_ago, two_days_ago))
+    for folder, hours in ((left, 25), (young, 23), (stranger, 25)):
+        touched = time.time() - hours * 3600
+        os.utime(folder, (touched, touched))
     clear_abandoned(tmp_path)
     assert sorted(tmp_path.iterdir()) == sorted([young, stranger])
 
