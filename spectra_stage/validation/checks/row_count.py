@@ -42,8 +42,9 @@ class RowCount(Check):
         bounded = self.minimum is not None or self.maximum is not None
         if (self.exactly is None) != bounded:
             raise refused(self, "exactly", "a number of rows, or left out for a minimum or maximum")
-        most = self.minimum if self.maximum is None else self.maximum
-        if self.minimum is not None and most is not None and self.minimum > most:
+        if self.minimum is None or self.maximum is None:
+            return
+        if self.minimum > self.maximum:
             raise refused(self, "minimum", f"at most the maximum, which is {self.maximum}")
 
     @property
