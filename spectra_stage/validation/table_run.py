@@ -183,13 +183,14 @@ class TableRun:
         }
 
     def _found(self, number: int, check: Check, view: TableView, finding: Finding) -> CheckResult:
+        outcome = _outcome(check, finding)
         samples: tuple[str, ...] = ()
-        if finding.holds is False and isinstance(check, CountingCheck):
+        if outcome in {Outcome.FAILED, Outcome.WARNING} and isinstance(check, CountingCheck):
             samples = self._samples(check, view)
         return self._result(
             number,
             check,
-            _outcome(check, finding),
+            outcome,
             redact_text(finding.words),
             columns=tuple(view.column(name).name for name in check.columns_in(view)),
             rows=self._batch.rows,
