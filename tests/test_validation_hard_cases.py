@@ -10,10 +10,12 @@ import re
 import shutil
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 import pytest
 from deltalake import DeltaTable, Field, Schema, write_deltalake
@@ -40,7 +42,7 @@ from spectra_stage.validation.checks import (
     Unique,
     ValidJson,
 )
-from spectra_stage.validation.checks.base import KINDS, RowCheck
+from spectra_stage.validation.checks.base import KINDS, Answers, Finding, RowCheck
 from spectra_stage.validation.opened import OpenTables
 from spectra_stage.validation.quarantine import split
 from spectra_stage.validation.results import Outcome
@@ -1247,3 +1249,20 @@ class elsewhere:  # noqa: N801 - reads as a word
         if self._session is not None:
             assert self._session.conf.get("spark.sql.session.timeZone") == self.ZONE
             self._session.conf.set("spark.sql.session.timeZone", self._before)
+
+
+def test_a_check_of_one_s_own_may_answer_with_another_library_s_false(
+    lakehouse: Lakehouse, tmp_path: Path
+) -> None:
+    """NumPy's is none of Python's, and tells of the values that break it all the same."""
+
+    class ByNumPy(Range):
+        kind = "by_numpy"
+
+        def judge(self, view: TableView, answers: Answers) -> Finding:
+            finding = super().judge(view, answers)
+            return replace(finding, holds=np.bool_(finding.holds))  # type: ignore[arg-type]
+
+    make(tmp_path, columns={"n": [1, None]})
+    found = result_of(lakehouse, tmp_path, ByNumPy(column="n", minimum=2))
+    assert (made(found), found.samples) == ((FAILED, 1), ("1",))
