@@ -889,10 +889,27 @@ def test_rejected_rows_are_quarantined_and_counted(tmp_path: Path) -> None:
             batches.note_committed(batch, [Reject(bad, "no number")])
     figures = appender.figures()
     assert (figures.written, figures.quarantined, figures.pending) == (2, 1, 0)
-    kept = (tmp_path / "quarantine" / "batch-00000001.ndjson").read_bytes().splitlines()
-    assert [msgspec.json.decode(line) for line in kept] == [
+    (kept,) = (tmp_path / "quarantine").glob("*.ndjson")
+    assert [msgspec.json.decode(line) for line in kept.read_bytes().splitlines()] == [
         {"reason": "no number", "data": bad.decode()}
     ]
+
+
+def test_what_was_set_aside_outlasts_a_state_that_is_lost(tmp_path: Path) -> None:
+    """Batches are counted from one again, under another id."""
+    batches = Batches(tmp_path)
+    for n in range(2):
+        appender = make_appender(tmp_path)
+        appender.append(line(n))
+        appender.close()
+        with batches.draining():
+            batch = batches.next_batch()
+            assert batch is not None
+            batches.note_committed(batch, [Reject(batch.rows.rstrip(), "refused")])
+        for copy in ("state.json", "state-copy.json"):
+            (tmp_path / copy).unlink()
+    kept = [msgspec.json.decode(file.read_bytes()) for file in tmp_path.glob("quarantine/*")]
+    assert sorted(msgspec.json.decode(piece["data"])["n"] for piece in kept) == [0, 1]
 
 
 def test_a_first_byte_damaged_to_zero_hides_nothing_that_follows(tmp_path: Path) -> None:

@@ -212,7 +212,9 @@ class Batches:
             )
             for reject in rejects
         ]
-        (folder / f"batch-{batch.number:08d}.ndjson").write_bytes(b"\n".join(lines) + b"\n")
+        # A journal that goes on under a new id may count from one again.
+        name = f"batch-{batch.number:08d}-{batch.application_id[-8:]}.ndjson"
+        (folder / name).write_bytes(b"\n".join(lines) + b"\n")
 
 
 def _batch(content: Content, application_id: str, number: int, *, recovered: bool) -> Batch:
