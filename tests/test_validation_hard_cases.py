@@ -243,6 +243,14 @@ class TestV3Case:
         found = result_of(lakehouse, tmp_path, Condition(condition=condition))
         assert (made(found), found.columns) == ((FAILED, 1), columns), found.finding
 
+    @pytest.mark.parametrize("condition", ["n < 2e3 AND n > 1e-3", "n < 2E3", "n <= 1.5e3 OR e3 < 1"])
+    def test_columns_may_be_called_as_the_end_of_a_number(
+        self, lakehouse: Lakehouse, tmp_path: Path, condition: str
+    ) -> None:
+        """What stands behind a digit is of the number, and no column."""
+        make(tmp_path, columns={"n": [1.0, 2000.0], "e3": [1, 1], "E": [1, 1]})
+        assert made(result_of(lakehouse, tmp_path, Condition(condition=condition))) == (FAILED, 1)
+
 
 @pytest.mark.parametrize(
     ("check", "violations"),

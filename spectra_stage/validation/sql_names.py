@@ -19,6 +19,8 @@ _TOKEN = re.compile(
     | (?P<moment>(?i:timestamp)\s*'(?P<told>[^']*)')
     | (?P<name>[^\W\d]\w*)
     | (?P<fraction>(?:\d+\.\d*|\.\d+)(?![\w.]))
+    | (?P<whole>\d+(?![\w.]))
+    | (?P<number>(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?\w*)
     | (?P<other>.)
     """,
     re.VERBOSE | re.DOTALL,
@@ -106,12 +108,15 @@ def _is_exact(tokens: list[re.Match[str]], view: TableView) -> bool:
     """
     types = []
     for place, token in enumerate(tokens):
+        if token.lastgroup == "number":
+            # With an exponent it is a float.
+            return False
         if token.lastgroup not in _NAMES:
             continue
         if _is_column(tokens, place) and view.has(_name(token)):
             types.append(view.column(_name(token)).type)
         elif token[0].lower() not in {*_RESERVED, "isnan"}:
-            # A function or a type, or the exponent of a number; which of them give floats?
+            # A function or a type; which of them give floats?
             return False
     floating = any(kind in {"float", "double"} or "<" in kind for kind in types)
     return not floating and any(kind.startswith("decimal") for kind in types)
