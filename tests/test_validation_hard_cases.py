@@ -542,6 +542,27 @@ def test_fractions_in_conditions_are_what_the_columns_are(
     assert (found.violations, found.finding) == (violations, found.finding)
 
 
+@pytest.mark.parametrize(
+    ("condition", "violations"),
+    [
+        ("n > 12345678901234567890123", 1),
+        ("n = 12345678901234567890123", 1),
+        ("n NOT IN (1, 12345678901234567890123)", 1),
+        ("n > 18446744073709551615 AND n > -12345678901234567890123", 0),
+    ],
+)
+def test_whole_numbers_in_conditions_are_as_long_as_decimals(
+    lakehouse: Lakehouse, tmp_path: Path, condition: str, violations: int
+) -> None:
+    """Also where no 64 bits hold them; what no decimal holds is compared with none."""
+    numbers = [Decimal(12345678901234567890123), Decimal(12345678901234567890124)]
+    make(tmp_path, columns={"n": numbers}, n=pl.Decimal(38, 0))
+    found = result_of(lakehouse, tmp_path, Condition(condition=condition))
+    assert (found.violations, found.finding) == (violations, found.finding)
+    too_long = result_of(lakehouse, tmp_path, Condition(condition=f"n < 1{39 * '0'}"))
+    assert (too_long.outcome, "38 digits" in too_long.finding) == (ERROR, True), too_long.finding
+
+
 def test_a_fraction_times_a_whole_number_is_a_fraction(
     lakehouse: Lakehouse, tmp_path: Path
 ) -> None:

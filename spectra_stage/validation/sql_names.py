@@ -19,6 +19,7 @@ _TOKEN = re.compile(
     | (?P<moment>(?i:timestamp)\s*'(?P<told>[^']*)')
     | (?P<name>[^\W\d]\w*)
     | (?P<fraction>(?:\d+\.\d*|\.\d+)(?![\w.]))
+    | (?P<large>\d{19,}(?![\w.]))
     | (?P<whole>\d+(?![\w.]))
     | (?P<number>(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?\w*)
     | (?P<other>.)
@@ -56,8 +57,9 @@ def names_in(sql: str) -> frozenset[str]:
 def resolved(sql: str, view: TableView) -> Resolved:
     """SQL whose columns, in whatever case, are the table's own.
 
-    Fractions are decimals where they meet no floats but decimals, as Spark has them anyway:
-    DataFusion makes floats of them, and then of the column too.
+    Fractions, and whole numbers that 64 bits may not hold, are decimals where they meet no floats
+    but decimals, as Spark has them anyway: DataFusion makes floats of them, and then of the column
+    too.
 
     A timestamp may be of any year, and is UTC where it names no zone.
 
@@ -65,7 +67,8 @@ def resolved(sql: str, view: TableView) -> Resolved:
     a dot.
 
     Raises:
-        ImpossibleError: It is no one expression, but reaches out of the brackets around it.
+        ImpossibleError: It is no one expression, but reaches out of the brackets around it, or has
+            a number that no decimal holds beside some.
     """
     parts: list[str] = []
     columns: list[str] = []
@@ -82,7 +85,7 @@ def resolved(sql: str, view: TableView) -> Resolved:
         elif token.lastgroup == "comment":
             # It may hide what follows it on the line.
             parts.append(" ")
-        elif token.lastgroup == "fraction":
+        elif token.lastgroup in {"fraction", "large"}:
             parts.append(_decimal(text) if exact else text)
         elif token.lastgroup in _NAMES:
             name = _name(token)
@@ -128,12 +131,12 @@ def _moment(token: re.Match[str], view: TableView) -> str:
     return token[0] if moment is None else view.dialect.moment(moment, zoned=True)
 
 
-def _decimal(fraction: str) -> str:
-    whole, _, digits = fraction.partition(".")
+def _decimal(number: str) -> str:
+    whole, _, digits = number.partition(".")
     precision = max(len(whole.lstrip("0")) + len(digits), 1)
     if precision > MOST_DIGITS:
-        return fraction
-    return f"CAST('{fraction}' AS DECIMAL({precision}, {len(digits)}))"
+        raise ImpossibleError(f"{number} has more than the {MOST_DIGITS} digits of a decimal")
+    return f"CAST('{number}' AS DECIMAL({precision}, {len(digits)}))"
 
 
 def _check_brackets(tokens: list[re.Match[str]]) -> None:
