@@ -733,6 +733,35 @@ schema:
     assert made(result.checks[-1]) == (Outcome.FAILED, 1)
 
 
+@pytest.mark.parametrize(
+    ("options", "violations"),
+    [
+        ("multipleOf: 0.00001", 1),
+        ("multipleOf: '1e-5'", 1),
+        ("exclusiveMinimum: 0.00003", 2),
+        ("exclusiveMaximum: 1.0e+16", 1),
+    ],
+)
+def test_numbers_with_exponents_are_decimals_beside_decimals(
+    lakehouse: Lakehouse, tmp_path: Path, options: str, violations: int
+) -> None:
+    """Python writes 0.00001 as 1e-05, which SQL has as a float."""
+    contract = f"""
+kind: DataContract
+apiVersion: v3.1.0
+schema:
+  - name: t.checked
+    properties:
+      - {{name: d, physicalType: 'decimal(38,6)', logicalTypeOptions: {{{options}}}}}
+"""
+    told = ["0.00003", "0.000025", "0.0001", "10000000000000000"]
+    make(tmp_path, columns={"d": [Decimal(number) for number in told]}, d=pl.Decimal(38, 6))
+    found = load_contract(write(tmp_path, contract))
+    (result,) = run(found.suite, lakehouse, root=tmp_path).tables
+    check = result.checks[-1]
+    assert (check.violations, check.finding) == (violations, check.finding)
+
+
 def test_several_checks_of_one_kind_survive_the_round(tmp_path: Path) -> None:
     """A property has room for one pattern and for one of each bound; others become rules."""
     columns = (Column(name="text", type="string"), Column(name="n", type="long"))

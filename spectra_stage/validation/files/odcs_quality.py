@@ -21,7 +21,7 @@ from spectra_stage.validation.checks import (
 from spectra_stage.validation.checks.base import is_count
 from spectra_stage.validation.files.document import Place, Problems
 from spectra_stage.validation.files.options import check_of
-from spectra_stage.validation.literals import moment_of
+from spectra_stage.validation.literals import MOST_DIGITS, moment_of
 from spectra_stage.validation.results import Severity
 from spectra_stage.validation.view import family
 
@@ -172,8 +172,10 @@ def literal_of(value: Any, column: Column) -> str:
         # As the standard has them; DataFusion makes nanoseconds of a text.
         moment = moment_of(value)
         value = moment.date() if moment is not None and kind == "date" else moment or value
-    if isinstance(value, str) and kind == "number" and _NUMBER.fullmatch(value):
-        return value
+    if isinstance(value, float) or (
+        isinstance(value, str) and kind == "number" and _NUMBER.fullmatch(value)
+    ):
+        return _plain_number(value)
     if isinstance(value, str):
         return "'" + value.replace("'", "''") + "'"
     if isinstance(value, dt.datetime):
@@ -183,6 +185,12 @@ def literal_of(value: Any, column: Column) -> str:
     if isinstance(value, dt.date):
         return f"TIMESTAMP '{value}T00:00:00Z'" if kind == "timestamp" else f"DATE '{value}'"
     return str(value)
+
+
+def _plain_number(value: float | str) -> str:
+    """A number as a fraction, a decimal beside decimals; with an exponent it is a float."""
+    plain = f"{Decimal(str(value)):f}"
+    return plain if len(plain) <= MOST_DIGITS else str(value)
 
 
 def _may_be_in(value: Any, column: Column) -> bool:
