@@ -1008,6 +1008,15 @@ MALFORMED = "is not as the standard has it:"
             f"5:36: a quality rule {MALFORMED}",
         ),
         (
+            OF_A + "quality: [{metric: nullValues, mustBeLessThan: .inf}]}]",
+            f"5:36: a quality rule {MALFORMED}",
+        ),
+        (
+            OF_A + "physicalType: timestamp, "
+            "logicalTypeOptions: {exclusiveMinimum: '0001-01-01T00:00:00+05:00'}}]",
+            f"5:16: a property {MALFORMED}",
+        ),
+        (
             V3 + "- name: a\n  quality: [{metric: rowCount, mustBeBetween: [1]}]",
             f"5:13: a quality rule {MALFORMED}",
         ),

@@ -51,8 +51,9 @@ _UNITS: dict[float, str] = {
     1 / 3600: "s sec secs second seconds",
 }
 _HOURS = {unit: hours for hours, units in _UNITS.items() for unit in units.split()}
-# What comes of a list where a mapping is expected, a number where a text is, and the like.
-_MALFORMED = (AttributeError, LookupError, TypeError, ValueError)
+# What comes of a list where a mapping is expected, a number where a text is, an infinite threshold,
+# a time before the first in UTC, and the like.
+_MALFORMED = (AttributeError, LookupError, OverflowError, TypeError, ValueError)
 # A field may be called so too, or company.
 _LEFT_OPEN = re.compile(r"(?:^|[<,:])\s*any\s*(?:$|[>,])")
 
