@@ -382,6 +382,24 @@ class TestV5NaN:
         found = result_of(lakehouse, tmp_path, check)
         assert (found.violations, found.finding) == (violations, found.finding)
 
+    @pytest.mark.parametrize(
+        "check",
+        [
+            Compare(left="n", operator="=", right="x"),
+            Compare(left="x", operator=">=", right="n"),
+            ForeignKey(column="n", table="t.checked", references="x"),
+            ForeignKey(column="x", table="t.checked", references="n"),
+        ],
+        ids=lambda check: check.words,
+    )
+    def test_whole_numbers_are_compared_with_short_floats(
+        self, lakehouse: Lakehouse, tmp_path: Path, check: Any
+    ) -> None:
+        """As doubles: as floats of 32 bits the first two are one."""
+        columns = {"n": [2**24 + 1, 1], "x": [2.0**24, 1.0]}
+        make(tmp_path, columns=columns, x=pl.Float32)
+        assert made(result_of(lakehouse, tmp_path, check)) == (FAILED, 1)
+
 
 @pytest.mark.parametrize("column_type", [pl.Float32, pl.Float64])
 def test_zero_equals_minus_zero(

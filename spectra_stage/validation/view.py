@@ -115,11 +115,10 @@ class TableView:
         sql = self.dialect.quote(column.name)
         if sql_name is not None:
             sql = f"{sql_name}.{sql}"
-        if column.type.startswith("decimal") and beside in _FLOATS:
-            # As in Spark. DataFusion would make decimals of the floats, and fail at NaN.
-            return f"CAST({sql} AS DOUBLE)"
         if column.type not in _FLOATS:
-            return sql
+            # As Spark 4 has it. DataFusion would make decimals of the floats, and fail at NaN, and
+            # of whole numbers floats of 32 bits, as Spark 3 does, of which many are one.
+            return f"CAST({sql} AS DOUBLE)" if beside in _FLOATS else sql
         # DataFusion 55 tells 0.0 from -0.0 where it counts distinct values and in windows, and NaN
         # from NaN with a sign, which 0/0 gives on most machines, everywhere.
         return f"nanvl({sql} + 0, CAST('NaN' AS {column.type.upper()}))"
