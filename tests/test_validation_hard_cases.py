@@ -243,7 +243,25 @@ class TestV3Case:
         found = result_of(lakehouse, tmp_path, Condition(condition=condition))
         assert (made(found), found.columns) == ((FAILED, 1), columns), found.finding
 
-    @pytest.mark.parametrize("condition", ["n < 2e3 AND n > 1e-3", "n < 2E3", "n <= 1.5e3 OR e3 < 1"])
+    @pytest.mark.parametrize("interval", ["INTERVAL '1' DAY", "INTERVAL 1 day"])
+    def test_columns_may_be_called_as_the_unit_of_an_interval(
+        self, lakehouse: Lakehouse, tmp_path: Path, interval: str
+    ) -> None:
+        """As those that tables are partitioned by often are."""
+        make(
+            tmp_path,
+            columns={
+                "at": [dt.datetime(2024, 1, day, tzinfo=UTC) for day in (2, 3)],
+                "day": [2, 3],
+            },
+        )
+        check = Condition(condition=f"at > TIMESTAMP '2024-01-01' + {interval} AND day > 1")
+        found = result_of(lakehouse, tmp_path, check)
+        assert (made(found), found.columns) == ((FAILED, 1), ("at", "day")), found.finding
+
+    @pytest.mark.parametrize(
+        "condition", ["n < 2e3 AND n > 1e-3", "n < 2E3", "n <= 1.5e3 OR e3 < 1"]
+    )
     def test_columns_may_be_called_as_the_end_of_a_number(
         self, lakehouse: Lakehouse, tmp_path: Path, condition: str
     ) -> None:

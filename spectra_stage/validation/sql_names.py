@@ -162,6 +162,9 @@ def _is_column(tokens: list[re.Match[str]], place: int) -> bool:
     # A function, or the type in DATE '2024-01-01' or in CAST(x AS DATE).
     if after == "(" or after[:1] == "'" or before.lower() in {"as", ":"}:
         return False
+    # The unit in INTERVAL '1' DAY or INTERVAL 1 DAY.
+    if before[:1] == "'" or before[:1].isdigit():
+        return False
     return tokens[place][0].lower() not in _RESERVED
 
 
