@@ -423,11 +423,14 @@ class TestV5NaN:
 def test_zero_equals_minus_zero(
     lakehouse: Lakehouse, tmp_path: Path, column_type: type[pl.DataType]
 ) -> None:
-    """As in every comparison, and whether one column is unique or several are."""
+    """As in every comparison, whether one column is unique or several are, and in long lists."""
     columns = {"x": [0.0, -0.0, 0.1, None, float("nan")], "n": [1] * 5}
     make(tmp_path, columns=columns, x=column_type)
     assert made(result_of(lakehouse, tmp_path, Unique(column="x"))) == (FAILED, 1)
     assert made(result_of(lakehouse, tmp_path, Unique(column=["x", "n"]))) == (FAILED, 1)
+    for values in ([0, 0.1], [0, 0.1, 1, 2], ["-0.0", 0.1, 1, 2]):
+        check = AllowedValues(column="x", values=values)
+        assert made(result_of(lakehouse, tmp_path, check)) == (FAILED, 1), values
 
 
 @pytest.mark.parametrize(

@@ -69,7 +69,8 @@ def _rounded(number: Decimal, column: Column, rounding: str) -> Decimal:
 
 def _numeric(number: Decimal, column: Column) -> str:
     if column.type in {"float", "double"}:
-        return f"CAST('{number}' AS {column.type.upper()})"
+        # Zero has no sign: see TableView.comparable.
+        return f"CAST('{number or 0}' AS {column.type.upper()})"
     if number == number.to_integral_value() and abs(number) < 2**63:
         return str(int(number))
     digits = len(number.as_tuple().digits)
