@@ -499,6 +499,28 @@ class TestWrite:
             (noon.replace(tzinfo=UTC),),
         )
 
+    def test_years_that_python_has_not_are_texts(self, lakehouse: Lakehouse, table: str) -> None:
+        """The first and the last of Python's, those beside them, and the last that there are."""
+        days = [-719_162, 2_932_896, None, -719_163, -719_529, 2_932_897, 3_000_000]
+        second = 1_000_000
+        micros = [day and day * 86_400 * second + second - 1 for day in days]
+        frame = pl.DataFrame({"n": range(7), "day": days, "at": [*micros[:-1], 2**63 - 1]})
+        frame = frame.with_columns(
+            pl.col("day").cast(pl.Int32).cast(pl.Date), pl.col("at").cast(pl.Datetime("us", "UTC"))
+        )
+        write_deltalake(table, frame)
+        found = lakehouse.query("SELECT day, at FROM t ORDER BY n", {"t": table})
+        last = dt.time(0, 0, 0, 999_999, UTC)
+        assert found.rows == (
+            (dt.date.min, dt.datetime.combine(dt.date.min, last)),
+            (dt.date.max, dt.datetime.combine(dt.date.max, last)),
+            (None, None),
+            ("0000-12-31", "0000-12-31T00:00:00.999999Z"),
+            ("-0001-12-31", "-0001-12-31T00:00:00.999999Z"),
+            ("+10000-01-01", "+10000-01-01T00:00:00.999999Z"),
+            ("+10183-09-21", "+294247-01-10T04:00:54.775807Z"),
+        )
+
     @pytest.mark.parametrize(
         "rows",
         [

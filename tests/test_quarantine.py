@@ -339,6 +339,25 @@ def test_values_of_every_type_can_be_set_aside(lakehouse: Lakehouse, tmp_path: P
     }
 
 
+def test_a_row_of_a_year_that_python_has_not_is_set_aside(
+    lakehouse: Lakehouse, tmp_path: Path
+) -> None:
+    """A mistyped year, and the last moment that there is, as some write for ever."""
+    days = pl.Series([3_000_000, 0], dtype=pl.Int32).cast(pl.Date)
+    moments = pl.Series([2**63 - 1, 0], dtype=pl.Int64).cast(pl.Datetime("us", "UTC"))
+    make(tmp_path, columns={"day": days, "at": moments})
+    check = Range(column="day", maximum="2030-01-01")
+    assert result_of(lakehouse, tmp_path, check).samples == ("'+10183-09-21'",)
+    found = split("t.checked", [check], lakehouse, root=tmp_path)
+    assert found.good.rows == ((dt.date(1970, 1, 1), dt.datetime(1970, 1, 1, tzinfo=UTC)),)
+    found.append(str(tmp_path / "aside"))
+    (row,) = read_rows(tmp_path / "aside", order_by="row")
+    assert json.loads(row["row"]) == {
+        "day": "+10183-09-21",
+        "at": "+294247-01-10T04:00:54.775807Z",
+    }
+
+
 @pytest.mark.parametrize(
     "check",
     [

@@ -747,6 +747,21 @@ class TestV7TimeZones:
         assert bad.rows[0][0] == end
         assert bad.rows[0][1] == {"at": plain, "zoned": self.MOMENT}
 
+    @pytest.mark.parametrize(
+        ("day", "newest", "outcome"),
+        [(2_932_897, "+10000-01-01", PASSED), (-719_163, "0000-12-31", FAILED)],
+    )
+    def test_an_age_may_be_of_a_year_that_python_has_not(
+        self, lakehouse: Lakehouse, tmp_path: Path, day: int, newest: str, outcome: Outcome
+    ) -> None:
+        """What is after all years is not old, and what is before all is."""
+        days = pl.Series([day, None], dtype=pl.Int32).cast(pl.Date)
+        make(tmp_path, columns={"day": days, "at": days.cast(pl.Datetime("us", "UTC"))})
+        of_day = result_of(lakehouse, tmp_path, Freshness(column="day", maximum_age_hours=1))
+        assert (of_day.outcome, of_day.figures) == (outcome, {"newest": newest})
+        of_time = result_of(lakehouse, tmp_path, Freshness(column="at", maximum_age_hours=1))
+        assert (of_time.outcome, of_time.figures["newest"]) == (outcome, f"{newest}T00:00:00Z")
+
     @pytest.mark.usefixtures("machine_elsewhere")
     @pytest.mark.parametrize(("hours", "outcome"), [(12, PASSED), (11.5, FAILED)])
     def test_a_date_is_as_old_as_its_midnight_in_utc(

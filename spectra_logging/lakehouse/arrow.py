@@ -19,6 +19,7 @@ from arro3.core import (
 from arro3.io import read_json
 
 from spectra_logging.errors import RowsRejectedError
+from spectra_logging.lakehouse.calendar import date_of, moment_of
 from spectra_logging.tables import Column
 
 __all__ = [
@@ -101,8 +102,13 @@ def _shortened(reason: str) -> str:
 
 def python_values(column: ChunkedArray) -> list[Any]:
     """A column as plain Python values; timestamps are aware datetimes in UTC, maps dictionaries."""
+    # By way of numbers: arro3 refuses years that Python has not, and makes nulls of some.
     if DataType.is_timestamp(column.type):
-        column = column.cast(UTC_MICROSECONDS)
+        column = column.cast(DataType.timestamp("us", tz=column.type.tz))
+        return list(map(moment_of, column.cast(DataType.int64()).to_pylist()))
+    if DataType.is_date(column.type):
+        column = column.cast(DataType.date32()).cast(DataType.int32())
+        return list(map(date_of, column.to_pylist()))
     values = list(column.to_pylist())
     return list(map(_with_maps, values)) if DataType.is_nested(column.type) else values
 

@@ -99,7 +99,10 @@ class TableChange:
 
 @dataclass(frozen=True, kw_only=True)
 class QueryResult:
-    """Rows of a query, as plain Python values; timestamps are aware datetimes in UTC."""
+    """Rows of a query, as plain Python values; timestamps are aware datetimes in UTC.
+
+    Dates and timestamps of years that Python has not are texts: ``+12024-02-29``.
+    """
 
     columns: tuple[str, ...]
     rows: tuple[tuple[Any, ...], ...]

@@ -6,14 +6,15 @@ import datetime as dt
 from typing import Any
 
 from spectra_logging.lakehouse.base import QueryResult
+from spectra_logging.lakehouse.calendar import date_of, moment_of
 
 __all__ = ["result_of"]
 
-_EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.timezone.utc)
 # Of those without a zone, which are UTC, as the time zone of our sessions is.
-_MICROSECONDS = {
-    "timestamp": "unix_micros({})",
-    "timestamp_ntz": "unix_micros(CAST({} AS TIMESTAMP))",
+_COUNTED = {
+    "timestamp": ("unix_micros({})", moment_of),
+    "timestamp_ntz": ("unix_micros(CAST({} AS TIMESTAMP))", moment_of),
+    "date": ("unix_date({})", date_of),
 }
 
 
@@ -21,30 +22,26 @@ def result_of(frame: Any) -> QueryResult:
     """Run a data frame's plan and give its rows; timestamps are aware datetimes in UTC."""
     names = tuple(frame.columns)
     kinds = [field.dataType for field in frame.schema.fields]
-    micros = [_MICROSECONDS.get(kind.typeName()) for kind in kinds]
-    if any(micros):
-        # Python's Spark gives timestamps without a zone, in that of the machine. The columns get
-        # names of ours, as a result may have two of one name, and dots in names, which expressions
-        # would take apart.
+    counted = [_COUNTED.get(kind.typeName()) for kind in kinds]
+    if any(counted):
+        # Python's Spark gives timestamps without a zone, in that of the machine, and no year that
+        # Python has not. The columns get names of ours, as a result may have two of one name, and
+        # dots in names, which expressions would take apart.
         columns = [f"c{index}" for index in range(len(names))]
         frame = frame.toDF(*columns).selectExpr(
             *(
-                template.format(column) if template else column
-                for column, template in zip(columns, micros, strict=True)
+                count[0].format(column) if count else column
+                for column, count in zip(columns, counted, strict=True)
             )
         )
     rows = tuple(
         tuple(
-            _moment(value) if template else _plain(value, kind)
-            for value, kind, template in zip(row, kinds, micros, strict=True)
+            count[1](value) if count else _plain(value, kind)
+            for value, kind, count in zip(row, kinds, counted, strict=True)
         )
         for row in frame.collect()
     )
     return QueryResult(columns=names, rows=rows)
-
-
-def _moment(microseconds: int | None) -> dt.datetime | None:
-    return None if microseconds is None else _EPOCH + dt.timedelta(microseconds=microseconds)
 
 
 def _plain(value: Any, kind: Any) -> Any:

@@ -52,6 +52,13 @@ class Freshness(Check):
         newest = answers.scalars["newest"]
         if newest is None:
             return Finding(holds=False, words=f"there is no {self.column}")
+        if isinstance(newest, str):
+            # Of a year after 9999, or before the first.
+            return Finding(
+                holds=newest.startswith("+"),
+                words=f"the newest is of {newest}",
+                figures={"newest": newest},
+            )
         if not isinstance(newest, dt.datetime):
             newest = dt.datetime.combine(newest, dt.time())
         if newest.tzinfo is None:
