@@ -762,6 +762,27 @@ schema:
     assert (check.violations, check.finding) == (violations, check.finding)
 
 
+def test_a_whole_number_may_be_written_as_a_fraction(lakehouse: Lakehouse, tmp_path: Path) -> None:
+    """The column's numbers stay whole: as floats the greater is the even one."""
+    contract = """
+kind: DataContract
+apiVersion: v3.1.0
+schema:
+  - name: t.checked
+    properties:
+      - name: n
+        physicalType: long
+        logicalTypeOptions: {multipleOf: 2.0, exclusiveMinimum: '9007199254740992.0'}
+"""
+    make(tmp_path, columns={"n": [2**53 + 1, 2**53 + 2]})
+    found = load_contract(write(tmp_path, contract))
+    (result,) = run(found.suite, lakehouse, root=tmp_path).tables
+    assert [made(check) for check in result.checks[2:]] == [
+        (Outcome.PASSED, 0),
+        (Outcome.FAILED, 1),
+    ]
+
+
 def test_several_checks_of_one_kind_survive_the_round(tmp_path: Path) -> None:
     """A property has room for one pattern and for one of each bound; others become rules."""
     columns = (Column(name="text", type="string"), Column(name="n", type="long"))

@@ -190,6 +190,9 @@ def literal_of(value: Any, column: Column) -> str:
 def _plain_number(value: float | str) -> str:
     """A number as a fraction, a decimal beside decimals; with an exponent it is a float."""
     plain = f"{Decimal(str(value)):f}"
+    if "." in plain:
+        # Beside 2.0 DataFusion makes floats of whole numbers.
+        plain = plain.rstrip("0").rstrip(".")
     return plain if len(plain) <= MOST_DIGITS else str(value)
 
 
