@@ -783,6 +783,33 @@ schema:
     ]
 
 
+def test_numbers_are_as_short_as_floats_beside_them(lakehouse: Lakehouse, tmp_path: Path) -> None:
+    """As in a range, and among allowed values: 0.1 is what the column holds of it."""
+    contract = """
+kind: DataContract
+apiVersion: v3.1.0
+schema:
+  - name: t.checked
+    properties:
+      - name: x
+        physicalType: float
+        logicalTypeOptions: {minimum: 0.1, exclusiveMinimum: 0.1, exclusiveMaximum: '999.9'}
+        quality:
+          - {metric: missingValues, mustBe: 0, arguments: {missingValues: [999.9]}}
+          - {metric: invalidValues, mustBe: 0, arguments: {validValues: [0.1, 0.5, 999.9]}}
+"""
+    make(tmp_path, columns={"x": [0.1, 0.5, 999.9, None]}, x=pl.Float32)
+    found = load_contract(write(tmp_path, contract))
+    (result,) = run(found.suite, lakehouse, root=tmp_path).tables
+    assert [made(check) for check in result.checks[2:]] == [
+        (Outcome.PASSED, 0),
+        (Outcome.FAILED, 1),
+        (Outcome.FAILED, 1),
+        (Outcome.FAILED, 1),
+        (Outcome.PASSED, 0),
+    ]
+
+
 def test_several_checks_of_one_kind_survive_the_round(tmp_path: Path) -> None:
     """A property has room for one pattern and for one of each bound; others become rules."""
     columns = (Column(name="text", type="string"), Column(name="n", type="long"))

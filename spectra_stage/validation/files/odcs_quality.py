@@ -175,7 +175,9 @@ def literal_of(value: Any, column: Column) -> str:
     if isinstance(value, float) or (
         isinstance(value, str) and kind == "number" and _NUMBER.fullmatch(value)
     ):
-        return _plain_number(value)
+        number = _plain_number(value)
+        # Of 32 bits, as the column's: the double 0.1 is none of them.
+        return f"CAST({number} AS FLOAT)" if column.type == "float" else number
     if isinstance(value, str):
         return "'" + value.replace("'", "''") + "'"
     if isinstance(value, dt.datetime):
