@@ -32,6 +32,8 @@ from tests.programs import wait_until
 from tests.tables import column, read_rows, row_count
 
 UTC = dt.timezone.utc
+NO_CONDITION = "disabled"
+"""An option's value that is refused, as a setting somewhere may hold it."""
 
 
 @pytest.fixture
@@ -307,6 +309,25 @@ def test_a_dict_config_of_plain_values_builds_it(table: str) -> None:
     config["handlers"], config["loggers"] = {}, {"tests.config": {"handlers": []}}
     logging.config.dictConfig(config)
     assert column(table) == ["first", "second"]
+
+
+@pytest.mark.parametrize("given", ["cfg://store.put", f"ext://{__name__}.NO_CONDITION"])
+def test_a_dict_config_s_references_stand_for_storage_options_too(table: str, given: str) -> None:
+    """A store's secret is in no file of configuration, which names the setting that holds it."""
+    delta = {
+        "class": "spectra_logging.DeltaHandler",
+        "table": table,
+        "storage_options": {"conditional_put": given},
+    }
+    config = {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "handlers": {"delta": delta},
+        "store": {"put": NO_CONDITION},
+    }
+    with pytest.raises(ValueError, match="delta") as refused:
+        logging.config.dictConfig(config)
+    assert "='disabled' takes from S3" in str(refused.value.__cause__)
 
 
 def test_two_handlers_on_one_table_do_not_disturb_each_other(

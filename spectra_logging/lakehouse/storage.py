@@ -54,6 +54,8 @@ def check_storage_options(options: Mapping[str, str] | None) -> dict[str, str]:
         raise ConfigurationError(
             f"storage_options must be a mapping of option to value, not {type(options).__name__}"
         )
+    # Asked for one by one, dictConfig's mapping gives what an ext:// or cfg:// stands for.
+    options = {name: options[name] for name in options}
     for name, value in options.items():
         if not isinstance(name, str) or not isinstance(value, str):
             raise ConfigurationError(
@@ -65,7 +67,7 @@ def check_storage_options(options: Mapping[str, str] | None) -> dict[str, str]:
                 f"storage_options[{name!r}]='disabled' takes from S3 what keeps two writers from "
                 "overwriting each other's commits; leave it out, or set it to 'etag'"
             )
-    return dict(options)
+    return options
 
 
 def why_unreached(table: str, options: Mapping[str, str]) -> str | None:
