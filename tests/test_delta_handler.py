@@ -26,7 +26,7 @@ from spectra_logging.handlers.delta import DeltaHandler
 from spectra_logging.journal.locks import FileLock
 from spectra_logging.paths import journal_folder_name
 from spectra_logging.stats import HandlerStats
-from spectra_logging.tables import ACTIVITY_LOG, EVENT_LOG
+from spectra_logging.tables import ACTIVITY_LOG, EVENT_LOG, Column, TableSpec
 from tests.handlers import attach
 from tests.programs import wait_until
 from tests.tables import column, read_rows, row_count
@@ -34,6 +34,17 @@ from tests.tables import column, read_rows, row_count
 UTC = dt.timezone.utc
 NO_CONDITION = "disabled"
 """An option's value that is refused, as a setting somewhere may hold it."""
+
+DEMANDING = TableSpec(
+    name="log.demanding",
+    json_column="rest",
+    columns=(
+        Column(name="function", type="string", nullable=False),
+        Column(name="line", type="integer", nullable=False),
+        Column(name="process_id", type="long", nullable=False),
+        Column(name="rest", type="string"),
+    ),
+)
 
 
 @pytest.fixture
@@ -566,3 +577,40 @@ def test_a_record_whose_level_is_no_number_lands(
         handler.handle(logging.makeLogRecord(sent))
     assert handler.flush(30)
     assert column(table) == ["from ERROR", "from unheard of"]
+
+
+@pytest.mark.parametrize(
+    ("odd", "landed"),
+    [
+        ({"name": None}, {"logger": "unknown"}),
+        ({"name": 5}, {"logger": "5"}),
+        ({"levelname": None}, {"level": "NOTSET"}),
+        ({"levelname": ["INFO"]}, {"level": '["INFO"]'}),
+        ({"lineno": "?"}, {"line": None, "context": '{"lineno":"?"}'}),
+        ({"process": "web-1"}, {"process_id": None, "context": '{"process":"web-1"}'}),
+        ({"process": 1 << 40}, {"process_id": None, "context": '{"process":1099511627776}'}),
+        ({"threadName": 7, "funcName": 8, "module": 9}, {"thread": "7", "function": "8"}),
+    ],
+)
+def test_a_record_of_odd_attributes_lands(
+    logger: logging.Logger, table: str, odd: dict[str, object], landed: dict[str, object]
+) -> None:
+    """As another process or a filter may make it: the table would refuse such a row."""
+    handler = attach(logger, table)
+    for _ in range(2):
+        sent = {"name": "tests", "msg": "sold", "levelname": "INFO", "levelno": logging.INFO}
+        handler.handle(logging.makeLogRecord({**sent, **odd}))
+    assert handler.flush(30)
+    assert handler.stats().quarantined == 0
+    for row in read_rows(table):
+        assert landed.items() <= row.items()
+    assert row_count(table) == 2
+
+
+def test_a_record_without_what_columns_demand_lands(logger: logging.Logger, table: str) -> None:
+    """The columns of a spec of one's own, which a record fills itself, may forbid null."""
+    handler = attach(logger, table, spec=f"{__name__}:DEMANDING")
+    handler.handle(logging.makeLogRecord({"msg": "sold", "lineno": None, "process": None}))
+    assert handler.flush(30)
+    (row,) = read_rows(table, order_by="rest")
+    assert (row["function"], row["line"], row["process_id"]) == ("", 0, 0)

@@ -22,10 +22,12 @@ from spectra_logging.record.rules import (
 )
 from spectra_logging.record.site import (
     NOTHING_RAISED,
+    UNKNOWN,
     UNKNOWN_SITE,
     Site,
     encode_site,
     learn_site,
+    misfits_of_site,
     site_key,
 )
 from spectra_logging.redaction import (
@@ -40,17 +42,6 @@ from spectra_logging.tables import TableSpec
 from spectra_logging.values import safe_text, to_jsonable
 
 __all__ = ["RowEncoder", "has_its_own_message"]
-
-_UNKNOWN = {
-    "name": "unknown",
-    "levelname": "NOTSET",
-    "module": None,
-    "funcName": None,
-    "lineno": None,
-    "threadName": None,
-    "process": 0,
-}
-"""The attributes of a call site, for a record that lacks them."""
 
 _SCALARS = frozenset({int, bool, type(None)})
 """What can be encoded as it is, beside text and floats: NaN would become null, and so be lost."""
@@ -151,7 +142,10 @@ class RowEncoder:
         draft = RowDraft(self._rules, fields, time.time_ns() // 1000 if moment is None else moment)
         if moment is None:
             draft.keep("created", clean(fields["created"]))
-        if moment is None or has_its_own_message(record):
+        misfits = misfits_of_site(self._rules, fields)
+        for name in misfits:
+            draft.keep(name, clean(fields[name]))
+        if moment is None or misfits or has_its_own_message(record):
             becomes_familiar = False
         message = self._message(record, draft)
         draft.fill("event", redact_text(message) if may_hold_secret(message) else message)
@@ -233,7 +227,7 @@ class RowEncoder:
 
     def _encode_substitute(self, record: logging.LogRecord, error: Exception) -> bytes:
         """A row for a record that can't be read, which says so."""
-        fields = {name: record.__dict__.get(name, value) for name, value in _UNKNOWN.items()}
+        fields = {name: record.__dict__.get(name, value) for name, value in UNKNOWN.items()}
         draft = RowDraft(self._rules, fields, time.time_ns() // 1000)
         draft.fill("event", redact_text(safe_text(record.__dict__.get("msg"))))
         draft.keep("logging_error", describe_error(error))

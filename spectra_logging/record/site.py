@@ -12,12 +12,21 @@ from typing import Any
 import msgspec
 
 from spectra_logging.journal.framing import NO_START, LineStart
-from spectra_logging.record.rules import KEPT, SITE_COLUMNS, FieldKind, FieldRules
+from spectra_logging.record.rules import KEPT, SITE_COLUMNS, FieldKind, FieldRules, empty_of
 from spectra_logging.redaction import may_hold_secret, registry
 from spectra_logging.redaction.registry import Registered
-from spectra_logging.values import to_jsonable
+from spectra_logging.values import DoesNotFitError, to_column
 
-__all__ = ["NOTHING_RAISED", "UNKNOWN_SITE", "Site", "encode_site", "learn_site", "site_key"]
+__all__ = [
+    "NOTHING_RAISED",
+    "UNKNOWN",
+    "UNKNOWN_SITE",
+    "Site",
+    "encode_site",
+    "learn_site",
+    "misfits_of_site",
+    "site_key",
+]
 
 site_key = itemgetter(
     *("name", "levelno", "levelname", "lineno", "pathname", "funcName"),
@@ -29,6 +38,20 @@ site_key = itemgetter(
 With the last three it also tells a record that holds a traceback from those that don't."""
 
 NOTHING_RAISED = {"exc_info": None, "exc_text": None, "stack_info": None}
+
+UNKNOWN = {
+    "name": "unknown",
+    "levelname": "NOTSET",
+    "module": None,
+    "funcName": None,
+    "lineno": None,
+    "threadName": None,
+    "process": 0,
+}
+"""The attributes of a call site, for a record that lacks them."""
+
+_NUMBERS = ("line", "process_id")
+"""The columns that not every value fits."""
 
 _host = socket.gethostname()
 
@@ -145,15 +168,42 @@ def _holds_secret(encoded: bytes, registered: Registered) -> bool:
 
 
 def encode_site(rules: FieldRules, fields: Mapping[str, Any]) -> bytes:
-    """The columns that a call site fills, each with a comma before it."""
-    site = {
-        column: fields[attribute]
-        for column, attribute in SITE_COLUMNS.items()
-        if column in rules.types and fields[attribute] is not None
-    }
+    """The columns that a call site fills, each with a comma before it.
+
+    A record that was made elsewhere may lack any of the attributes, or have it of any class.
+    """
+    site = {}
+    for column, attribute in SITE_COLUMNS.items():
+        column_type = rules.types.get(column)
+        if column_type is None:
+            continue
+        value = _fitting(column_type, fields[attribute])
+        if value is None and column in rules.never_null:
+            value = UNKNOWN[attribute] or empty_of(column_type)
+        if value is not None:
+            site[column] = value
     if "host" in rules.types:
         site["host"] = _host
-    return b"," + msgspec.json.encode(to_jsonable(site))[1:-1] if site else b""
+    return b"," + msgspec.json.encode(site)[1:-1] if site else b""
+
+
+def misfits_of_site(rules: FieldRules, fields: Mapping[str, Any]) -> list[str]:
+    """The attributes of a call site whose columns can't hold them."""
+    return [
+        attribute
+        for column in _NUMBERS
+        if (column_type := rules.types.get(column)) is not None
+        and fields[attribute := SITE_COLUMNS[column]] is not None
+        and _fitting(column_type, fields[attribute]) is None
+    ]
+
+
+def _fitting(column_type: str, value: object) -> Any:
+    """What a column can hold of a value."""
+    try:
+        return None if value is None else to_column(column_type, value)
+    except DoesNotFitError:
+        return None
 
 
 def _values_of(names: tuple[str, ...]) -> Callable[[Mapping[str, Any]], tuple[Any, ...]]:
