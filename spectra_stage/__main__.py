@@ -19,6 +19,15 @@ def main() -> int:
     ``validate`` has its own: 1 a check failed, 2 warnings, 3 no verdict, or it could not run.
     """
     try:
+        return _run()
+    except KeyboardInterrupt:
+        # All that is imported, and the commands made of it, takes a second, of which nobody wants
+        # to read. From then on typer sees to it.
+        return EXIT_INTERRUPTED
+
+
+def _run() -> int:
+    try:
         from spectra_stage.cli.app import run
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] not in {"typer", "rich"}:
@@ -28,9 +37,6 @@ def main() -> int:
             "  python -m pip install 'spectra-logging[cli]'\n"
         )
         return EXIT_EXTRA_MISSING
-    except KeyboardInterrupt:
-        # All that is imported takes a second, of which nobody wants to read.
-        return EXIT_INTERRUPTED
     return run()
 
 

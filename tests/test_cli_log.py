@@ -13,9 +13,11 @@ import sys
 import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import pytest
+import typer.main
 from rich.console import Console
 from typer.testing import CliRunner, Result
 
@@ -433,6 +435,26 @@ def test_an_interrupt_while_the_command_is_imported_ends_it_quietly(
     monkeypatch.delitem(sys.modules, "spectra_stage.cli.app")
     monkeypatch.setattr(sys, "meta_path", [Interrupted(), *sys.meta_path])
     assert entry.main() == 130
+    assert capsys.readouterr() == ("", "")
+
+
+def test_an_interrupt_while_the_commands_are_made_ends_it_quietly(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Which typer does after the import, and before it sees to interrupts itself."""
+
+    def interrupt(frame: FrameType, event: str, _: object) -> None:
+        if event == "call" and frame.f_code is typer.main.get_command.__code__:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(sys, "argv", ["spectra", "log", "show", "nowhere"])
+    monkeypatch.setattr(sys, "excepthook", sys.excepthook)  # typer sets its own
+    before = sys.getprofile()
+    sys.setprofile(interrupt)
+    try:
+        assert entry.main() == 130
+    finally:
+        sys.setprofile(before)
     assert capsys.readouterr() == ("", "")
 
 
