@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import logging
 import sys
 from typing import Annotated
 
@@ -11,6 +12,7 @@ import typer
 from spectra_logging._version import __version__
 from spectra_logging.errors import ConfigurationError, SpectraError
 from spectra_stage.cli import demo, discord, log, prepare, ready, source, validate
+from spectra_stage.cli.words import PrintableFormatter, say_error
 
 __all__ = ["app", "run"]
 
@@ -55,12 +57,15 @@ def run() -> int:
         # What a terminal's or a pipe's encoding lacks is escaped: the rest is worth reading.
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
+    if logging.lastResort is not None:
+        # It shows the warnings of what no command has set a handler up for.
+        logging.lastResort.setFormatter(PrintableFormatter())
     try:
         return app(standalone_mode=True) or 0
     except ConfigurationError as error:
-        typer.echo(f"spectra: {error}", err=True)
+        say_error(error)
         return EXIT_USAGE
     # A journal may be another user's, or its disk full.
     except (SpectraError, OSError) as error:
-        typer.echo(f"spectra: {error}", err=True)
+        say_error(error)
         return EXIT_FAILED

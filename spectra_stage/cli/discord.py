@@ -13,6 +13,7 @@ from spectra_logging._version import __version__
 from spectra_logging.handlers.discord import DiscordHandler
 from spectra_logging.stats import DiscordStats
 from spectra_stage.cli import options
+from spectra_stage.cli.words import say
 
 __all__ = ["app"]
 
@@ -75,7 +76,7 @@ def send_test(
     stats = handler.stats()
     if as_object:
         typer.echo(json.dumps({"delivered": stats.delivered == 1, **asdict(stats)}))
-    typer.echo(_in_words(stats, configured, timeout_seconds), err=not stats.delivered or as_object)
+    say(_in_words(stats, configured, timeout_seconds), err=not stats.delivered or as_object)
     handler.close()
     if not stats.delivered:
         raise typer.Exit(EXIT_FAILED if configured else EXIT_OFF)

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 
 from spectra_logging.lakehouse import check_engine
 from spectra_logging.paths import absolute_root
+from spectra_stage.cli.words import PrintableFormatter
 
 __all__ = ["environment", "stage_variables", "warnings_on_stderr"]
 
@@ -45,7 +46,7 @@ def environment(variables: Mapping[str, str | None]) -> Iterator[None]:
 def warnings_on_stderr() -> Iterator[None]:
     """Show a notebook's warnings for a while; its errors are what the command ends with."""
     handler = logging.StreamHandler()
-    handler.setFormatter(logging.Formatter("spectra: %(message)s"))
+    handler.setFormatter(PrintableFormatter("spectra: %(message)s"))
     handler.addFilter(lambda record: record.levelno == logging.WARNING)
     logger = logging.getLogger("spectra")
     logger.addHandler(handler)

@@ -26,6 +26,7 @@ from spectra_stage.cli.rows import (
     print_line,
     print_rows,
 )
+from spectra_stage.cli.words import say
 from spectra_stage.modules import look_in_working_directory
 
 __all__ = ["app"]
@@ -79,7 +80,7 @@ def tail(
     screen = console()
     try:
         if not lakehouse.exists(place):
-            typer.echo(f"waiting for {place}", err=True)
+            say(f"waiting for {place}", err=True)
         for rows in follower.batches(interval_seconds):
             for row in rows:
                 if as_lines:
@@ -109,13 +110,11 @@ def stats(
     if as_object:
         typer.echo(as_json(figures))
         return
-    screen = console()
     figures["journals"] = len(journals)
     for shown in (figures, *journals):
         for name, value in shown.items():
-            line = f"{name:<16} {_in_words(value)}"
-            screen.print(line, markup=False, highlight=False, soft_wrap=True)
-        screen.print()
+            say(f"{name:<16} {_in_words(value)}")
+        say("")
 
 
 @app.command()
@@ -156,7 +155,7 @@ def _journals(table: str, journal_directory: str | None) -> list[Path]:
     folders = find_journals(table, journal_directory)
     if not folders:
         below = journals_root(journal_directory)
-        typer.echo(
+        say(
             f"no journal of {table} below {below}; --journal-directory names another folder",
             err=True,
         )

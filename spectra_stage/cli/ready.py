@@ -14,6 +14,7 @@ from spectra_stage.cli import options
 from spectra_stage.cli.environment import environment, stage_variables
 from spectra_stage.cli.rows import console
 from spectra_stage.source.settings import DEFAULT_CONTRACT_VERSION
+from spectra_stage.validation.report.cleaned import printable
 
 __all__ = ["lines_of", "ready"]
 
@@ -48,9 +49,9 @@ def lines_of(found: readiness.Readiness) -> list[str]:
     """Each condition with its finding, and the verdict, in rich's markup."""
     lines = [
         f"{'[green]yes[/green]' if condition.ok else '[red]no [/red]'}  "
-        f"{condition.name:<14} {escape(condition.finding)}"
+        f"{condition.name:<14} {escape(printable(condition.finding))}"
         for condition in found.conditions
     ]
     if found.ready:
-        return [*lines, f"[bold]ready[/bold]; cite {escape(str(found.execution_id))}"]
+        return [*lines, f"[bold]ready[/bold]; cite {escape(printable(str(found.execution_id)))}"]
     return [*lines, "[bold]not ready[/bold]"]

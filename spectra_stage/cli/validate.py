@@ -16,6 +16,7 @@ from typer.core import TyperCommand
 
 from spectra_logging.errors import ConfigurationError, SpectraError
 from spectra_stage.cli import options
+from spectra_stage.cli.words import say_error
 from spectra_stage.validation.chosen import DEFAULT, chosen_suite
 from spectra_stage.validation.report.terminal import report_in_colour
 from spectra_stage.validation.report.words import counted
@@ -95,7 +96,7 @@ def validate(
         with progress() as on_progress:
             report = run(chosen_suite(suite), lakehouse, root=root, on_progress=on_progress)
     except (SpectraError, OSError) as error:
-        typer.echo(f"spectra: {error}", err=True)
+        say_error(error)
         raise typer.Exit(EXIT_ERROR) from None
     code = EXIT_CODES[report.outcome]
     for form, file in files.items():
@@ -104,7 +105,7 @@ def validate(
                 write(getattr(report, form)(), file)
         except OSError as error:
             # What was found, maybe in an hour, is not lost with it: the others are written.
-            typer.echo(f"spectra: {error}", err=True)
+            say_error(error)
             code = EXIT_ERROR
             if file == STDOUT:
                 discard_stdout()
@@ -113,7 +114,7 @@ def validate(
             show(report, all_checks=all_checks)
         except OSError as error:
             # Left to typer, a pipe without a reader is 1, which says that a check failed.
-            typer.echo(f"spectra: {error}", err=True)
+            say_error(error)
             code = EXIT_ERROR
             discard_stdout()
     raise typer.Exit(code)
