@@ -421,6 +421,28 @@ def test_a_session_whose_end_is_interrupted_costs_the_next_one_no_rows(
     assert len(rows(root)) == 3
 
 
+@pytest.mark.parametrize("wait", ["flush", "close"])
+def test_a_session_whose_end_is_interrupted_is_on_no_line_of_those_who_come(
+    root: Path, monkeypatch: pytest.MonkeyPatch, wait: str
+) -> None:
+    """Neither its id nor its debugging, whichever wait a person stops it in."""
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    first = opened(debug=True)
+    with monkeypatch.context() as patched:
+        patched.setattr(DeltaHandler, wait, interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            first.finalise()
+    assert "execution_id" not in structlog.contextvars.get_contextvars()
+    assert logging.getLogger(first.log.name).level == logging.NOTSET
+    opened().finalise()
+    assert "execution_id" not in structlog.contextvars.get_contextvars()
+    del first  # as the cell does that is run again; the next session closes what it left
+    opened().finalise()
+
+
 def test_lines_of_a_thread_carry_the_execution_id_in_a_copy_of_the_context(root: Path) -> None:
     """The notebook's own log needs none."""
     handler = DeltaHandler("Tables/log/events", spec="events")

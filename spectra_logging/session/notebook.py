@@ -348,13 +348,14 @@ class NotebookSession:
         if run is None or run.ended or not run.is_this_process:
             return
         run.ended = True
-        if not run.recorded or (_is_failure(exception) and not run.recorded_failure):
-            log_row = partial(run.log_ending, reason, exception)
-            recording.log_and_wait(run, log_row, self._record_timeout_seconds)
         try:
-            endings.close(run)
-            run.log.info("session finished", status=run.result.get("status"))
-            self._cleanup.close()
+            # Also where somebody interrupts the waits: later lines are not this session's.
+            with self._cleanup:
+                if not run.recorded or (_is_failure(exception) and not run.recorded_failure):
+                    log_row = partial(run.log_ending, reason, exception)
+                    recording.log_and_wait(run, log_row, self._record_timeout_seconds)
+                endings.close(run)
+                run.log.info("session finished", status=run.result.get("status"))
         except Exception as error:  # noqa: BLE001 - finalising never fails the stage
             recording.warn(f"finalise(): {describe_error(error)}")
 
