@@ -13,8 +13,9 @@ from typing import Any
 import pytest
 from deltalake import DeltaTable
 
-from spectra_logging.errors import ConfigurationError, SchemaConflictError
+from spectra_logging.errors import ConfigurationError, SchemaConflictError, StageFailedError
 from spectra_logging.lakehouse import open_lakehouse
+from spectra_logging.session import NotebookSession
 from spectra_logging.tables import Column, TableSpec
 from spectra_logging.testing import FakeSourceSystem
 from spectra_stage.errors import (
@@ -26,12 +27,13 @@ from spectra_stage.errors import (
     SourceServiceError,
     SourceSystemError,
 )
-from spectra_stage.source import RetryPolicy
+from spectra_stage.source import RetryPolicy, execute_source_stage
 from spectra_stage.source.authentication import authentication
 from spectra_stage.source.client import SourceClient
 from spectra_stage.tables import PREPARE_TABLES, table_path
 from tests.stages import (
     CAPABILITIES,
+    RECORD,
     record_rows,
     run_stage,
     set_up,
@@ -53,6 +55,28 @@ FAILURES: dict[str, tuple[str, dict[str, Any], type[SourceSystemError], str, str
     ),
     "HTML": ("/html", {}, SourceDataError, "data", "NOT_JSON", "Unknown"),
 }
+
+
+def test_a_stage_that_is_interrupted_is_recorded_as_failed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A person stops a notebook's cell and runs those below it: half a stage is no success."""
+
+    def interrupt(step: str) -> None:
+        if step == "source.endpoints":
+            raise KeyboardInterrupt
+
+    with FakeSourceSystem() as system:
+        set_up(monkeypatch, tmp_path, BASE_URL=system.base_url, API_TOKEN=system.token)
+        session = NotebookSession("example").load_context(bootstrap=True)
+        with pytest.raises(KeyboardInterrupt):
+            execute_source_stage(session=session, catalog=[RECORD], on_step=interrupt)
+        with pytest.raises(StageFailedError, match="KeyboardInterrupt"):
+            session.validate()
+        assert session.record()
+        session.finalise()
+    (row,) = record_rows(tmp_path)
+    assert (row["status"], row["error_type"]) == ("Failed", "KeyboardInterrupt")
 
 
 @pytest.mark.parametrize("failure", FAILURES)

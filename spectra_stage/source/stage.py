@@ -80,6 +80,11 @@ def execute_source_stage(
         session.mark_failed(str(error) or type(error).__name__)
         session.record()
         raise
+    except BaseException as error:
+        # A notebook's cell may be interrupted, and those below it run: the stage is not whole. The
+        # record is theirs, or the session's end's, as nobody who interrupts wants to wait for it.
+        session.mark_failed(str(error) or type(error).__name__)
+        raise
 
 
 def _run(stage: SourceStage, catalog: EndpointCatalog | None, tell: Callable[[str], None]) -> None:
