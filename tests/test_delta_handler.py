@@ -387,6 +387,18 @@ def test_a_journal_that_nobody_owns_can_be_drained_by_hand(
     assert column(table) == ["left"]
 
 
+def test_a_drain_by_hand_does_the_table_s_upkeep(
+    logger: logging.Logger, table: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where all programs are killed before they drain, no other process would do it."""
+    monkeypatch.setattr("spectra_logging.drain.UPKEEP_EVERY_VERSIONS", 1)
+    handler = attach(logger, table, shutdown_timeout_seconds=0.0)
+    logger.info("left")
+    handler.close()
+    assert drain_journals(table).rows == 1
+    assert Path(table, "_delta_log", "_last_checkpoint").exists()
+
+
 def test_a_table_that_conflicts_is_told_and_the_records_are_kept(
     logger: logging.Logger, table: str, caplog: pytest.LogCaptureFixture
 ) -> None:

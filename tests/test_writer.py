@@ -25,7 +25,7 @@ from spectra_logging.drain import drain_journals
 from spectra_logging.errors import TableUnavailableError
 from spectra_logging.handlers.delta import DeltaHandler
 from spectra_logging.journal.folder import find_journals
-from spectra_logging.lakehouse.base import Commit
+from spectra_logging.lakehouse.base import Commit, UpkeepReport
 from spectra_logging.lakehouse.deltalake import EmbeddedLakehouse
 from tests.handlers import attach
 from tests.programs import wait_until
@@ -159,6 +159,34 @@ def test_an_unreachable_table_is_told_once_and_when_it_is_back(
     assert len([message for message in told if "no route to host" in message]) == 1
     assert told.count(f"{table} can be written to again") == 1
     assert handler.stats().last_error is None
+
+
+def test_upkeep_that_fails_is_told_and_done_when_it_is_due_again(
+    engine: Misbehaving,
+    logger: logging.Logger,
+    table: str,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The writer sees to it after its commits; of its failure no record has to wait."""
+    monkeypatch.setattr("spectra_logging.drain.UPKEEP_EVERY_VERSIONS", 1)
+    upkeep, fail = engine.upkeep, failing(1, Panic("no entry found for key"))
+
+    def first_fails(table: str) -> UpkeepReport:
+        fail()
+        return upkeep(table)
+
+    monkeypatch.setattr(engine, "upkeep", first_fails)
+    handler = attach(logger, table)
+    logger.info("first")
+    assert handler.flush(30)
+    wait_until(lambda: "no entry found for key" in caplog.text)
+    assert f"upkeep of {table} failed" in caplog.text
+    assert handler.stats().last_error is None
+    logger.info("second")
+    assert handler.flush(30)
+    wait_until(Path(table, "_delta_log", "_last_checkpoint").exists)
+    assert column(table) == ["first", "second"]
 
 
 def test_nothing_that_is_told_of_a_table_shows_the_password_in_its_address(
