@@ -12,7 +12,6 @@ driver among them, or by ``spectra log drain``.
 from __future__ import annotations
 
 import logging
-import os
 import sys
 import threading
 from collections.abc import Iterator
@@ -20,6 +19,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from spectra_logging.errors import ConfigurationError
+from spectra_logging.forks import at_fork
 from spectra_logging.handlers.delta import DeltaHandler
 from spectra_logging.handlers.options import check_level, check_seconds
 from spectra_logging.hierarchy import handlers_above, loggers_above
@@ -192,5 +192,4 @@ def _after_fork_in_child() -> None:
     _lock = threading.RLock()
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork_in_child)
+at_fork(after_in_child=_after_fork_in_child)

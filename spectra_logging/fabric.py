@@ -7,13 +7,14 @@ started, is asked; none is ever started.
 from __future__ import annotations
 
 import importlib
-import os
 import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import msgspec
+
+from spectra_logging.forks import at_fork
 
 __all__ = [
     "MOUNTED_LAKEHOUSE",
@@ -206,8 +207,7 @@ def _after_fork_in_child() -> None:
     _spark_is_parents = "pyspark.sql" in sys.modules
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork_in_child)
+at_fork(after_in_child=_after_fork_in_child)
 
 
 def _setting(session: Any, key: str) -> Any | None:

@@ -13,6 +13,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
+from spectra_logging.forks import at_fork
 from spectra_logging.hierarchy import handlers_above
 from spectra_logging.redaction import redact_text
 from spectra_logging.stderr import tell
@@ -137,5 +138,4 @@ def _after_fork_in_child() -> None:
     worker_idents.clear()
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork_in_child)
+at_fork(after_in_child=_after_fork_in_child)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-import os
 import re
 import threading
 import time
@@ -13,6 +12,7 @@ from typing import Any
 
 from spectra_logging.errors import TableUnavailableError
 from spectra_logging.fabric import find_notebookutils
+from spectra_logging.forks import at_fork
 from spectra_logging.redaction import describe_error
 from spectra_logging.redaction.registry import forget_secret, register_secret
 
@@ -133,5 +133,4 @@ def _after_fork_in_child() -> None:
     shared_token.__init__()  # type: ignore[misc]
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork_in_child)
+at_fork(after_in_child=_after_fork_in_child)

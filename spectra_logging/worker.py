@@ -9,7 +9,6 @@ from __future__ import annotations
 import _thread
 import logging
 import math
-import os
 import queue
 import threading
 import time
@@ -17,6 +16,7 @@ import weakref
 from collections.abc import Callable
 
 from spectra_logging.feedback import as_worker, log_from_worker
+from spectra_logging.forks import at_fork
 
 __all__ = ["POLL_SECONDS", "Signal", "Worker"]
 
@@ -199,5 +199,4 @@ def _after_fork_in_child() -> None:
         worker._begin()  # noqa: SLF001 - the registry belongs to the class
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork_in_child)
+at_fork(after_in_child=_after_fork_in_child)

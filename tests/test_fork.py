@@ -431,3 +431,64 @@ def test_what_another_library_s_hook_logs_in_the_child_is_stored_over_nothing(
         "parent, after the fork": 3,
         "child, at the fork": 3,
     }
+
+
+@pytest.mark.parametrize(
+    "before",
+    ["", "logger.info('before')", "logging.logProcesses = False; logger.info('before')"],
+)
+def test_a_child_of_whose_fork_python_hears_nothing_keeps_its_records(
+    tmp_path: Path, before: str
+) -> None:
+    """As uWSGI forks its workers; nor do they store over what their parent stores meanwhile."""
+    table = tmp_path / "events"
+    done = run_program(
+        f"""
+        import ctypes
+
+        def log(words):
+            for n in range(3):
+                logger.info("%s %d", words, n)
+
+        handler = DeltaHandler(table, flush_interval_seconds=3600)
+        logger.addHandler(handler)
+        {before}
+        if "before" in {before!r}:
+            log("parent early")
+        child = ctypes.PyDLL(None).fork()
+        if child == 0:
+            log("child")
+            assert handler.stats().emitted == 3
+            os._exit(0)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        log("parent late")
+        assert handler.flush(30)
+        """,
+        table,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    drain_journals(str(table))
+    said = ["child", "parent late", *(["parent early"] if before else [])]
+    expected = [f"{words} {n}" for words in said for n in range(3)]
+    assert Counter(column(table)) == Counter([*expected, *(["before"] if before else [])])
+
+
+def test_a_child_of_whose_fork_python_hears_nothing_commits_by_itself(tmp_path: Path) -> None:
+    """A worker of uWSGI's is a process like any other, where its master has logged nothing."""
+    table = tmp_path / "events"
+    done = run_program(
+        """
+        import ctypes
+
+        handler = DeltaHandler(table, flush_interval_seconds=3600)
+        logger.addHandler(handler)
+        child = ctypes.PyDLL(None).fork()
+        if child == 0:
+            logger.info("child")
+            os._exit(0 if handler.flush(30) else 1)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        """,
+        table,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert column(table) == ["child"]

@@ -18,6 +18,7 @@ from spectra_logging._version import __version__
 from spectra_logging.discord.message import Message
 from spectra_logging.discord.webhook import Webhook
 from spectra_logging.feedback import worker_idents
+from spectra_logging.forks import at_fork
 from spectra_logging.redaction import RedactionFilter, describe_error, redact_text
 
 if TYPE_CHECKING:
@@ -276,9 +277,8 @@ def _after_fork_in_child() -> None:
     _loading = threading.RLock()
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(
-        before=_before_fork,
-        after_in_parent=_after_fork_in_parent,
-        after_in_child=_after_fork_in_child,
-    )
+at_fork(
+    before=_before_fork,
+    after_in_parent=_after_fork_in_parent,
+    after_in_child=_after_fork_in_child,
+)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import threading
 import time
 import weakref
@@ -18,6 +17,7 @@ from spectra_logging.discord.post import Answer, InDoubtError, NotSentError, Pos
 from spectra_logging.discord.rate_limit import RateLimit
 from spectra_logging.discord.webhook import Webhook
 from spectra_logging.feedback import as_worker, log_from_worker
+from spectra_logging.forks import at_fork
 from spectra_logging.redaction import describe_error
 from spectra_logging.stderr import tell
 from spectra_logging.worker import POLL_SECONDS, Signal, Worker
@@ -298,5 +298,4 @@ def _after_fork_in_child() -> None:
         sender.after_fork_in_child()
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork_in_child)
+at_fork(after_in_child=_after_fork_in_child)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import time
 import weakref
 from abc import ABC, abstractmethod
@@ -11,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from spectra_logging.feedback import TakesNoFeedback
+from spectra_logging.forks import at_fork, catch_up_with_fork
 
 __all__ = ["BackgroundHandler", "level_of"]
 
@@ -63,6 +63,7 @@ class BackgroundHandler(logging.Handler, TakesNoFeedback, ABC):
         Returns:
             Whether they have.
         """
+        catch_up_with_fork()
         with _module_lock_let_go():
             done = self._deliver(timeout_seconds)
         # After a shorter wait than its own time-out, close() waits for itself.
@@ -72,6 +73,7 @@ class BackgroundHandler(logging.Handler, TakesNoFeedback, ABC):
 
     def close(self) -> None:
         """Flush and end the background thread, both within the shutdown time-out."""
+        catch_up_with_fork()
         deadline = time.monotonic() + self._shutdown_timeout_seconds
         # logging.shutdown() flushes and then closes; what was waited for in vain by the one is not
         # waited for again by the other.
@@ -143,5 +145,4 @@ def _after_fork_in_parent() -> None:
         handler._after_fork_in_parent()  # noqa: SLF001 - the registry belongs to the class
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork_in_child, after_in_parent=_after_fork_in_parent)
+at_fork(after_in_child=_after_fork_in_child, after_in_parent=_after_fork_in_parent)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from spectra_logging import lakehouse
 from spectra_logging.errors import ConfigurationError
 from spectra_logging.feedback import is_from_worker, worker_idents
+from spectra_logging.forks import at_fork, catch_up_with_fork
 from spectra_logging.handlers.background import BackgroundHandler, level_of
 from spectra_logging.handlers.options import check_choice, check_count, check_level, check_seconds
 from spectra_logging.journal.appender import Appender, append_early
@@ -138,6 +139,7 @@ class DeltaHandler(BackgroundHandler):
         super().__init__(level, shutdown_timeout_seconds)
 
     def _begin(self) -> None:
+        self._process_id = os.getpid()
         self._append_only = False
         self._told_pending = 0
         self._told_dropped = ""
@@ -164,6 +166,9 @@ class DeltaHandler(BackgroundHandler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Journal a record; when this returns, it is safe from the process's end."""
+        if getattr(record, "process", None) != self._process_id:
+            # No call site is familiar to a child: it comes here, whoever has forked it.
+            catch_up_with_fork()
         is_ours = (record.thread or get_ident()) in worker_idents
         if is_ours and is_from_worker(record):
             # What our own thread and the libraries below it log would feed us with ourselves.
@@ -200,6 +205,7 @@ class DeltaHandler(BackgroundHandler):
         start no threads: the record would wait in the journal for the next process. Without effect
         where the thread runs, and in a forked child that may not use the engine.
         """
+        catch_up_with_fork()
         if not self._append_only:
             self._writer.ensure_started()
 
@@ -293,6 +299,7 @@ class DeltaHandler(BackgroundHandler):
 
     def stats(self) -> HandlerStats:
         """What became of the records that this process gave the handler."""
+        catch_up_with_fork()
         # When first asked for, so that the package's import takes less.
         from spectra_logging.stats import HandlerStats
 
@@ -332,6 +339,5 @@ class DeltaHandler(BackgroundHandler):
         return f"<{type(self).__name__} {redact_text(self.table)} ({level})>"
 
 
-if hasattr(os, "register_at_fork"):
-    # Behind the hooks of all that is imported above, since this may start the thread.
-    os.register_at_fork(after_in_child=append_early)
+# Behind the hooks of all that is imported above, since this may start the thread.
+at_fork(after_in_child=append_early)

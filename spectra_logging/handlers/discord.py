@@ -16,6 +16,7 @@ from spectra_logging.discord.sender import Channel, sender_for
 from spectra_logging.discord.webhook import find_webhook
 from spectra_logging.errors import ConfigurationError
 from spectra_logging.feedback import is_from_worker
+from spectra_logging.forks import catch_up_with_fork
 from spectra_logging.handlers.background import BackgroundHandler, level_of
 from spectra_logging.handlers.options import check_count, check_level, check_seconds
 from spectra_logging.redaction import describe_error
@@ -168,6 +169,7 @@ class DiscordHandler(BackgroundHandler):
             record = logging.makeLogRecord({**vars(record), "levelno": level_of(record)})
         if record.levelno < self._level and not _is_end_of_run(record):
             return
+        catch_up_with_fork()
         if is_from_worker(record):
             # What our own thread and the HTTP client below it log would feed us with ourselves.
             self._outbox.count_dropped("own_thread")

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from spectra_logging.feedback import worker_idents
+from spectra_logging.forks import at_fork
 from spectra_logging.journal.ledger import AppenderFigures, Position
 from spectra_logging.journal.roller import Roller
 
@@ -341,9 +342,8 @@ def _after_fork_in_child() -> None:
         appender.after_fork_in_child()
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(
-        before=_before_fork,
-        after_in_parent=_after_fork_in_parent,
-        after_in_child=_after_fork_in_child,
-    )
+at_fork(
+    before=_before_fork,
+    after_in_parent=_after_fork_in_parent,
+    after_in_child=_after_fork_in_child,
+)

@@ -14,6 +14,8 @@ import time
 import weakref
 from pathlib import Path
 
+from spectra_logging.forks import at_fork
+
 if sys.platform == "win32":
     import msvcrt
 
@@ -138,5 +140,4 @@ def _after_fork_in_child() -> None:
         lock._forget_in_child()  # noqa: SLF001 - the registry belongs to the class
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork_in_child)
+at_fork(after_in_child=_after_fork_in_child)

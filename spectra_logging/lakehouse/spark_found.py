@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import weakref
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
 from spectra_logging.fabric import started_spark
+from spectra_logging.forks import at_fork
 
 __all__ = [
     "Session",
@@ -85,8 +85,7 @@ def _after_fork_in_child() -> None:
     _remembered = SessionReference()
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork_in_child)
+at_fork(after_in_child=_after_fork_in_child)
 
 
 def is_connect(session: Session) -> bool:

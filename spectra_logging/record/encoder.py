@@ -145,7 +145,10 @@ class RowEncoder:
         misfits = misfits_of_site(self._rules, fields)
         for name in misfits:
             draft.keep(name, clean(fields[name]))
-        if moment is None or misfits or has_its_own_message(record):
+        # A process tells by its number that it is a forked child, which must not append as its
+        # parent does.
+        tells_process = fields["process"] is not None
+        if moment is None or misfits or not tells_process or has_its_own_message(record):
             becomes_familiar = False
         message = self._message(record, draft)
         draft.fill("event", redact_text(message) if may_hold_secret(message) else message)

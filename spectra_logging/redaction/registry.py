@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import json
-import os
 import re
 import threading
 import warnings
@@ -17,6 +16,7 @@ from typing import Any
 from urllib.parse import quote, quote_plus
 
 from spectra_logging.errors import ConfigurationError, SpectraWarning
+from spectra_logging.forks import at_fork
 
 __all__ = [
     "REDACTED",
@@ -155,8 +155,7 @@ def _renew_lock() -> None:
     _registering = threading.Lock()
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_renew_lock)
+at_fork(after_in_child=_renew_lock)
 
 
 def current() -> Registered:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import logging
-import os
 import threading
 import weakref
 from typing import TYPE_CHECKING, NamedTuple
 
 from spectra_logging.activity import ACTIVITY_LOGGER
+from spectra_logging.forks import at_fork
 from spectra_logging.hierarchy import handlers_above
 from spectra_logging.redaction import describe_error, redact_text
 from spectra_logging.values import safe_text
@@ -159,5 +159,4 @@ def _after_fork_in_child() -> None:
     _lock = threading.Lock()
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork_in_child)
+at_fork(after_in_child=_after_fork_in_child)
