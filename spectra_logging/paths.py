@@ -70,8 +70,8 @@ def resolve_table(table: str, spark: Any | None = None) -> str:
         spark: A Spark session that may know the default lakehouse.
 
     Raises:
-        ConfigurationError: The table is empty, not text, an unfinished URI, or below the home of a
-            user who has none.
+        ConfigurationError: The table is empty, not text, an unfinished URI, below the home of a
+            user who has none, or of bytes that are no UTF-8.
     """
     accepted = (
         "table may be a path, Tables/<schema>/<table>, a URI such as s3://bucket/table, or "
@@ -83,7 +83,7 @@ def resolve_table(table: str, spark: Any | None = None) -> str:
         return table
     table = str(table)
     if is_uri(table):
-        return _in_full(table)
+        return _in_utf8(_in_full(table))
     if "://" in table or "\0" in table:
         raise ConfigurationError(f"table={table!r} is no usable path or URI; {accepted}")
     path = _at_home("table", table)
@@ -95,7 +95,19 @@ def resolve_table(table: str, spark: Any | None = None) -> str:
     path = _absolute(path)
     if path.is_relative_to(MOUNTED_LAKEHOUSE) and (uri := default_lakehouse_uri(spark)):
         return f"{uri}/{path.relative_to(MOUNTED_LAKEHOUSE).as_posix()}"
-    return str(path)
+    return _in_utf8(str(path))
+
+
+def _in_utf8(table: str) -> str:
+    """The path as it is, if the journal and the engines, which know UTF-8 alone, can name it."""
+    try:
+        table.encode()
+    except UnicodeEncodeError as error:
+        raise ConfigurationError(
+            f"table={table!r} is no UTF-8 in its folder's name: name a table elsewhere, or set "
+            "PYTHONUTF8=1 where the locale is none of UTF-8"
+        ) from error
+    return table
 
 
 def table_below(root: str | os.PathLike[str] | None, table: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -215,6 +216,18 @@ def test_words_of_a_catalog_name_may_stand_in_backticks() -> None:
     """As in SQL, and a dot within them is none between words."""
     assert catalog_words("main.log.events") == ["main", "log", "events"]
     assert catalog_words("`my-catalog`.`a.b`.`c``d`") == ["my-catalog", "a.b", "c`d"]
+
+
+def test_a_path_that_is_no_utf_8_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither a journal nor an engine can name it; a working folder's name may be of any bytes."""
+    lake = os.fsdecode(b"/d\xe9")
+    with pytest.raises(ConfigurationError, match=r"table='/d\\udce9/t' is no UTF-8"):
+        DeltaHandler(f"{lake}/t")
+    monkeypatch.setenv("SPECTRA_ROOT", lake)
+    with pytest.raises(ConfigurationError, match="PYTHONUTF8=1"):
+        resolve_table("Tables/log/t")
+    with pytest.raises(ConfigurationError, match="is no UTF-8"):
+        table_below(None, f"file://{lake}/t")
 
 
 def test_an_unfinished_address_is_refused() -> None:
