@@ -266,6 +266,28 @@ def test_a_terminal_obeys_nothing_that_was_logged(log: Log, tmp_path: Path, comm
     process.communicate(timeout=30)
 
 
+@pytest.mark.parametrize("command", ["show", "tail"])
+def test_json_has_nothing_that_a_terminal_would_obey(
+    log: Log, tmp_path: Path, command: str
+) -> None:
+    """People look at it too; a program reads what was logged."""
+    text = "user \x1b[2J \x9b31m \u202e"
+    log("ERROR", text)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "spectra_stage", "log", command, str(tmp_path / TABLE), "--json"],
+        stdout=subprocess.PIPE,
+        text=True,
+        encoding="utf-8",
+        cwd=Path(__file__).parent.parent,
+    )
+    assert process.stdout is not None
+    line = process.stdout.readline()
+    assert r"user \u001b[2J \u009b31m \u202e" in line
+    assert json.loads(line)["event"] == text
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=30)
+
+
 # -- stats and drain -------------------------------------------------------------------------
 
 LEAVE_RECORDS = """

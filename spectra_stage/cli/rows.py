@@ -15,7 +15,7 @@ from rich.table import Table
 from spectra_logging.errors import SpectraError
 from spectra_logging.lakehouse.base import Lakehouse
 from spectra_stage.cli.options import Level
-from spectra_stage.validation.report.cleaned import printable
+from spectra_stage.validation.report.cleaned import UNSEEN, printable
 
 __all__ = [
     "as_json",
@@ -114,8 +114,12 @@ def _where(*conditions: str) -> str:
 
 
 def as_json(row: Mapping[str, Any]) -> str:
-    """One line of JSON; timestamps as ISO 8601 in UTC."""
-    return json.dumps(row, default=_as_text, ensure_ascii=False)
+    """One line of JSON; timestamps as ISO 8601 in UTC.
+
+    What a terminal would obey is escaped in JSON's own way, for a program reads the same.
+    """
+    line = json.dumps(row, default=_as_text, ensure_ascii=False)
+    return UNSEEN.sub(lambda found: json.dumps(found[0])[1:-1], line)
 
 
 def print_rows(screen: Console, rows: Sequence[Mapping[str, Any]]) -> None:

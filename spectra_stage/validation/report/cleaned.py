@@ -14,7 +14,7 @@ from typing import Any
 from spectra_logging.redaction import redact_text, redact_value
 from spectra_stage.validation.results import CheckResult, Report, TableResult
 
-__all__ = ["clean_line", "cleaned", "cleaned_check", "printable"]
+__all__ = ["UNSEEN", "clean_line", "cleaned", "cleaned_check", "printable"]
 
 LONGEST_FINDING = 2_000
 LONGEST_VALUE = 500
@@ -25,11 +25,11 @@ DEEPEST = 8
 
 # What XML has no room for, what a terminal would obey, and what can't be seen or turns the text
 # around it: a value that breaks a check with one of these should show it.
-_UNSEEN = re.compile(
+UNSEEN = re.compile(
     "[\x00-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff"
     "\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff]"
 )
-_UNSEEN_IN_LINES = re.compile(_UNSEEN.pattern.replace("\x00-\x1f", "\x00-\x09\x0b-\x1f"))
+_UNSEEN_IN_LINES = re.compile(UNSEEN.pattern.replace("\x00-\x1f", "\x00-\x09\x0b-\x1f"))
 
 
 def cleaned(report: Report) -> Report:
@@ -74,7 +74,7 @@ def cleaned_check(check: CheckResult) -> CheckResult:
 
 def clean_line(text: str) -> str:
     """Text that is shown in one line: redacted, printable and of bounded length."""
-    return _shortened(_UNSEEN.sub(_escape, redact_text(text)), LONGEST_VALUE)
+    return _shortened(UNSEEN.sub(_escape, redact_text(text)), LONGEST_VALUE)
 
 
 def printable(text: str) -> str:
