@@ -1,4 +1,4 @@
-"""What commands quote from outside: no terminal obeys it, whichever of them shows it."""
+"""What commands show, whatever the terminal, and quote from outside: no terminal obeys it."""
 
 from __future__ import annotations
 
@@ -47,6 +47,15 @@ class Forbids(BaseHTTPRequestHandler):
 
     def log_message(self, *_: object) -> None:
         pass
+
+
+def test_a_screen_of_no_known_width_shows_all(tmp_path: Path) -> None:
+    """Rich takes a ``COLUMNS`` of 0 for a screen that has room for nothing."""
+    done = spectra(
+        *("ready", "--source-system", "zephyr", "--root", tmp_path), COLUMNS="0", FORCE_COLOR="1"
+    )
+    assert done.returncode == 5
+    assert "not ready" in done.stdout
 
 
 def test_a_servers_reason_is_escaped(tmp_path: Path) -> None:

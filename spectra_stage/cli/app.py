@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import logging
+import os
 import sys
 from typing import Annotated
 
@@ -57,6 +58,9 @@ def run() -> int:
         # What a terminal's or a pipe's encoding lacks is escaped: the rest is worth reading.
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
+    if os.environ.get("COLUMNS") == "0":
+        # As where a screen's width is not known: rich would show nothing at all.
+        del os.environ["COLUMNS"]
     if logging.lastResort is not None:
         # It shows the warnings of what no command has set a handler up for.
         logging.lastResort.setFormatter(PrintableFormatter())
