@@ -355,6 +355,7 @@ def test_a_killed_run_s_rows_survive_and_the_next_run_says_so(
     assert title.startswith("ERROR: an earlier run was killed before it recorded how it went")
     assert execution_id in discord.messages[0].text.replace("\\", "")
     assert "an earlier run was killed" in done.stderr
+    assert execution_id in done.stderr
 
     again = run_program(NEXT_RUN, root)
     assert "killed" not in again.stderr

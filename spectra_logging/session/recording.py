@@ -71,9 +71,9 @@ def _tell_of_killed_runs(run: SessionRun, watch: routing.Watch) -> None:
     """Say which runs had ended without a word: nobody else is there any more to say so."""
     killed = [name for name in watch.unrecorded_runs() if not endings.is_open(name)]
     if killed:
-        run.log.error(
+        # Where no logging is configured, the message is all that is shown.
+        event = (
             "an earlier run was killed before it recorded how it went; the rows that it had logged "
-            "are in the table now",
-            execution_id=run.execution_id,
-            killed_runs=killed,
+            f"are in the table now: {', '.join(killed)}"
         )
+        run.log.error(event, execution_id=run.execution_id, killed_runs=killed)
