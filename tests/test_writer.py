@@ -25,6 +25,8 @@ from spectra_logging.drain import drain_journals
 from spectra_logging.errors import TableUnavailableError
 from spectra_logging.handlers.delta import DeltaHandler
 from spectra_logging.journal.folder import find_journals
+from spectra_logging.journal.locks import FileLock
+from spectra_logging.journal.state import DRAIN_LOCK
 from spectra_logging.lakehouse.base import Commit, UpkeepReport
 from spectra_logging.lakehouse.deltalake import EmbeddedLakehouse
 from tests.handlers import attach
@@ -154,6 +156,8 @@ def test_an_unreachable_table_is_told_once_and_when_it_is_back(
     engine.before = failing(5, TableUnavailableError("events: no route to host"))
     handler = attach(logger, table)
     logger.info("kept")
+    assert handler.flush(30)
+    logger.info("and again")
     assert handler.flush(30)
     told = [r.getMessage() for r in caplog.records if r.name == "spectra_logging"]
     assert len([message for message in told if "no route to host" in message]) == 1
@@ -758,6 +762,62 @@ def test_new_storage_options_are_tried_at_once(
     engine.before = lambda: None
     handler.renew_storage_options({"bearer_token": "new"})
     wait_until(lambda: handler.stats().written == 1)
+
+
+def test_a_flush_tries_again_at_once(
+    engine: Misbehaving, logger: logging.Logger, table: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not when the pause after a failure is over: who waits may have made the table reachable."""
+    monkeypatch.setattr("spectra_logging.backoff.FIRST_PAUSE_SECONDS", 3600.0)
+    engine.before = failing(1, TableUnavailableError("not now"))
+    handler = attach(logger, table, flush_interval_seconds=0.01)
+    logger.info("kept")
+    worker = handler._writer._worker
+    wait_until(lambda: handler.stats().last_error is not None)
+    wait_until(lambda: math.isfinite(worker._next_round_at_seconds))
+    assert handler.flush(30)
+    assert column(table) == ["kept"]
+
+
+def test_each_interval_s_records_land_without_a_flush(logger: logging.Logger, table: str) -> None:
+    """A commit of one's own is no reason to wait for another process's."""
+    handler = attach(logger, table, flush_interval_seconds=0.01)
+    for n in range(1, 4):
+        logger.info("%d", n)
+        wait_until(lambda n=n: handler.stats().written == n)  # type: ignore[misc]
+    assert column(table) == ["1", "2", "3"]
+
+
+def test_a_flush_while_another_process_drains_waits_for_its_turn(
+    logger: logging.Logger, table: str
+) -> None:
+    """What the other one commits need not be all that this flush is for."""
+    handler = attach(logger, table)
+    other = FileLock(Path(handler.stats().journal_directory, DRAIN_LOCK))
+    assert other.acquire()
+    logger.info("kept")
+    settled: list[bool] = []
+    flushing = threading.Thread(target=lambda: settled.append(handler.flush(60)))
+    flushing.start()
+    # The second round is one that the first, in which the lock was held, has asked for.
+    wait_until(lambda: handler._writer._rounds_begun >= 2)
+    other.release()
+    flushing.join()
+    assert settled == [True]
+    assert column(table) == ["kept"]
+
+
+def test_who_committed_last_goes_on_doing_it(logger: logging.Logger, table: str) -> None:
+    """The others wait for two intervals, and so load no engine while it lives."""
+    other = logging.Logger("other")
+    first, second = attach(logger, table), attach(other, table)
+    for to, handler in ((logger, first), (other, second)):
+        to.warning("kept")
+        assert handler.flush(30)
+        # A look at what has been committed until then.
+        assert 3500 < handler._writer._seconds_until_due() < 3601
+    assert 7100 < first._writer._seconds_until_due() < 7201
+    second.close()
 
 
 def test_logging_from_a_finaliser_and_a_signal_handler_lands(
