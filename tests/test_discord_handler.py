@@ -13,7 +13,6 @@ from typing import Any
 import pytest
 import structlog
 
-from spectra_logging.discord.outbox import Outbox
 from spectra_logging.discord.webhook import API_BASE_URL, find_webhook, parse_webhook
 from spectra_logging.errors import ConfigurationError, VariableNotFoundError
 from spectra_logging.handlers.discord import DiscordHandler
@@ -329,30 +328,6 @@ def test_the_most_severe_goes_first_and_takes_the_room(
     assert titles(discord)[1:] == ["CRITICAL: fire", "WARNING: warning 0", "WARNING: warning 1"]
     assert discord.messages[1].payload["content"].startswith("3 more records were dropped")
     assert balance(handler) == 0
-
-
-def test_what_could_not_be_sent_is_not_taken_for_the_newest() -> None:
-    """It is what came first, and tells of a cause: what came last makes room."""
-    outbox = Outbox(
-        storm_window_seconds=60,
-        run_window_seconds=0,
-        max_records=4,
-        max_bytes=1 << 20,
-        on_new=lambda _: None,
-    )
-
-    def add(text: str, level: int = logging.ERROR) -> None:
-        outbox.add(logging.LogRecord("t", level, "", 0, text, (), None))
-
-    add("first")
-    add("second")
-    taken = outbox.take()
-    add("third")
-    add("fourth")
-    outbox.give_back(taken)
-    add("fifth", logging.CRITICAL)
-    add("sixth", logging.CRITICAL)
-    assert [notice.key.text for notice in outbox.take()] == ["fifth", "sixth", "first", "second"]
 
 
 def test_the_queue_is_bounded_in_bytes(discord: FakeDiscord, logger: logging.Logger) -> None:
