@@ -170,6 +170,28 @@ def test_columns_that_are_never_null_get_their_default() -> None:
     assert "activity_id" not in row
 
 
+def test_columns_that_are_never_null_and_have_no_default_hold_what_is_empty() -> None:
+    """Each in its type; the table would refuse the row else."""
+    empty = {
+        "text": ("string", ""),
+        "big": ("long", 0),
+        "ratio": ("double", 0.0),
+        "flag": ("boolean", False),
+        "day": ("date", "1970-01-01"),
+        "tags": ("array<string>", []),
+    }
+    columns = (Column(name=name, type=type_, nullable=False) for name, (type_, _) in empty.items())
+    spec = TableSpec(
+        name="log.required",
+        json_column="rest",
+        columns=(*columns, Column(name="rest", type="string")),
+    )
+    row = row_of(make_record(), spec)
+    assert {name: row.get(name) for name in empty} == {
+        name: value for name, (_, value) in empty.items()
+    }
+
+
 def test_a_mapping_under_the_json_column_s_own_name_is_merged() -> None:
     """``extra={"metadata": {…}}`` does not nest under itself."""
     assert row_of(make_record(context={"a": 1}, b=2))["context"] == {"a": 1, "b": 2}
