@@ -28,8 +28,10 @@ from spectra_logging.errors import (
     StageFailedError,
     VariableNotFoundError,
 )
+from spectra_logging.feedback import as_worker
 from spectra_logging.handlers.delta import DeltaHandler
 from spectra_logging.session import ACTIVITY_LOGGER, NotebookSession
+from spectra_logging.session.routing import Watch
 from spectra_logging.tables import ACTIVITY_LOG
 from spectra_logging.testing import FakeNotebookUtils
 from tests.tables import read_rows
@@ -942,3 +944,23 @@ def test_a_structlog_configuration_of_the_users_own_is_used(root: Path) -> None:
     finally:
         structlog.reset_defaults()
     assert {"event": "hello", "pages": 3, "execution_id": session.ctx["execution_id"]} in seen
+
+
+def test_what_the_handler_s_own_thread_logs_is_neither_a_session_s_row_nor_a_lost_one(
+    tmp_path: Path,
+) -> None:
+    """A handler on the root takes none of what the engine logs, and counts it."""
+    handler = DeltaHandler(str(tmp_path / "activity"), spec="activity")
+    logging.getLogger().addHandler(handler)
+    try:
+        watch = Watch("nb_1")
+        with as_worker():
+            logging.getLogger("engine").warning("a commit took long")
+        assert handler.stats().dropped == {"own_thread": 1}
+        assert not watch.has_taken
+        assert watch.wait(30) is None
+        logging.getLogger(ACTIVITY_LOGGER).warning("activity")
+        assert watch.has_taken
+    finally:
+        logging.getLogger().removeHandler(handler)
+        handler.close()
