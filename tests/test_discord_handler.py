@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import structlog
 
+from spectra_logging.discord.rate_limit import RateLimit
 from spectra_logging.discord.webhook import API_BASE_URL, find_webhook, parse_webhook
 from spectra_logging.errors import ConfigurationError, VariableNotFoundError
 from spectra_logging.handlers.discord import DiscordHandler
@@ -568,6 +569,22 @@ def test_a_slow_server_delays_messages_and_nothing_else(
     assert handler.flush(30)
     assert len(titles(discord)) == 20
     assert len(discord.messages) <= 5
+
+
+def test_a_server_that_says_not_to_wait_is_asked_less_and_less_often() -> None:
+    """Else it would be asked in a loop; an answer of another kind ends that."""
+    refusal = 429, {"Retry-After": "0"}, {"retry_after": 0}
+    limit = RateLimit()
+    for _ in range(3):
+        limit.note(*refusal)
+    assert limit.seconds_until_free() <= 0.4
+    for _ in range(9):
+        limit.note(*refusal)
+    assert 30 < limit.seconds_until_free() <= 60
+    again = RateLimit()
+    for answer in (refusal, refusal, (200, {}, {}), refusal):
+        again.note(*answer)
+    assert again.seconds_until_free() <= 0.2
 
 
 def test_two_handlers_for_one_webhook_share_its_rate_limit(logger: logging.Logger) -> None:
