@@ -401,6 +401,7 @@ def test_a_busy_server_is_tried_again_and_not_forever(
     logger.error("first")
     handler.flush(30)
     assert (posts(discord), handler.stats().unknown) == (5, 1)
+    assert "HTTP 502" in (handler.stats().last_error or "")
     logger.error("second")
     assert handler.flush(30)
     assert titles(discord) == ["ERROR: second"]

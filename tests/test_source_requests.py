@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from urllib3 import HTTPResponse
 
 from spectra_logging.errors import ConfigurationError
 from spectra_logging.testing import FakeSourceSystem
@@ -290,3 +291,13 @@ def test_each_way_to_authenticate_sends_its_header(
         )
         run_stage(**settings)
     assert arrived == [value]
+
+
+def test_each_retry_after_the_first_waits_twice_as_long() -> None:
+    """A source system that is restarting is given the time; the first retry comes at once."""
+    retry = RetryPolicy(retries=4, backoff_seconds=0.5).to_urllib3()
+    waits = []
+    for _ in range(4):
+        retry = retry.increment("GET", "/projects", HTTPResponse(status=503))
+        waits.append(retry.get_backoff_time())
+    assert waits == [0, 1.0, 2.0, 4.0]
