@@ -507,6 +507,20 @@ def test_columns_whose_names_no_table_tells_apart_are_refused(names: tuple[str, 
         TableSpec(name="log.odd", columns=columns)
 
 
+@pytest.mark.parametrize("column_type", ["array<date>", "decimal(10,2)", "String"])
+def test_a_column_s_type_that_no_spec_takes_is_refused_with_those_that_it_takes(
+    column_type: str,
+) -> None:
+    """Each that the message names can be declared, and what it does not name can't."""
+    with pytest.raises(ConfigurationError) as caught:
+        TableSpec(name="log.odd", columns=(Column(name="a", type=column_type),))
+    listed = str(caught.value).partition("a type that is one of ")[2].split(", ")
+    assert {"string", "array<string>"} < set(listed)
+    assert column_type not in listed
+    for name in listed:
+        TableSpec(name="log.even", columns=(Column(name="a", type=name),))
+
+
 def test_without_a_column_the_message_and_the_time_go_into_the_json_column() -> None:
     """First of all, also for call sites seen before, and where a field is called so."""
     encoder = RowEncoder(EVERY_TYPE)
