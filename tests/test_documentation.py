@@ -17,6 +17,7 @@ from typer.main import get_command
 import spectra_logging.errors
 import spectra_stage.errors
 from spectra_logging import DeltaHandler, DiscordHandler
+from spectra_logging.journal.roller import SEGMENT_BYTES
 from spectra_logging.tables import SCALAR_TYPES
 from spectra_stage.cli.app import app
 
@@ -73,6 +74,12 @@ def test_every_option_of_a_handler_is_in_its_table_with_its_default(
     for name, option in options.items():
         if option.default not in (None, inspect.Parameter.empty):
             assert listed[name] == in_words(option.default), name
+
+
+def test_what_a_process_takes_of_the_journal_is_what_the_page_says() -> None:
+    """It decides how many processes a journal has room for."""
+    (row,) = (row for row in rows_of("docs/handlers.md") if row[0] == "`journal_max_bytes`")
+    assert f"Each process that logs holds {in_words(SEGMENT_BYTES)} of it" in row[2]
 
 
 def test_every_type_of_a_column_is_where_columns_are_declared() -> None:
