@@ -35,6 +35,14 @@ def test_the_base_install_is_small() -> None:
     }
 
 
+def test_the_readme_names_what_the_base_install_requires() -> None:
+    """Who weighs a dependency up asks what comes with it, and the wheel's users add it by hand."""
+    readme = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
+    named = re.search(r"It requires (.*?), and neither", readme, re.DOTALL)
+    assert named is not None
+    assert set(re.findall(r"`([\w-]+)`", named.group(1))) == requirements()
+
+
 def test_the_command_line_is_an_extra() -> None:
     """What only the `spectra` command needs comes with the extra `cli`."""
     assert requirements(extra="cli") == {"pyyaml", "rich", "typer"}
