@@ -16,7 +16,7 @@ from typer.main import get_command
 
 import spectra_logging.errors
 import spectra_stage.errors
-from spectra_logging import DeltaHandler, DiscordHandler
+from spectra_logging import DeltaHandler, DiscordHandler, NotebookSession
 from spectra_logging.journal.roller import SEGMENT_BYTES
 from spectra_logging.tables import SCALAR_TYPES
 from spectra_stage.cli.app import app
@@ -87,6 +87,14 @@ def test_every_type_of_a_column_is_where_columns_are_declared() -> None:
     begun = text_of("docs/handlers.md").partition("## Columns of your own")[2]
     section = begun.partition("\n## ")[0]
     assert [name for name in SCALAR_TYPES if f"`{name}`" not in section] == []
+
+
+def test_every_argument_that_a_run_is_started_with_is_on_the_page_of_sessions() -> None:
+    """Those that a notebook's own code is to heed among them."""
+    (row,) = (row for row in rows_of("docs/notebooks.md") if "`session.params`" in row[0])
+    _, *names = inspect.signature(NotebookSession.load_context).parameters
+    assert [name for name in names if f"`{name}`" not in row[1]] == ["debug"]
+    assert "load_context(debug=True)" in text_of("docs/notebooks.md")
 
 
 def commands(command: Any, name: str) -> Iterator[tuple[str, Any]]:
