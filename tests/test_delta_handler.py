@@ -28,7 +28,7 @@ from spectra_logging.paths import journal_folder_name
 from spectra_logging.stats import HandlerStats
 from spectra_logging.tables import ACTIVITY_LOG, EVENT_LOG, Column, TableSpec
 from tests.handlers import attach
-from tests.programs import wait_until
+from tests.programs import run_program, wait_until
 from tests.tables import column, read_rows, row_count
 
 UTC = dt.timezone.utc
@@ -472,6 +472,28 @@ def test_a_journal_folder_that_can_not_be_written_is_told_and_another_serves(
     logger.info("kept")
     assert handler.flush(30)
     assert column(table) == ["kept"]
+
+
+def test_where_no_folder_can_be_written_to_the_error_names_the_option(
+    table: str, tmp_path: Path
+) -> None:
+    """As in a container whose file system is read-only; dictConfig reports it at once."""
+    done = run_program(
+        """
+        import resource
+        from spectra_logging.errors import ConfigurationError
+        resource.setrlimit(resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))
+        try:
+            DeltaHandler(table, journal_directory=arguments[0])
+        except ConfigurationError as error:
+            print(error)
+        """,
+        table,
+        tmp_path / "journals",
+    )
+    assert done.returncode == 0, done.stderr
+    assert f"journal_directory={str(tmp_path / 'journals')!r} can't be written to" in done.stdout
+    assert "neither can a folder for temporary files" in done.stdout
 
 
 def test_a_temporary_folder_that_another_user_has_made_is_no_place_for_a_journal(

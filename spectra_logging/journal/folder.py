@@ -103,8 +103,8 @@ def open_folder(table: str, spec: str, journal_directory: str | None) -> Path:
         import tempfile  # not needed by those for whom all goes well
 
         user = getattr(os, "getuid", os.getpid)()
-        fallback = Path(tempfile.gettempdir()) / f"spectra-logging-{user}" / folder.name
         try:
+            fallback = Path(tempfile.gettempdir()) / f"spectra-logging-{user}" / folder.name
             _make_private(fallback.parent)
             _make_private(fallback)
             make_folder(fallback, table, spec)
@@ -112,7 +112,7 @@ def open_folder(table: str, spec: str, journal_directory: str | None) -> Path:
         except OSError as second:
             raise ConfigurationError(
                 f"journal_directory={str(folder.parent)!r} can't be written to ({error}), and "
-                f"neither can {str(fallback.parent)!r} ({second}); name a folder that can"
+                f"neither can a folder for temporary files ({second}); name a folder that can"
             ) from second
         warnings.warn(
             f"journal_directory={str(folder.parent)!r} can't be written to ({error}); records are "
