@@ -20,6 +20,8 @@ from spectra_logging import DeltaHandler, DiscordHandler, NotebookSession
 from spectra_logging.journal.roller import SEGMENT_BYTES
 from spectra_logging.tables import SCALAR_TYPES
 from spectra_stage.cli.app import app
+from spectra_stage.sdk import SourceStageHelpers
+from spectra_stage.source import RetryPolicy
 
 ROOT = Path(__file__).parent.parent
 FOLDERS = ("spectra_logging", "spectra_stage", "tests", "benchmarks", "examples", "docs")
@@ -95,6 +97,15 @@ def test_every_argument_that_a_run_is_started_with_is_on_the_page_of_sessions() 
     _, *names = inspect.signature(NotebookSession.load_context).parameters
     assert [name for name in names if f"`{name}`" not in row[1]] == ["debug"]
     assert "load_context(debug=True)" in text_of("docs/notebooks.md")
+
+
+def test_every_setting_of_the_source_stage_is_on_its_page() -> None:
+    """As a keyword; and what is tried again, with the numbers that there are."""
+    page = text_of("docs/source-stage.md")
+    stage = inspect.signature(SourceStageHelpers.execute_source_stage)
+    settings = set(stage.parameters) - {"session", "spark"}
+    assert [name for name in sorted(settings) if f"`{name}`" not in page] == []
+    assert f"`{RetryPolicy()}`" in page
 
 
 def commands(command: Any, name: str) -> Iterator[tuple[str, Any]]:
