@@ -6,11 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from spectra_logging.activity import SUCCESS
 from spectra_logging.errors import LakehouseError, TableNotFoundError
 from spectra_logging.lakehouse import open_lakehouse
 from spectra_logging.lakehouse.base import Lakehouse
 from spectra_logging.paths import resolve_table
-from spectra_logging.session.result import SUCCESS
 from spectra_stage.errors import NotReadyError
 from spectra_stage.source.settings import DEFAULT_CONTRACT_VERSION
 from spectra_stage.tables import SOURCE_ENDPOINTS, SOURCE_PORTFOLIO, SOURCE_TABLES, table_path

@@ -1,7 +1,7 @@
 """A notebook's session: seven steps, one execution id, a row for everything that counts."""
 
+from spectra_logging.activity import ACTIVITY_LOGGER
 from spectra_logging.session.notebook import NotebookSession
 from spectra_logging.session.result import ErrorSummary, SessionResult
-from spectra_logging.session.run import ACTIVITY_LOGGER
 
 __all__ = ["ACTIVITY_LOGGER", "ErrorSummary", "NotebookSession", "SessionResult"]

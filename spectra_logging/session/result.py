@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any, TypedDict
 
-from spectra_logging.activity import FAILED, SUCCESS
+from spectra_logging.activity import SUCCESS
 
-__all__ = ["FAILED", "SUCCESS", "ErrorSummary", "SessionResult", "new_result"]
+__all__ = ["ErrorSummary", "SessionResult", "new_result"]
 
 
 class ErrorSummary(TypedDict):

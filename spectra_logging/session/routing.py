@@ -10,12 +10,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from spectra_logging.activity import ACTIVITY_LOGGER
 from spectra_logging.forks import at_fork
 from spectra_logging.handlers.delta import DeltaHandler
 from spectra_logging.hierarchy import handlers_above
 from spectra_logging.journal.folder import drain_command
 from spectra_logging.redaction import redact_text
-from spectra_logging.session.run import ACTIVITY_LOGGER
 from spectra_logging.values import safe_text
 
 __all__ = ["Watch", "connect", "disconnect"]

@@ -19,7 +19,7 @@ from spectra_logging.redaction import redact_text, redact_value
 from spectra_logging.session.result import SessionResult, new_result
 from spectra_logging.values import safe_text
 
-__all__ = ["ACTIVITY_LOGGER", "SessionRun"]
+__all__ = ["SessionRun"]
 
 _TRACEBACK_FRAMES = 20
 _MOST_OUTPUTS = 50
