@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from spectra_logging.errors import (
-    ConfigurationError,
     LakehouseError,
     RowsRejectedError,
     SchemaConflictError,
@@ -98,7 +97,7 @@ def translated(table: str, *, reading_rows: bool = False) -> Iterator[None]:
     """
     try:
         yield
-    except (SpectraError, ConfigurationError):
+    except SpectraError:
         raise
     except Exception as error:
         raise _translate(error, table, reading_rows=reading_rows) from error
