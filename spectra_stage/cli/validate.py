@@ -53,14 +53,7 @@ def validate(
             help="source, prepare, log, a file, or module:name; may be given several times.",
         ),
     ] = [*DEFAULT],  # noqa: B006 - typer copies it
-    root: Annotated[
-        str | None,
-        typer.Option(
-            metavar="DIR",
-            help="Folder or URI that holds Tables; by default SPECTRA_ROOT, else the working one.",
-            show_default=False,
-        ),
-    ] = None,
+    root: options.LakehouseRoot = None,
     junit: Annotated[
         str | None,
         typer.Option(metavar="FILE", help="Write JUnit XML; - is stdout.", show_default=False),
