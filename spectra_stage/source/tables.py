@@ -51,8 +51,8 @@ class Findings:
     success_rate: float
 
 
-def write_config(session: NotebookSession) -> int:
-    """Write ``source.config``: how this run was started. Returns the number of rows."""
+def write_config(session: NotebookSession) -> None:
+    """Write ``source.config``: how this run was started."""
     now = datetime.now(timezone.utc)
     settings = {
         "execution_mode": session.environment.execution_mode,
@@ -62,7 +62,7 @@ def write_config(session: NotebookSession) -> int:
         "sdk_version": __version__,
         "bootstrap_enabled": str(session.params["bootstrap"]).lower(),
     }
-    return _overwrite(
+    _overwrite(
         session,
         SOURCE_CONFIG,
         [
@@ -74,9 +74,9 @@ def write_config(session: NotebookSession) -> int:
 
 def write_credentials(
     session: NotebookSession, token: str, *, accepted: bool, checked_at: datetime
-) -> int:
+) -> None:
     """Write ``source.credentials``: the token, masked, and whether it was accepted."""
-    return _overwrite(
+    _overwrite(
         session,
         SOURCE_CREDENTIALS,
         [
@@ -90,19 +90,16 @@ def write_credentials(
     )
 
 
-def write_endpoints(session: NotebookSession, catalog: EndpointCatalog) -> int:
+def write_endpoints(session: NotebookSession, catalog: EndpointCatalog) -> None:
     """Write ``source.endpoints``: the catalogue, in place of what was there."""
-    return _overwrite(session, SOURCE_ENDPOINTS, catalog.rows())
+    _overwrite(session, SOURCE_ENDPOINTS, catalog.rows())
 
 
-def write_portfolio(
-    session: NotebookSession, settings: SourceSettings, findings: Findings
-) -> dict[str, Any]:
+def write_portfolio(session: NotebookSession, settings: SourceSettings, findings: Findings) -> None:
     """Write this source system's row of ``source.portfolio``; those of others stay.
 
     So does what users' own columns hold, in this row too. The counts are those of
     ``source.endpoints`` as it is now, and the discovery date is the one of the row that was there.
-    Returns the row.
     """
     now = datetime.now(timezone.utc)
     spec = _portfolio_spec(session)
@@ -133,24 +130,21 @@ def write_portfolio(
         "last_updated": now,
     }
     _replace_portfolio_row(session, spec, row)
-    return row
 
 
-def note_failed_authentication(session: NotebookSession, findings: Findings) -> bool:
+def note_failed_authentication(session: NotebookSession, findings: Findings) -> None:
     """Let an earlier run's row of ``source.portfolio`` tell that authentication failed since.
 
-    Returns:
-        Whether there was such a row; a first run that fails leaves none.
+    A first run that fails leaves none.
     """
     spec = _portfolio_spec(session)
     known = _portfolio_row(session, spec)
     if known is None:
-        return False
+        return
     known["auth_status"] = findings.auth_status
     known["last_auth_check"] = findings.checked_at
     known["last_updated"] = datetime.now(timezone.utc)
     _replace_portfolio_row(session, spec, known)
-    return True
 
 
 def _portfolio_spec(session: NotebookSession) -> TableSpec:
@@ -201,6 +195,7 @@ def _replace_portfolio_row(
     )
 
 
-def _overwrite(session: NotebookSession, spec: TableSpec, rows: Sequence[Mapping[str, Any]]) -> int:
+def _overwrite(
+    session: NotebookSession, spec: TableSpec, rows: Sequence[Mapping[str, Any]]
+) -> None:
     session.delta.lakehouse.write(resolve_table(table_path(spec)), rows, spec=spec)
-    return len(rows)
