@@ -19,12 +19,10 @@ class Query:
 
     Args:
         title: Where it is pasted.
-        language: What it is written in: ``sh``, ``python`` or ``sql``.
         text: The text.
     """
 
     title: str
-    language: str
     text: str
 
 
@@ -44,13 +42,12 @@ def queries(table: Path) -> list[Query]:
     sql = f"SELECT {COLUMNS} FROM log ORDER BY recorded_at"  # noqa: S608 - a text to show
     name = ".".join(table.parts[-2:])
     return [
-        Query("With this command", "sh", f"{command()} log show {shlex.quote(str(table))} --json"),
-        Query("With deltalake, in Python", "python", DELTALAKE.format(table=str(table), sql=sql)),
-        Query("With DuckDB, in Python", "python", DUCKDB.format(table=str(table), sql=sql)),
-        Query("With a Spark session", "python", SPARK.format(table=str(table), sql=sql)),
+        Query("With this command", f"{command()} log show {shlex.quote(str(table))} --json"),
+        Query("With deltalake, in Python", DELTALAKE.format(table=str(table), sql=sql)),
+        Query("With DuckDB, in Python", DUCKDB.format(table=str(table), sql=sql)),
+        Query("With a Spark session", SPARK.format(table=str(table), sql=sql)),
         Query(
             "In Fabric, at the lakehouse's SQL endpoint",
-            "sql",
             sql.replace("FROM log", f"FROM {name}"),
         ),
     ]
