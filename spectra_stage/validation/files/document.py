@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -59,20 +59,20 @@ class Problems:
         """Note a problem."""
         self.found.append(f"{place}: {words}")
 
-    def mapping(self, place: Place, what: str, known: Mapping[str, str] | None = None) -> bool:
+    def mapping(self, place: Place, what: str, known: Collection[str] | None = None) -> bool:
         """Whether it is a mapping; one with other keys than those known is a problem too.
 
         Args:
             place: The value.
             what: What it is, in words.
-            known: The keys that it may have, and what each is.
+            known: The keys that it may have, in the order to name them; by default any.
         """
         if not isinstance(place.value, dict):
             self.add(place, f"{what} is {_kind(place.value)}, not a mapping")
             return False
-        for key, item in place.value.items() if known is not None else ():
-            if key not in (known or {}):
-                self.add(item, f"{what} has no {key!r}; it takes {', '.join(known or {})}")
+        for key, item in place.value.items():
+            if known is not None and key not in known:
+                self.add(item, f"{what} has no {key!r}; it takes {', '.join(known)}")
         return True
 
     def items(self, place: Place, what: str) -> Iterator[Place]:

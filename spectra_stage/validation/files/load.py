@@ -17,14 +17,8 @@ from spectra_stage.validation.suite import Suite, TableSuite
 
 __all__ = ["load_contract", "load_suite"]
 
-_OF_A_SUITE = {"suite": "its name", "tables": "its tables by dotted name"}
-_OF_A_TABLE = {
-    "path": "where it is",
-    "columns": "its columns by name",
-    "more_columns": "whether it may have others",
-    "key": "the columns that are unique together",
-    "checks": "a list of checks",
-}
+_OF_A_SUITE = ("suite", "tables")
+_OF_A_TABLE = ("path", "columns", "more_columns", "key", "checks")
 
 
 def load_suite(path: str | os.PathLike[str]) -> Suite:

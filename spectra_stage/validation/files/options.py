@@ -81,7 +81,7 @@ def options_of(check: Check) -> dict[str, Any]:
 def _options(of: type[Any], place: Place, what: str, problems: Problems) -> dict[str, Any] | None:
     before = len(problems.found)
     known = {field.name: field for field in fields(of) if field.name != "default"}
-    if not problems.mapping(place, what, dict.fromkeys(known, "")):
+    if not problems.mapping(place, what, known):
         return None
     options: dict[str, Any] = {}
     hints = _hints(of)
