@@ -154,7 +154,7 @@ class Appender:
         A worker thread leaves it to whoever holds the lock, and calls this when it has let go.
         """
         while self._reentered and not self._is_busy_here():
-            if not self._alone(self._append_all_reentered, otherwise=False):
+            if not self._alone(self._append_all_reentered):
                 return
             self._see_to_draining()
 
@@ -172,14 +172,18 @@ class Appender:
         call = self._calls.get(threading.get_ident())
         return _is_owned(self._lock) or (call is not None and _is_owned(call))
 
-    def _alone(self, do: Callable[[], _T], *, otherwise: _T) -> _T:
-        """Do something with the lock held; on a worker thread only if nobody else holds it."""
+    def _alone(self, do: Callable[[], bool]) -> bool:
+        """Do something with the lock held; on a worker thread only if nobody else holds it.
+
+        Returns:
+            What it returns; ``False`` where it was not done.
+        """
         if threading.get_ident() not in worker_idents:
             with self._lock:
                 return do()
         lock = self._lock
         if not lock.acquire(blocking=False):
-            return otherwise
+            return False
         try:
             return do()
         finally:
@@ -209,7 +213,7 @@ class Appender:
         if _is_owned(self._lock):
             return False
         try:
-            return self._alone(self._ledger.reclaim, otherwise=False)
+            return self._alone(self._ledger.reclaim)
         finally:
             self._append_reentered()
 
