@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from spectra_logging.errors import ConfigurationError, VariableNotFoundError
 from spectra_logging.testing import FakeSourceSystem
-from spectra_stage.source import SourceProfile, add_profile
+from spectra_stage.source import RetryPolicy, SourceProfile, add_profile
 from spectra_stage.source.projects import first_project_id
 from tests.stages import (
     record_rows,
@@ -80,6 +80,24 @@ def test_a_setting_that_can_not_work_is_refused_before_any_table_is_touched(
     (row,) = record_rows(stage_root)
     assert (row["status"], row["level"]) == ("Failed", "ERROR")
     assert row["error_type"] == "ConfigurationError"
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "may_be"),
+    [
+        ("retries", -1, "a whole number, 0 or more"),
+        ("retries", 2.5, "a whole number, 0 or more"),
+        ("retries", True, "a whole number, 0 or more"),
+        ("backoff_seconds", -1, "a number of seconds, 0 or more"),
+        ("longest_wait_seconds", float("inf"), "a number of seconds, 0 or more"),
+    ],
+)
+def test_a_policy_of_retries_that_can_not_work_is_refused(
+    option: str, value: float, may_be: str
+) -> None:
+    """The error says what the option may be, and not that 2.5 is less than 0."""
+    with pytest.raises(ConfigurationError, match=rf"{option}={value} must be {may_be}"):
+        RetryPolicy(**{option: value})  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

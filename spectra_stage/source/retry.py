@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 from urllib3.exceptions import InvalidHeader, MaxRetryError, ResponseError
 from urllib3.util.retry import Retry
 
-from spectra_logging.errors import ConfigurationError
-from spectra_logging.handlers.options import check_seconds
+from spectra_logging.handlers.options import check_count, check_seconds
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -35,7 +34,8 @@ class RetryPolicy:
         longest_wait_seconds: A source system that asks to wait longer is not waited for.
 
     Raises:
-        ConfigurationError: A number is negative.
+        ConfigurationError: ``retries`` is no whole number from 0 up, or a wait no number of seconds
+            from 0 up.
     """
 
     retries: int = 3
@@ -43,8 +43,7 @@ class RetryPolicy:
     longest_wait_seconds: float = 60.0
 
     def __post_init__(self) -> None:
-        if not isinstance(self.retries, int) or self.retries < 0:
-            raise ConfigurationError(f"retries={self.retries!r} must be 0 or more")
+        check_count("retries", self.retries, least=0)
         check_seconds("backoff_seconds", self.backoff_seconds)
         check_seconds("longest_wait_seconds", self.longest_wait_seconds)
 
