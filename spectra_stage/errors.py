@@ -42,6 +42,7 @@ class CatalogError(SpectraError, ValueError):
     """An endpoint catalogue can't be read as one.
 
     Attributes:
+        source: What it was read from: a file, or the type of what was handed over.
         problems: One sentence a problem, each with the position of its record.
     """
 
@@ -59,6 +60,7 @@ class SuiteError(SpectraError, ValueError):
     """A suite's file can't be read as one.
 
     Attributes:
+        source: The file.
         problems: One sentence a problem, each with its line and column.
     """
 
