@@ -11,6 +11,8 @@ from spectra_stage.validation.view import TableView
 
 __all__ = ["ValidJson"]
 
+Expected = Literal["object", "array", "any"]
+
 LEVELS = 16
 """Levels of nesting that are followed; RFC 8259 lets a reader set a limit."""
 
@@ -37,11 +39,11 @@ class ValidJson(RowCheck):
 
     kind: ClassVar[str] = "valid_json"
     column: str
-    value: Literal["object", "array", "any"] = "any"
+    value: Expected = "any"
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.value not in get_args(Literal["object", "array", "any"]):
+        if self.value not in get_args(Expected):
             raise refused(self, "value", "object, array or any")
 
     @property
