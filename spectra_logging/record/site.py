@@ -53,6 +53,9 @@ UNKNOWN = {
 _NUMBERS = ("line", "process_id")
 """The columns that not every value fits."""
 
+_INT31 = range(1 << 31)
+"""Numbers that both types of these hold."""
+
 _host = socket.gethostname()
 
 
@@ -200,8 +203,14 @@ def misfits_of_site(rules: FieldRules, fields: Mapping[str, Any]) -> list[str]:
 
 def _fitting(column_type: str, value: object) -> Any:
     """What a column can hold of a value."""
+    # All that logging itself makes; to ask for each would double what an error's record costs.
+    if value.__class__ is str:
+        if column_type == "string" and value.isascii():
+            return value
+    elif value is None or (value.__class__ is int and column_type != "string" and value in _INT31):
+        return value
     try:
-        return None if value is None else to_column(column_type, value)
+        return to_column(column_type, value)
     except DoesNotFitError:
         return None
 
