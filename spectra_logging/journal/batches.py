@@ -73,9 +73,9 @@ class Batches:
         self._drain_lock = FileLock(directory / DRAIN_LOCK)
 
     @contextmanager
-    def draining(self) -> Iterator[bool]:
-        """Hold the drain lock, unless somebody else does; yields whether it could be had."""
-        acquired = self._drain_lock.acquire()
+    def draining(self, timeout_seconds: float = 0.0) -> Iterator[bool]:
+        """Hold the drain lock; yields whether it could be had."""
+        acquired = self._drain_lock.acquire(timeout_seconds)
         try:
             yield acquired
         finally:
