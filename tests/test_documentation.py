@@ -136,8 +136,8 @@ def test_every_error_is_in_the_documentation(module: ModuleType) -> None:
     assert [name for name in module.__all__ if f"`{name}`" not in pages] == []
 
 
-FOREIGN_VARIABLES = {"CURL_CA_BUNDLE", "OTEL_PYTHON_CONTEXT"}
-"""Those that requests and OpenTelemetry have, and that are heeded as these do it."""
+FOREIGN_VARIABLES = {"COLUMNS", "CURL_CA_BUNDLE", "OTEL_PYTHON_CONTEXT"}
+"""Those that terminals, requests and OpenTelemetry have, and that are heeded as these do it."""
 
 READS = re.compile(r"(?:environ(?:\.get)?|variables\.get\w*)[(\[]\s*\"([A-Z][A-Z_]+)\"")
 
