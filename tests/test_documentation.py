@@ -183,6 +183,13 @@ def test_every_link_leads_to_a_file_and_a_heading_that_are_there(page: Path) -> 
     assert broken == []
 
 
+def test_every_example_is_linked() -> None:
+    """Else nobody finds it."""
+    pages = "\n".join(map(prose_of, PAGES))
+    examples = (ROOT / "examples").glob("*.py")
+    assert [file.name for file in examples if f"(../examples/{file.name})" not in pages] == []
+
+
 @each_page
 def test_every_name_that_an_example_imports_from_us_is_there(page: Path) -> None:
     """Also where nothing runs it, since it takes a workspace, a cluster or Celery."""
