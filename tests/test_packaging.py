@@ -38,7 +38,7 @@ def test_the_base_install_is_small() -> None:
 def test_the_readme_names_what_the_base_install_requires() -> None:
     """Who weighs a dependency up asks what comes with it, and the wheel's users add it by hand."""
     readme = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
-    named = re.search(r"It requires (.*?), and neither", readme, re.DOTALL)
+    named = re.search(r"It requires\s(.*?), and neither", readme, re.DOTALL)
     assert named is not None
     assert set(re.findall(r"`([\w-]+)`", named.group(1))) == requirements()
 
