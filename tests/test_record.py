@@ -15,6 +15,7 @@ import threading
 import time
 import uuid
 from collections import UserDict
+from collections.abc import ItemsView
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -28,6 +29,7 @@ from spectra_logging.errors import ConfigurationError
 from spectra_logging.record import RowEncoder
 from spectra_logging.redaction import register_secret
 from spectra_logging.tables import ACTIVITY_LOG, EVENT_LOG, Column, TableSpec
+from spectra_logging.values import MAX_DEPTH
 
 EVERY_TYPE = TableSpec(
     name="log.types",
@@ -145,6 +147,7 @@ def test_typed_columns_take_what_fits_them() -> None:
         ("moment", 5, 5),
         ("moment", "soon", "soon"),
         ("day", "yesterday", "yesterday"),
+        ("day", dt.datetime(2026, 1, 2, tzinfo=dt.timezone.utc), "2026-01-02T00:00:00Z"),
         ("tags", "a", "a"),
         ("counts", ["x"], ["x"]),
     ],
@@ -156,6 +159,14 @@ def test_a_value_that_does_not_fit_its_column_is_kept_in_the_json_column(
     row = row_of(make_record(**{name: value}), EVERY_TYPE)
     assert name not in row
     assert row["rest"].items() >= {name: kept}.items()
+
+
+def test_what_a_column_holds_without_a_loss_it_takes() -> None:
+    """A whole number that came as a float, and a time without a zone, which is UTC."""
+    noon = dt.datetime(2026, 1, 2, 12)  # noqa: DTZ001 - the case in question
+    row = row_of(make_record(big=5.0, small=-5.0, moment=noon), EVERY_TYPE)
+    assert (row["big"], row["small"], row["moment"]) == (5, -5, 1767355200000000)
+    assert row["rest"].keys() == {"recorded_at", "event"}
 
 
 def test_columns_that_are_never_null_get_their_default() -> None:
@@ -326,6 +337,28 @@ def test_values_beyond_json_are_kept_in_words() -> None:
         "nul": "\0",
         "some": [1, 3],
         "keys": {"1": "one", "None": "none"},
+    }
+
+
+class Gone(UserDict[str, int]):
+    """A mapping whose items can't be had."""
+
+    def items(self) -> ItemsView[str, int]:
+        raise ConnectionError("the proxy's object is gone")
+
+
+def test_what_nests_too_deeply_or_can_not_be_looked_into_is_a_note() -> None:
+    """The fields beside it are kept, and what is above the note."""
+    deep: object = "unseen"
+    for _ in range(MAX_DEPTH + 4):
+        deep = [deep]
+    context = row_of(make_record(deep=deep, gone={"inner": Gone()}, n=1))["context"]
+    for _ in range(MAX_DEPTH):
+        (context["deep"],) = context["deep"]
+    assert context == {
+        "deep": "<nested too deeply>",
+        "gone": {"inner": "<Gone that can't be looked into: ConnectionError>"},
+        "n": 1,
     }
 
 
