@@ -532,6 +532,27 @@ def test_a_spec_without_a_json_column_is_refused() -> None:
         RowEncoder(spec)
 
 
+@pytest.mark.parametrize(
+    ("types", "options", "problem"),
+    [
+        ({"a": "text"}, {}, "column 'a' of type 'text' needs a name, and a type that is string,"),
+        ({"a": "array<date>"}, {}, "column 'a' of type 'array<date>' needs"),
+        ({"": "string"}, {}, "column '' of type 'string' needs a name"),
+        ({"a": "string"}, {"json_column": "b"}, "has no column 'b'"),
+        ({"a": "long"}, {"json_column": "a"}, "json_column 'a' must be a string column"),
+        ({"a": "long"}, {"keys": ("a", "b")}, "has no column 'b'"),
+    ],
+)
+def test_a_spec_that_contradicts_itself_is_refused(
+    types: dict[str, str], options: dict[str, Any], problem: str
+) -> None:
+    """Where it is declared, and not where the first record is to become a row of it."""
+    columns = tuple(Column(name=name, type=type_name) for name, type_name in types.items())
+    with pytest.raises(ConfigurationError, match=r"spec 'log\.odd'") as raised:
+        TableSpec(name="log.odd", columns=columns, **options)
+    assert problem in str(raised.value)
+
+
 @pytest.mark.parametrize("names", [("a", "a"), ("order", "Order")])
 def test_columns_whose_names_no_table_tells_apart_are_refused(names: tuple[str, str]) -> None:
     """At once: such a table can't be made, and every record would wait for it."""
