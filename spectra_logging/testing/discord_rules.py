@@ -6,7 +6,7 @@ to them: a wrong number there is found here.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -14,6 +14,7 @@ __all__ = ["FILE_BYTES", "form_errors", "is_empty"]
 
 EMBEDS = 10
 EMBED_TEXTS = 6000
+FIELDS = 25
 FILES = 10
 FILE_BYTES = 10 << 20
 
@@ -61,29 +62,38 @@ def form_errors(payload: Mapping[str, Any], files: Sequence[tuple[str, bytes]]) 
     _check_text(payload, "thread_name", 100, (), report, least=1)
     _check_username(payload.get("username"), report)
     _check_mentions(payload.get("allowed_mentions"), report)
-    if payload.get("flags", 0) not in {0, 4, 4096, 4100}:
+    if payload.get("flags", 0) not in (0, 4, 4096, 4100):
         report(("flags",), "MESSAGE_FLAGS_INVALID", "These flags can not be set by a webhook.")
     _check_embeds(payload.get("embeds"), report)
     _check_files(payload, files, report)
     return tree
 
 
+def _objects(values: Any, path: Path, report: Report) -> Iterator[tuple[Path, Mapping[str, Any]]]:
+    """The objects of a list, each with its place; reports what is no list and what is no object."""
+    if values is not None and not isinstance(values, list):
+        report(path, "LIST_TYPE_CONVERT", "Only iterables may be used in a ListType")
+        return
+    for number, value in enumerate(values or ()):
+        place = (*path, str(number))
+        if _is_object(value, place, report):
+            yield place, value
+
+
+def _is_object(value: Any, path: Path, report: Report) -> bool:
+    """Whether it is an object; reports what is none."""
+    if not isinstance(value, dict):
+        report(path, "MODEL_TYPE_CONVERT", "Only dictionaries may be used in a ModelType")
+    return isinstance(value, dict)
+
+
 def _check_embeds(embeds: Any, report: Report) -> None:
-    if embeds is None:
-        return
-    if not isinstance(embeds, list):
-        report(("embeds",), "LIST_TYPE_CONVERT", "Only iterables may be used in a ListType")
-        return
-    if len(embeds) > EMBEDS:
+    checked = [
+        _check_embed(embed, path, report) for path, embed in _objects(embeds, ("embeds",), report)
+    ]
+    if len(checked) > EMBEDS:
         report(("embeds",), "BASE_TYPE_BAD_LENGTH", "Must be 10 or fewer in length.")
-    total = 0
-    for number, embed in enumerate(embeds):
-        path = ("embeds", str(number))
-        if not isinstance(embed, dict):
-            report(path, "MODEL_TYPE_CONVERT", "Only dictionaries may be used in a ModelType")
-            continue
-        total += _check_embed(embed, path, report)
-    if total > EMBED_TEXTS:
+    if sum(checked) > EMBED_TEXTS:
         report(("embeds",), "MAX_EMBED_SIZE_EXCEEDED", "Embed size exceeds maximum size of 6000")
 
 
@@ -95,13 +105,12 @@ def _check_embed(embed: Mapping[str, Any], path: Path, report: Report) -> int:
     ]
     for name, key, limit in (("footer", "text", 2048), ("author", "name", 256)):
         part = embed.get(name)
-        if part is not None:
+        if part is not None and _is_object(part, (*path, name), report):
             texts.append(_check_text(part, key, limit, (*path, name), report, least=1))
-    fields = embed.get("fields") or []
-    if len(fields) > 25:
+    fields = list(_objects(embed.get("fields"), (*path, "fields"), report))
+    if len(fields) > FIELDS:
         report((*path, "fields"), "BASE_TYPE_BAD_LENGTH", "Must be 25 or fewer in length.")
-    for number, field in enumerate(fields):
-        place = (*path, "fields", str(number))
+    for place, field in fields:
         _check_keys(field, frozenset({"name", "value", "inline"}), place, report)
         texts.append(_check_text(field, "name", 256, place, report, least=1))
         texts.append(_check_text(field, "value", 1024, place, report, least=1))
@@ -162,16 +171,17 @@ def _check_username(username: Any, report: Report) -> None:
 
 
 def _check_mentions(mentions: Any, report: Report) -> None:
-    if mentions is None:
-        return
-    if not isinstance(mentions, dict):
-        report(("allowed_mentions",), "MODEL_TYPE_CONVERT", "Only dictionaries may be used")
+    path = ("allowed_mentions",)
+    if mentions is None or not _is_object(mentions, path, report):
         return
     parse = mentions.get("parse") or []
+    if not isinstance(parse, list):
+        report((*path, "parse"), "LIST_TYPE_CONVERT", "Only iterables may be used in a ListType")
+        return
     for name in ("roles", "users"):
         if name in parse and mentions.get(name):
             report(
-                ("allowed_mentions",),
+                path,
                 "MESSAGE_ALLOWED_MENTIONS_PARSE_EXCLUSIVE",
                 f'parse:["{name}"] and {name}: [ids...] are mutually exclusive.',
             )
@@ -182,8 +192,7 @@ def _check_files(
 ) -> None:
     if len(files) > FILES:
         report(("attachments",), "BASE_TYPE_BAD_LENGTH", "Must be 10 or fewer in length.")
-    for number, attachment in enumerate(payload.get("attachments") or []):
-        place = ("attachments", str(number))
+    for place, attachment in _objects(payload.get("attachments"), ("attachments",), report):
         if str(attachment.get("id")) not in map(str, range(len(files))):
             report((*place, "id"), "ATTACHMENT_NOT_FOUND", "There is no such file.")
         _check_text(attachment, "filename", 1024, place, report, least=1)
