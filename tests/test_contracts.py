@@ -1079,6 +1079,11 @@ MALFORMED = "is not as the standard has it:"
             "5:21: customProperties is 5, not a list",
         ),
         (
+            V3 + "- name: a\n  customProperties: [{property: spectraMoreColumns, value: 'false'}]"
+            "\n  properties: [{name: b}]",
+            "5:60: value is 'false', not true or false",
+        ),
+        (
             V3 + "- name: a\n  properties:\n  - {name: b, primaryKey: true, primaryKeyPosition: c}"
             "\n  - {name: d, primaryKey: true}",
             f"4:3: a schema object {MALFORMED}",

@@ -199,7 +199,7 @@ class _Reading:
         return Column(name=str(name.value), type=column_type, nullable=not any(never_null))
 
     def _is_said(self, place: Place, name: str) -> bool:
-        """What a property says by true or false; anything else is a problem."""
+        """What is said by true or false; anything else is a problem."""
         said = place.get(name)
         if said is not None and not isinstance(said.value, bool):
             # As a text, false would be taken for true.
@@ -296,9 +296,9 @@ class _Reading:
     def _more_columns(self, place: Place) -> bool:
         properties = place.get("customProperties")
         for item in self._problems.items(properties, "customProperties") if properties else ():
-            named, value = item.get("property"), item.get("value")
+            named = item.get("property")
             if named is not None and named.value == "spectraMoreColumns":
-                return bool(value and value.value)
+                return self._is_said(item, "value")
         return True
 
     def _guarded(self, place: Place, what: str, read: Iterator[_T]) -> Iterator[_T]:
