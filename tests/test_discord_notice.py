@@ -62,6 +62,7 @@ class Customer:
 def test_what_the_caller_changes_later_changes_nothing(
     made: logging.LogRecord, change: Change
 ) -> None:
+    """A notice says what was so when it was logged, whatever of the record is another since."""
     said = read_row(notice(made))
     frozen = notice(made)
     change(made)
@@ -79,6 +80,7 @@ def test_what_the_caller_changes_later_changes_nothing(
     ],
 )
 def test_a_row_made_later_says_what_one_made_at_once_does(made: logging.LogRecord) -> None:
+    """When a row is encoded is a matter of time alone."""
     later = notice(made)
     made.__dict__["to_be_frozen_at_once"] = []
     at_once = notice(made)
@@ -93,6 +95,8 @@ def test_a_row_made_later_says_what_one_made_at_once_does(made: logging.LogRecor
 def test_what_was_bound_is_told_and_what_is_bound_when_it_is_sent_is_not(
     extra: dict[str, Any],
 ) -> None:
+    """Of context variables and of the span; what the call itself was given comes first."""
+
     def log() -> Notice:
         structlog.contextvars.bind_contextvars(stage="Source", customer="bound", execution_id="run")
         with trace.use_span(SPAN):
@@ -111,6 +115,8 @@ def test_what_was_bound_is_told_and_what_is_bound_when_it_is_sent_is_not(
 
 
 def test_what_is_bound_under_the_name_of_a_record_s_attribute_is_told_too() -> None:
+    """As a field, beside the record's own."""
+
     def log() -> Notice:
         structlog.contextvars.bind_contextvars(name="of the order", stage="Source")
         return notice(record("sold"))
@@ -120,12 +126,14 @@ def test_what_is_bound_under_the_name_of_a_record_s_attribute_is_told_too() -> N
 
 
 def test_a_secret_registered_before_it_is_sent_is_in_no_row() -> None:
+    """It was logged before anybody knew that it is one."""
     frozen = notice(record("the key is %s", "correct-horse", key_id="correct-horse"))
     register_secret("correct-horse")
     assert "correct-horse" not in str(read_row(frozen))
 
 
 def test_the_program_s_own_record_factory_is_asked_for_nothing_more() -> None:
+    """It may count records, or be slow: the record is there already."""
     made = [record("sold", n=1), record("sold", tags=["a"])]
     factory = logging.getLogRecordFactory()
     logging.setLogRecordFactory(lambda *_, **__: pytest.fail("asked"))
@@ -161,6 +169,7 @@ def test_a_record_class_with_its_own_way_of_arguments_has_its_say() -> None:
 
 
 def test_a_long_text_takes_up_room_wherever_it_stands() -> None:
+    """In message, arguments, extras and stack: by its size the queue is bounded."""
     long = "x" * 10_000
     assert notice(record("sold")).size < len(long)
     with_stack = record("sold")

@@ -48,6 +48,7 @@ def test_statistics_are_those_that_the_table_asks_for(tmp_path: Path) -> None:
 
 
 def test_no_rows_are_no_file(tmp_path: Path) -> None:
+    """A commit that only notes its transaction has none."""
     assert staged(tmp_path, b"").files == ()
 
 
@@ -72,6 +73,7 @@ def test_columns_that_hardly_repeat_have_no_dictionary() -> None:
 
 
 def test_what_killed_processes_left_goes_after_a_day(tmp_path: Path) -> None:
+    """What is younger may be in use, and what is called otherwise is somebody else's."""
     names = "a" * 32, "b" * 32, "other"
     left, young, stranger = (tmp_path / f"_spectra-{name}" for name in names)
     for folder in (left, young, stranger):

@@ -51,12 +51,14 @@ def rounds() -> Iterator[Rounds]:
 
 
 def test_who_asks_for_a_round_starts_the_thread(rounds: Rounds) -> None:
+    """Nobody has to start it before."""
     rounds.worker.wake_by(time.monotonic() + 2 * HOUR_SECONDS)
     rounds.wait_for_next()
     assert rounds.worker.running
 
 
 def test_a_thread_that_waits_for_longer_is_woken(rounds: Rounds) -> None:
+    """Its next round would begin after the moment asked for."""
     rounds.worker.ensure_started()
     rounds.wait_for_next()
     rounds.worker.wake_by(time.monotonic() + HOUR_SECONDS / 2)
@@ -65,6 +67,7 @@ def test_a_thread_that_waits_for_longer_is_woken(rounds: Rounds) -> None:
 
 
 def test_a_thread_that_looks_in_time_anyway_is_not_woken(rounds: Rounds) -> None:
+    """Not once in a thousand calls: waking takes as long as much of a log call."""
     rounds.worker.ensure_started()
     rounds.wait_for_next()
     for _ in range(1000):
@@ -74,6 +77,7 @@ def test_a_thread_that_looks_in_time_anyway_is_not_woken(rounds: Rounds) -> None
 
 
 def test_a_thread_that_was_stopped_is_started_anew(rounds: Rounds) -> None:
+    """By the next who asks for a round."""
     rounds.worker.ensure_started()
     rounds.wait_for_next()
     assert rounds.worker.stop(30)
