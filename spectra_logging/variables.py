@@ -11,7 +11,7 @@ from spectra_logging.errors import ConfigurationError, VariableNotFoundError
 from spectra_logging.fabric import find_notebookutils
 from spectra_logging.redaction import REDACTED, is_secret_key, redact_text, register_secret
 
-__all__ = ["VariableLibrary", "resolve_secret"]
+__all__ = ["VariableLibrary", "part_of_a_name", "resolve_secret"]
 
 _logger = logging.getLogger(__name__)
 
@@ -143,6 +143,11 @@ class VariableLibrary:
         return ConfigurationError(
             f"variable {name} is {shown!r}, expected {expected}. Looked in {self._places()}."
         )
+
+
+def part_of_a_name(source_system: str) -> str:
+    """A source system's key as it stands in the names of variables: ``MY_TOOL`` for ``my-tool``."""
+    return "".join(c if c.isalnum() else "_" for c in source_system).upper()
 
 
 def resolve_secret(setting: str, value: str) -> str:

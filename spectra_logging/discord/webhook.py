@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 from spectra_logging.errors import ConfigurationError
 from spectra_logging.redaction import register_secret
-from spectra_logging.variables import VariableLibrary, resolve_secret
+from spectra_logging.variables import VariableLibrary, part_of_a_name, resolve_secret
 
 __all__ = ["API_BASE_URL", "Webhook", "find_webhook", "parse_webhook"]
 
@@ -125,8 +125,7 @@ def find_webhook(
     system = source_system or _variable(variables, "SOURCE_SYSTEM")
     names = ["DISCORD_WEBHOOK_URL"]
     if system:
-        key = "".join(c if c.isalnum() else "_" for c in system).upper()
-        names.insert(0, f"DISCORD_WEBHOOK_URL_{key}")
+        names.insert(0, f"DISCORD_WEBHOOK_URL_{part_of_a_name(system)}")
     for name in names:
         if (value := _variable(variables, name)) is not None:
             setting = f"variable {name}"

@@ -10,6 +10,7 @@ from typing import Any
 from spectra_logging.errors import ConfigurationError
 from spectra_logging.paths import resolve_table
 from spectra_logging.session import NotebookSession
+from spectra_logging.variables import part_of_a_name
 from spectra_stage.catalog import EndpointCatalog, load_catalog
 from spectra_stage.catalog.load import CatalogSource
 from spectra_stage.errors import SourceSystemError
@@ -133,8 +134,7 @@ def find_catalog(
     """
     if catalog is not None:
         return load_catalog(catalog)
-    key = "".join(c if c.isalnum() else "_" for c in session.ctx["source_system"]).upper()
-    name = global_name or f"{key}_ENDPOINTS_CATALOG"
+    name = global_name or f"{part_of_a_name(session.ctx['source_system'])}_ENDPOINTS_CATALOG"
     frame: FrameType | None = sys._getframe(1)  # noqa: SLF001 - a notebook's globals are its caller's
     while frame is not None:
         if name in frame.f_globals:
