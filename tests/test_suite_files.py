@@ -157,6 +157,7 @@ def test_every_kind_of_check_is_in_the_file_above() -> None:
     [
         ("", "it holds nothing"),
         ("tables: [", "1:10: it is no YAML"),
+        ("suite: a\0", "it is no YAML: unacceptable character #x0000"),
         ("tables: {a: {key: 2024-02-30}}", "1:19: '2024-02-30' can't be read: day is out of range"),
         ("tables: {a: {key: !!bool b}}", "1:19: 'b' can't be read: 'b'"),
         ("tables: {<<: {a: {}}}", "1:10: it is no YAML: could not determine a constructor"),
@@ -171,6 +172,15 @@ def test_every_kind_of_check_is_in_the_file_above() -> None:
         ("tables: {a: {chekcs: []}}", "1:22: table a has no 'chekcs'; it takes path, columns"),
         ("tables: {a: {checks: {not_null: n}}}", "1:22: table a: checks is a mapping, not a list"),
         ("tables: {a: {checks: [3]}}", "1:23: table a: a check is 3, not a mapping"),
+        ("tables: {a: {columns: {b: 5}}}", "1:27: column b is 5, not a mapping"),
+        (
+            "tables: {a: {checks: [table_schema: 5]}}",
+            "1:37: table_schema: declared is 5; it may be a mapping of columns by name",
+        ),
+        (
+            "tables: {a: {checks: [unique: 5]}}",
+            "1:31: unique: column is 5; it may be a text or a list, each item a text",
+        ),
         (
             "tables: {a: {checks: [not_nul: n]}}",
             "1:32: there is no check 'not_nul'; there are allowed_values, compare",
