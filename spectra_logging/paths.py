@@ -22,6 +22,9 @@ __all__ = [
     "table_below",
 ]
 
+_LONGEST_NAME = 255
+"""Of a folder, on nearly every file system; a table's name in a catalog may be three of them."""
+
 _WORD = r"(?:[^\W\d]\w*|`(?:[^`/\\\0]|``)+`)"
 _CATALOG_NAME = re.compile(rf"{_WORD}(?:\.{_WORD}){{1,3}}")
 _URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/+[^/].*")
@@ -231,4 +234,5 @@ def journal_folder_name(table: str, spec: str) -> str:
     shown = re.sub(r"//[^/@]*:[^/@]*@", "//", table)
     readable = re.sub(r"[^A-Za-z0-9]+", "-", "-".join(Path(shown).parts[-2:])).strip("-")
     identity = f"{table}\0{spec}".encode("utf-8", "surrogateescape")
-    return f"{readable}-{hashlib.sha256(identity).hexdigest()[:12]}"
+    digest = f"-{hashlib.sha256(identity).hexdigest()[:12]}"
+    return readable[: _LONGEST_NAME - len(digest)] + digest

@@ -524,6 +524,24 @@ def test_a_temporary_folder_for_a_journal_is_its_user_s_alone(
     assert [path.stat().st_mode & 0o777 for path in (folder, folder.parent)] == [0o700] * 2
 
 
+@pytest.mark.parametrize("name", ["s" * 130 + "/" + "t" * 130, "t" * 255])
+def test_a_table_s_name_may_be_as_long_as_its_file_system_has_it(
+    logger: logging.Logger, tmp_path: Path, name: str
+) -> None:
+    """The journal's folder is named for the table, and tells two such tables apart all the same."""
+    tables = [str(tmp_path / name), str(tmp_path / name[:-1])]
+    folders = set()
+    for table in tables:
+        handler = attach(logger, table)
+        logger.info("kept")
+        assert handler.flush()
+        folders.add(handler.stats().journal_directory)
+        logger.removeHandler(handler)
+        handler.close()
+    assert len(folders) == 2
+    assert [len(read_rows(table)) for table in tables] == [1, 1]
+
+
 def test_a_journal_folder_on_a_share_without_locks_is_told_and_another_serves(
     logger: logging.Logger, table: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
