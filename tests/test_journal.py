@@ -965,6 +965,52 @@ def test_half_a_line_waits_while_its_process_lives_and_is_set_aside_when_it_is_g
     assert not segment.exists()
 
 
+@pytest.mark.parametrize(("kept", "records"), [(None, 3), (1, 2)])
+def test_what_is_gone_of_a_sealed_batch_is_told(
+    tmp_path: Path, kept: int | None, records: int
+) -> None:
+    """A segment's file removed, or cut: the state alone knows that there was more."""
+    appender = make_appender(tmp_path)
+    for n in range(3):
+        appender.append(line(n))
+    appender.close()
+    with Batches(tmp_path).draining():
+        assert Batches(tmp_path).next_batch() is not None
+    (segment,) = tmp_path.glob("*.ndjson")
+    if kept is None:
+        segment.unlink()
+    else:
+        os.truncate(segment, len(line(0)) * kept)
+    seen: list[Batch] = []
+    assert drain(tmp_path, seen.append) == list(range(kept or 0))
+    assert [len(batch.damaged) for batch in seen] == [1]
+    (file,) = tmp_path.glob("quarantine/*.ndjson")
+    assert msgspec.json.decode(file.read_bytes()) == {
+        "reason": f"gone from journal segment {segment.name}: {records} records",
+        "data": "",
+    }
+
+
+def test_a_sealed_batch_is_noted_though_a_segment_is_gone_and_the_table_refuses_a_row(
+    tmp_path: Path,
+) -> None:
+    """Or it would be sealed for ever, and all that comes after it with it."""
+    appenders = [make_appender(tmp_path) for _ in range(2)]
+    for appender in appenders:
+        for n in range(3):
+            appender.append(line(n))
+    batches = Batches(tmp_path)
+    with batches.draining():
+        assert batches.next_batch() is not None
+        (tmp_path / f"{appenders[0]._roller.owner}-000001.ndjson").unlink()
+        batch = batches.next_batch()
+        assert batch is not None
+        batches.note_committed(batch, [Reject(batch.rows.splitlines()[0], "refused")])
+    figures = appenders[1].figures()
+    assert (figures.written, figures.quarantined, figures.pending) == (2, 1, 0)
+    assert drain(tmp_path) == []
+
+
 @settings(deadline=None)
 @given(
     victim=st.sampled_from(["*.ndjson", "state.json", "state-copy.json"]),

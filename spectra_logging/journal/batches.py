@@ -149,10 +149,12 @@ class Batches:
             return
         for name, extent in state.sealed.ranges.items():
             progress = state.segments.setdefault(name, SegmentProgress())
-            refused = self._refused_rows(name, extent, rejected)
+            # Not what was sealed: some of it may have been gone or damaged when it was read again.
+            there = batch.ranges.get(name)
+            written = there.rows - self._refused_rows(name, there, rejected) if there else 0
             progress.offset = extent.end
-            progress.written += extent.rows - refused
-            progress.quarantined += extent.damaged + refused
+            progress.written += written
+            progress.quarantined += extent.rows + extent.damaged - written
         taken = [SegmentName.parse(name) for name in state.sealed.ranges]
         names = {str(name) for name in list_segments(self._directory)}
         state.segments = {name: done for name, done in state.segments.items() if name in names}

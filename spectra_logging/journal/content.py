@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from spectra_logging.journal.framing import count_lines, verify
@@ -99,7 +99,10 @@ def collect(directory: Path, offsets: Mapping[str, int]) -> Content | None:
 
 
 def reread(directory: Path, ranges: Mapping[str, BatchRange]) -> Content:
-    """What a batch took that was sealed before, as far as it is still there."""
+    """What a batch took that was sealed before, as far as it is still there.
+
+    What is not counts as damaged, without data: nobody else would ever miss it.
+    """
     gathered = Gathered(sum(extent.end - extent.start for extent in ranges.values()))
     pieces = []
     for text, extent in ranges.items():
@@ -111,7 +114,17 @@ def reread(directory: Path, ranges: Mapping[str, BatchRange]) -> Content:
         if piece is not None:
             pieces.append(piece)
     # Nobody knows what has come since.
-    return _content(gathered, pieces, more=True)
+    content = _content(gathered, pieces, more=True)
+    return replace(content, damaged=(*content.damaged, *_gone(ranges, content.ranges)))
+
+
+def _gone(sealed: Mapping[str, BatchRange], there: Mapping[str, BatchRange]) -> Iterator[Reject]:
+    """What a segment no longer holds of what was sealed, as where its file was removed or cut."""
+    for name, extent in sealed.items():
+        left = there.get(name) or BatchRange(start=extent.start, end=extent.start, rows=0)
+        if left.end < extent.end:
+            records = extent.rows - left.rows
+            yield Reject(b"", f"gone from journal segment {name}: {records} records")
 
 
 def _expected_bytes(
