@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import time
 import uuid
-from datetime import datetime
+from datetime import datetime, timedelta
 
 __all__ = ["new_activity_id", "new_execution_id"]
 
 _last_stamp = 0
+_execution_ids: dict[str, object] = {}
 
 
 def new_execution_id(notebook_name: str, started_at: datetime) -> str:
@@ -17,9 +18,16 @@ def new_execution_id(notebook_name: str, started_at: datetime) -> str:
 
     Args:
         notebook_name: The notebook.
-        started_at: When the session began, in UTC.
+        started_at: When the session began, in UTC. Where another of this process has that id, as
+            within one tick of a coarse clock, the microseconds are counted on.
     """
-    return f"{notebook_name}_{started_at:%Y%m%d_%H%M%S_%f}"
+    own = object()
+    while True:
+        execution_id = f"{notebook_name}_{started_at:%Y%m%d_%H%M%S_%f}"
+        # In one call, which no thread gets in between of, and without a lock, as below.
+        if _execution_ids.setdefault(execution_id, own) is own:
+            return execution_id
+        started_at += timedelta(microseconds=1)
 
 
 def new_activity_id() -> str:

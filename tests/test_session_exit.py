@@ -68,6 +68,31 @@ def test_a_recorded_session_leaves_no_second_row_at_exit(tmp_path: Path) -> None
     assert row["status"] == "Success"
 
 
+COARSE_CLOCK = """
+import datetime
+from spectra_logging.session import run
+class CoarseClock(datetime.datetime):
+    @classmethod
+    def now(cls, tz=None):
+        return super().now(tz).replace(year=2026, month=1, day=1, hour=0, minute=0, second=0,
+                                       microsecond=15625)
+run.datetime = CoarseClock
+"""
+
+
+def test_sessions_begun_in_one_tick_of_the_clock_end_each_by_itself(tmp_path: Path) -> None:
+    """The clock of some systems ticks 64 times a second; they are told apart by their ids."""
+    second = """
+with NotebookSession("example").load_context() as other:
+    other.initialize()
+    other.record()
+"""
+    run_program(COARSE_CLOCK + PREAMBLE + second, tmp_path)
+    records = read_rows(tmp_path / "Tables/log/sourcelog", order_by="activity_id")
+    assert [row["status"] for row in records] == ["Success", "Failed"]
+    assert len({row["execution_id"] for row in records}) == 2
+
+
 def test_an_exit_without_python_code_leaves_the_activities_in_the_journal(tmp_path: Path) -> None:
     """After os._exit no Failed row can be written; what was logged before is not lost."""
     run_program(PREAMBLE + "session.log_activity(entity_name='e')\nos._exit(0)", tmp_path)
