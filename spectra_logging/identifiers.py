@@ -9,6 +9,9 @@ from datetime import datetime, timedelta
 
 __all__ = ["new_activity_id", "new_execution_id"]
 
+REMEMBERED_IDS = 10_000
+"""A tick of the coarsest clock is over by then; a program of many sessions must not grow us."""
+
 _last_stamp = 0
 _execution_ids: dict[str, object] = {}
 
@@ -21,6 +24,8 @@ def new_execution_id(notebook_name: str, started_at: datetime) -> str:
         started_at: When the session began, in UTC. Where another of this process has that id, as
             within one tick of a coarse clock, the microseconds are counted on.
     """
+    if len(_execution_ids) >= REMEMBERED_IDS:
+        _execution_ids.clear()
     own = object()
     while True:
         execution_id = f"{notebook_name}_{started_at:%Y%m%d_%H%M%S_%f}"
