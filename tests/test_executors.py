@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import logging
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from spectra_logging import lakehouse
+from spectra_logging import executors, lakehouse
 from spectra_logging.drain import drain_journals
 from spectra_logging.errors import ConfigurationError
 from spectra_logging.executors import worker_logger, worker_logging
@@ -20,6 +21,26 @@ from tests.tables import read_rows
 @pytest.fixture
 def table(tmp_path: Path) -> str:
     return str(tmp_path / "events")
+
+
+@pytest.fixture(autouse=True)
+def no_handler_outlasts_its_test() -> Iterator[None]:
+    """A worker's lasts for its process; here others follow, and would hear what it has left."""
+    before = set(executors._handlers)
+    yield
+    for key in set(executors._handlers) - before:
+        handler = executors._handlers.pop(key)
+        logging.getLogger(key[1]).removeHandler(handler)
+        handler.close()
+
+
+@pytest.fixture
+def out_of_reach(tmp_path: Path) -> Iterator[str]:
+    """A table that can't be made while the test runs."""
+    in_the_way = tmp_path / "file"
+    in_the_way.touch()
+    yield f"{in_the_way}/t"
+    in_the_way.unlink()
 
 
 @pytest.fixture
@@ -111,19 +132,17 @@ class TestLogger:
         assert [row["execution_id"] for row in read_rows(table)] == ["run-1", None]
 
     def test_fails_no_task_when_the_table_can_not_be_reached(
-        self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+        self, out_of_reach: str, capsys: pytest.CaptureFixture[str]
     ) -> None:
         """The records stay on the host, and stderr says where."""
-        (tmp_path / "file").touch()
-        with worker_logging(f"{tmp_path}/file/t", "tests.no", flush_timeout_seconds=0.5) as log:
+        with worker_logging(out_of_reach, "tests.no", flush_timeout_seconds=0.5) as log:
             log.info("kept")
         assert "1 records are not yet in" in capsys.readouterr().err
 
     def test_fails_no_task_where_stderr_is_closed(
-        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+        self, out_of_reach: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """Or where there is none; then nobody is told, and the block ends as ever."""
-        (tmp_path / "file").touch()
         monkeypatch.setattr(sys, "stderr", None)
-        with worker_logging(f"{tmp_path}/file/t", "tests.mute", flush_timeout_seconds=0.2) as log:
+        with worker_logging(out_of_reach, "tests.mute", flush_timeout_seconds=0.2) as log:
             log.info("kept")
