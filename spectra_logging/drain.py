@@ -195,14 +195,14 @@ class Drainer:
             return None  # The append meets it again, and tells of it.
 
     def _commit(self, batch: Batch, lakehouse: Lakehouse, staged: Staged | None) -> DrainReport:
-        transaction = Transaction(application_id=batch.application_id, version=batch.number)
         rejected = list[Reject]()
         commit = None
         if batch.rows:
-            try:
-                commit = self._append(lakehouse, batch.rows, transaction, staged)
-            except RowsRejectedError:
-                commit, rejected = self._append_what_fits(lakehouse, batch.rows, transaction)
+            commit, rejected = self._append_rows(lakehouse, batch, staged)
+            if commit is not None and commit.found and not batch.recovered:
+                # Nobody has tried to commit it before: what the table has is another's.
+                batch = self._batches.renew_id(batch)
+                commit, rejected = self._append_rows(lakehouse, batch, staged)
         self._batches.note_committed(batch, rejected)
         row_count = batch.row_count - len(rejected)
         last_commit = None
@@ -220,6 +220,16 @@ class Drainer:
             left_behind=batch.left_behind,
             unrecorded_runs=self._unrecorded_runs(batch.left_behind_rows),
         )
+
+    def _append_rows(
+        self, lakehouse: Lakehouse, batch: Batch, staged: Staged | None
+    ) -> tuple[Commit | None, list[Reject]]:
+        """Append a batch's rows; returns those that the table can't take with the reasons."""
+        transaction = Transaction(application_id=batch.application_id, version=batch.number)
+        try:
+            return self._append(lakehouse, batch.rows, transaction, staged), []
+        except RowsRejectedError:
+            return self._append_what_fits(lakehouse, batch.rows, transaction)
 
     def _append_what_fits(
         self, lakehouse: Lakehouse, rows: bytes, transaction: Transaction

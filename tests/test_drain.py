@@ -17,8 +17,9 @@ from spectra_logging.errors import TableUnavailableError
 from spectra_logging.journal.appender import Appender
 from spectra_logging.journal.batches import Batches
 from spectra_logging.journal.framing import frame
+from spectra_logging.journal.state import StateFile
 from spectra_logging.lakehouse import open_lakehouse
-from spectra_logging.lakehouse.base import Lakehouse, Staged, Stager
+from spectra_logging.lakehouse.base import Lakehouse, Staged, Stager, Transaction
 from spectra_logging.stats import CommitFigures
 from spectra_logging.tables import TableSpec
 from tests.lakehouses import spec_of
@@ -90,6 +91,49 @@ def test_a_state_older_than_the_table_costs_no_record(backlog: Backlog) -> None:
     backlog.append(1)
     Drainer(backlog.directory, backlog.table, SMALL, lambda: backlog.lakehouse).drain()
     assert set(backlog.rows()) == {0, 1, 2}
+
+
+@pytest.mark.parametrize("partitions", [[], ["text"]])
+def test_a_number_that_a_copy_of_the_journal_has_used_costs_no_record(
+    backlog: Backlog, partitions: list[str]
+) -> None:
+    """A machine that is copied while it runs has two of one id, and the table knows one alone.
+
+    Whoever writes the log entry: of a table with partitions delta-rs does.
+    """
+    schema = pl.Schema({"n": pl.Int64, "text": pl.String})
+    write_deltalake(backlog.table, pl.DataFrame(schema=schema), partition_by=partitions or None)
+    backlog.append(1)
+    backlog.drainer.drain()
+    state = StateFile(backlog.directory).load_or_create()
+    copys = Transaction(application_id=state.application_id, version=state.committed_batch + 1)
+    row = b'{"n":100,"text":""}\n'
+    backlog.lakehouse.append(backlog.table, row, SMALL, transaction=copys)
+    for _ in range(3):
+        backlog.append(1)
+        assert backlog.drainer.drain().rows == 1
+    assert sorted(backlog.rows()) == [0, 1, 2, 3, 100]
+    assert StateFile(backlog.directory).load_or_create().application_id != state.application_id
+
+
+def test_a_commit_that_was_not_noted_is_no_copys(
+    backlog: Backlog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A batch that was sealed before is in the table by its own doing, and is not written again."""
+
+    def fail(*_: object) -> None:
+        raise OSError("the disk is full")
+
+    backlog.append(1)
+    with monkeypatch.context() as patched:
+        patched.setattr(Batches, "note_committed", fail)
+        with pytest.raises(OSError, match="full"):
+            backlog.drainer.drain()
+    application_id = StateFile(backlog.directory).load_or_create().application_id
+    backlog.append(1)
+    assert backlog.drainer.drain().rows == 2
+    assert sorted(backlog.rows()) == [0, 1]
+    assert StateFile(backlog.directory).load_or_create().application_id == application_id
 
 
 def test_a_backlog_lands_in_several_commits_once_each(backlog: Backlog) -> None:

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import msgspec
@@ -40,6 +40,7 @@ from spectra_logging.journal.state import (
     SealedBatch,
     SegmentProgress,
     StateFile,
+    new_application_id,
 )
 
 __all__ = ["Batch", "Batches"]
@@ -135,6 +136,23 @@ class Batches:
         for content in before:
             offsets.update((name, extent.end) for name, extent in content.ranges.items())
         return collect(self._directory, offsets)
+
+    def renew_id(self, batch: Batch) -> Batch:
+        """Go on under a new id, since another journal has given this batch's number to its own.
+
+        Two copies of one journal have one id: of a machine that was copied while it ran, or where
+        an earlier state has been put back.
+
+        Args:
+            batch: What has just been sealed.
+
+        Returns:
+            The same batch under the new id.
+        """
+        state = self.state()
+        state.application_id = new_application_id()
+        self._state_file.save(state)
+        return replace(batch, application_id=state.application_id)
 
     def note_committed(self, batch: Batch, rejected: Sequence[Reject]) -> None:
         """Book a batch as done and remove the segments of processes that are gone.

@@ -25,6 +25,7 @@ __all__ = [
     "SealedBatch",
     "SegmentProgress",
     "StateFile",
+    "new_application_id",
 ]
 
 DRAIN_LOCK = "drain.lock"
@@ -144,10 +145,10 @@ class StateFile:
             for path in self._copies:
                 if path.exists():
                     os.replace(path, path.with_name(f"{path.name}.damaged-{os.urandom(4).hex()}"))
-            state = JournalState(application_id=_new_id(), place=place)
+            state = JournalState(application_id=new_application_id(), place=place)
             self.save(state)
         elif state.place != place and state.sealed is None:
-            state.application_id, state.place = _new_id(), place
+            state.application_id, state.place = new_application_id(), place
             self.save(state)
         return state
 
@@ -161,7 +162,8 @@ class StateFile:
             os.replace(temporary, path)
 
 
-def _new_id() -> str:
+def new_application_id() -> str:
+    """An id for a journal's Delta transactions, which no other journal has."""
     return f"spectra-logging-{os.urandom(16).hex()}"
 
 

@@ -75,10 +75,12 @@ class Commit:
     Args:
         version: The table's version after it.
         replayed: The transaction was in the table already, so nothing was written.
+        found: It was there before this append had tried anything, as far as the engine tells.
     """
 
     version: int
     replayed: bool = False
+    found: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

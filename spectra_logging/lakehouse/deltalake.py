@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from arro3.core import Table
@@ -148,14 +149,19 @@ class EmbeddedLakehouse(Lakehouse):
         staged: Staged | None = None,
     ) -> Commit:
         """Append rows as one commit, which carries the transaction, unless the table has it."""
-        # An attempt that fails may have moved the staged files: the next writes its own.
-        unused = [staged] if isinstance(staged, StagedRows) else []
+        attempts = 0
+
+        def attempt() -> Commit:
+            nonlocal attempts
+            attempts += 1
+            # An attempt that fails may have moved the staged files: the next writes its own.
+            unused = staged if attempts == 1 and isinstance(staged, StagedRows) else None
+            commit = self._append_once(table, rows, spec, transaction, unused)
+            # Of an attempt that fails nobody knows whether it has committed.
+            return commit if attempts == 1 else replace(commit, found=False)
+
         try:
-            commit = self._until_committed(
-                lambda: self._append_once(
-                    table, rows, spec, transaction, unused.pop() if unused else None
-                )
-            )
+            commit = self._until_committed(attempt)
         except LakehouseError:
             # delta-rs tells of a row that can't be read as of any other failure.
             _check_rows(rows, spec)
@@ -314,7 +320,7 @@ class EmbeddedLakehouse(Lakehouse):
         with translated(table):
             seen = delta.transaction_version(transaction.application_id)
         if seen is not None and seen >= transaction.version:
-            return Commit(version=delta.version(), replayed=True)
+            return Commit(version=delta.version(), replayed=True, found=True)
         if missing_columns(table, columns_of(delta.schema()), spec):
             self._converge(table, spec)
             delta = self._tables.current(table)

@@ -38,7 +38,7 @@ def append_rows(
         CommitFailedError: Another commit came first after which this one has to be planned anew.
     """
     if log.has(transaction):
-        return Commit(version=log.version, replayed=True)
+        return Commit(version=log.version, replayed=True, found=True)
     folder = log.folder.parent
     # The table may have got a column since, or may be another one.
     if staged is None or staged.columns != log.columns or not staged.place.exists():
