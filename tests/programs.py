@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -33,15 +34,16 @@ def start_program(source: str, *arguments: str | Path) -> subprocess.Popen[str]:
         text=True,
         env={**os.environ, "PYTHONWARNINGS": "default,ignore:This process:DeprecationWarning"},
         cwd=Path(__file__).parent.parent,
+        start_new_session=True,
     )
 
 
 def run_program(
     source: str, *arguments: str | Path, timeout_seconds: float = 60.0
 ) -> subprocess.CompletedProcess[str]:
-    """Run a Python program to its end; a program that hangs fails the test."""
+    """Run a Python program to its end; a program that hangs fails the test, a child of it too."""
     process = start_program(source, *arguments)
-    killer = threading.Timer(timeout_seconds, process.kill)
+    killer = threading.Timer(timeout_seconds, os.killpg, (process.pid, signal.SIGKILL))
     killer.start()
     try:
         out, err = process.communicate()
