@@ -535,7 +535,7 @@ def test_a_spec_without_a_json_column_is_refused() -> None:
 @pytest.mark.parametrize(
     ("types", "options", "problem"),
     [
-        ({"a": "text"}, {}, "column 'a' of type 'text' needs a name, and a type that is string,"),
+        ({"a": "text"}, {}, "column 'a' of type 'text' needs a name, and a type that is one of"),
         ({"a": "array<date>"}, {}, "column 'a' of type 'array<date>' needs"),
         ({"": "string"}, {}, "column '' of type 'string' needs a name"),
         ({"a": "string"}, {"json_column": "b"}, "has no column 'b'"),
