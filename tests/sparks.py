@@ -38,6 +38,8 @@ CANNOT = {
 """Promises that a kind of session can't keep, by test, and why."""
 
 SETTINGS = {
+    # Without it Spark 3.5 refuses days before 1582 that others have written.
+    "spark.sql.parquet.datetimeRebaseModeInRead": "CORRECTED",
     "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
     "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
     "spark.sql.shuffle.partitions": "2",
