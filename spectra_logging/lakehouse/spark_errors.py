@@ -65,11 +65,11 @@ _WORDS: dict[type[LakehouseError], str] = {
         schema\\smismatch DELTA_FAILED_TO_MERGE_FIELDS Failed\\sto\\smerge\\sfields
         DELTA_MERGE_INCOMPATIBLE INCOMPATIBLE_DATA_FOR_TABLE
     """,
-    PatchyLogError: "DELTA_VERSIONS_NOT_CONTIGUOUS",
+    PatchyLogError: "DELTA_VERSIONS_NOT_CONTIGUOUS DELTA_TRUNCATED_TRANSACTION_LOG",
     TableUnreadableError: """
         DELTA_UNSUPPORTED_FEATURES DELTA_INVALID_PROTOCOL_VERSION InvalidProtocolVersion
         DELTA_STATE_RECOVER DELTA_LOG_FILE_NOT_FOUND
-        DELTA_TRUNCATED_TRANSACTION_LOG FAILED_READ_FILE CANNOT_READ_FILE
+        FAILED_READ_FILE CANNOT_READ_FILE
     """,
 }
 _PATTERNS = {kind: re.compile("|".join(words.split())) for kind, words in _WORDS.items()}
