@@ -171,7 +171,9 @@ def rows_of_a_run(catalog: EndpointCatalog, now: dt.datetime) -> dict[str, list[
                 "discovery_date": now.date(),
                 "total_endpoints": len(catalog),
                 "endpoint_categories": json.dumps(catalog.categories),
-                "hierarchical_endpoints": catalog.hierarchical_count,
+                "hierarchical_endpoints": sum(
+                    endpoint.hierarchical for endpoint in catalog.endpoints
+                ),
                 "auth_method": "apiToken",
                 "auth_status": "Success",
                 "last_auth_check": now,
