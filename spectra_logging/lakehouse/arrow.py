@@ -135,9 +135,12 @@ def in_order(schema: Schema, names: Sequence[str]) -> Schema:
 
 def reader_of(schema: Schema, batches: Iterator[RecordBatch]) -> RecordBatchReader:
     """Batches as a stream: made as they are taken, or all at once by arro3 0.8."""
-    return RecordBatchReader.from_batches(schema, batches if _SINCE_0_9 else list(batches))
+    # What each takes, the other's stubs may not know.
+    taken: Any = batches if _SINCE_0_9 else list(batches)
+    return RecordBatchReader.from_batches(schema, taken)
 
 
-def _source(rows: bytes) -> bytes | io.BytesIO:
-    # Through a file object it takes half as long again, but arro3 0.8 reads nothing else.
+def _source(rows: bytes) -> Any:
+    # Through a file object it takes half as long again, but arro3 0.8 reads nothing else, and its
+    # stubs know of nothing else.
     return rows if _SINCE_0_9 else io.BytesIO(rows)
