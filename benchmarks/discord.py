@@ -95,7 +95,8 @@ def open_ours(url: str, base: str) -> logging.Handler:
 def open_logging_discord_handler(url: str, base: str) -> logging.Handler:
     from discord_logging.handler import DiscordHandler
 
-    return DiscordHandler("benchmark", local(url, base))
+    handler: logging.Handler = DiscordHandler("benchmark", local(url, base))
+    return handler
 
 
 def open_discord_webhook(url: str, base: str) -> logging.Handler:

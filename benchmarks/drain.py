@@ -123,7 +123,8 @@ def in_a_process_of_its_own(step: str, folder: Path, rows: int) -> dict[str, flo
 
 def measure(rows: int, rounds: int) -> dict[str, float]:
     """The figures of one backlog."""
-    drained, ready = [], []
+    drained: list[dict[str, float]] = []
+    ready: list[dict[str, float]] = []
     with tempfile.TemporaryDirectory() as name:
         folder, filled = Path(name), Path(name, "filled")
         in_a_process_of_its_own("fill", folder, rows)

@@ -107,19 +107,20 @@ class Watchtower(Peer):
             aws_access_key_id="example",
             aws_secret_access_key="example",
         )
-        self._handler = watchtower.CloudWatchLogHandler(
+        handler: logging.Handler = watchtower.CloudWatchLogHandler(
             log_group_name="benchmark",
             log_stream_name="emit",
             boto3_client=client,
             create_log_group=False,
             create_log_stream=False,
         )
-        self._handler.setFormatter(
+        handler.setFormatter(
             watchtower.CloudWatchLogFormatter(
                 add_log_record_attrs=("levelname", "name", "order", "customer")
             )
         )
-        return self._handler
+        self._handler = handler
+        return handler
 
     def settle(self) -> None:
         self._handler.flush()
@@ -138,7 +139,7 @@ class OpenTelemetry(Peer):
         peer = self
         self._delivered = 0
 
-        class Exporter(OTLPLogExporter):
+        class Exporter(OTLPLogExporter):  # type: ignore[misc] # unknown to the checks
             def export(self, batch: Any) -> Any:
                 peer._delivered += len(batch)
                 return super().export(batch)
@@ -146,7 +147,8 @@ class OpenTelemetry(Peer):
         self._provider = LoggerProvider()
         exporter = Exporter(endpoint=surroundings.otlp_url)
         self._provider.add_log_record_processor(BatchLogRecordProcessor(exporter))
-        return LoggingHandler(logger_provider=self._provider)
+        handler: logging.Handler = LoggingHandler(logger_provider=self._provider)
+        return handler
 
     def settle(self) -> None:
         self._provider.force_flush()
@@ -166,10 +168,10 @@ class LogstashAsync(Peer):
         from logstash_async.handler import AsynchronousLogstashHandler
 
         database = str(surroundings.folder / self.database) if self.database else None
-        self._handler = AsynchronousLogstashHandler(
+        handler: logging.Handler = AsynchronousLogstashHandler(
             "127.0.0.1", surroundings.logstash_port, database_path=database
         )
-        return self._handler
+        return handler
 
     def note(self) -> str:
         return "sends lines to a TCP server on loopback; a round's backlog takes it minutes"

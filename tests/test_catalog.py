@@ -79,7 +79,7 @@ def test_a_record_with_a_wrong_value_is_named(change: dict[str, Any], problem: s
 def test_every_problem_is_told_at_once() -> None:
     """One error has the problems of all records, in order."""
     with pytest.raises(CatalogError) as raised:
-        load_catalog([{**RECORD, "http_method": "X"}, RECORD, 7])
+        load_catalog([{**RECORD, "http_method": "X"}, RECORD, 7])  # type: ignore[list-item]
     assert [problem.split(":")[0] for problem in raised.value.problems] == [
         "record 1 (/project/details)",
         "record 3",

@@ -112,9 +112,9 @@ def test_show_prints_a_table_for_people(log: Log, tmp_path: Path) -> None:
 
 
 def on_screen(rows: list[dict[str, Any]], width: int) -> list[str]:
-    console = Console(file=io.StringIO(), width=width)
-    print_rows(console, rows)
-    return [line.rstrip() for line in console.file.getvalue().splitlines()]
+    screen = io.StringIO()
+    print_rows(Console(file=screen, width=width), rows)
+    return [line.rstrip() for line in screen.getvalue().splitlines()]
 
 
 def test_rows_that_a_screen_is_too_narrow_for_are_a_line_each() -> None:
@@ -143,7 +143,7 @@ def test_rows_that_a_screen_is_too_narrow_for_are_a_line_each() -> None:
 def test_a_traceback_keeps_its_lines(log: Log, tmp_path: Path) -> None:
     """It stands below its row and is not folded into a column, in a pipe either."""
     try:
-        {}["no stock" * 20]
+        dict[str, str]()["no stock" * 20]
     except KeyError:
         expected = traceback.format_exc().splitlines()
         log("ERROR", "order refused", order=17, exc_info=True)

@@ -152,7 +152,7 @@ def test_the_console_shows_no_secret(console: Console) -> None:
         logger.info("wrong %d", "hunter2000")
         try:
             try:
-                {}["hunter2000"]
+                dict[str, str]()["hunter2000"]
             except KeyError as error:
                 raise RuntimeError("Authorization: Bearer pw-4") from error
         except RuntimeError:

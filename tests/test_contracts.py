@@ -889,14 +889,16 @@ def test_types_are_read_however_deep_they_are_nested(
     lakehouse: Lakehouse, tmp_path: Path, told: str
 ) -> None:
     """As a catalog shows them, as SQL has them, and as Delta's log does."""
-    fields = {
-        "Id": pl.Int64,
-        "tags": pl.List(pl.String),
-        "price": pl.Decimal(10, 2),
-        "at": pl.Struct({"n": pl.Int32}),
-    }
+    nested = pl.Struct(
+        {
+            "Id": pl.Int64,
+            "tags": pl.List(pl.String),
+            "price": pl.Decimal(10, 2),
+            "at": pl.Struct({"n": pl.Int32}),
+        }
+    )
     row = {"Id": 1, "tags": ["a"], "price": Decimal("1.50"), "at": {"n": 1}}
-    make(tmp_path, columns={"nested": [row], "list": [[1]]}, nested=pl.Struct(fields))
+    make(tmp_path, columns={"nested": [row], "list": [[1]]}, nested=nested)
     contract = f"""
 kind: DataContract
 apiVersion: v3.1.0

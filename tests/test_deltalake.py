@@ -481,6 +481,7 @@ def test_lists_and_maps_are_appended_whatever_their_elements_are_called(
 ) -> None:
     """Arrow names them, pyarrow, DuckDB and Delta each in its own way."""
     rows = duckdb.sql("SELECT ['a'] AS tags, MAP {'k': 'v'} AS pairs, {'tags': ['b']} AS more")
+    assert rows is not None
     engine.write(table, rows)
     engine.write(table, rows, mode="append")
     found = engine.query("SELECT tags, pairs, more FROM t", {"t": table})

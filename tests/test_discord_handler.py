@@ -84,9 +84,11 @@ def test_a_url_that_is_no_webhook_is_refused_and_not_shown(url: str) -> None:
 
 def test_a_thread_in_the_url_is_posted_to(discord: FakeDiscord, logger: logging.Logger) -> None:
     """And one that an option names goes before it."""
-    for options, thread in (({}, "42"), ({"thread_id": 43}, "43")):
+    for thread_id, thread in ((None, "42"), (43, "43")):
         handler = DiscordHandler(
-            f"{discord.webhook_url}?thread_id=42", api_base_url=discord.api_base_url, **options
+            f"{discord.webhook_url}?thread_id=42",
+            thread_id=thread_id,
+            api_base_url=discord.api_base_url,
         )
         logger.addHandler(handler)
         logger.error("in a thread")

@@ -96,10 +96,10 @@ class TestLogger:
     ) -> None:
         """A process lives longer than a token is good, and each function brings its own."""
         for token in ("first", "second", "first", "second", "third"):
-            options = {"storage_options": {"bearer_token": token}}
-            with worker_logging(table, "tests.token", **options) as log:
+            options = {"bearer_token": token}
+            with worker_logging(table, "tests.token", storage_options=options) as log:
                 log.info(token)
-            worker_logger(table, "tests.token", **options)
+            worker_logger(table, "tests.token", storage_options=options)
         assert tokens_used == ["first", "second", "third"]
         assert len(read_rows(table)) == 5
 

@@ -15,6 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from types import FrameType
+from typing import TYPE_CHECKING
 
 import msgspec
 import pytest
@@ -32,8 +33,11 @@ from spectra_logging.journal.content import Content, Reject
 from spectra_logging.journal.folder import find_journals, make_folder, open_folder
 from spectra_logging.journal.framing import count_lines, frame
 from spectra_logging.journal.locks import FileLock
-from spectra_logging.journal.segment import list_segments, segment_bytes_on_disk
+from spectra_logging.journal.segment import list_segments, read_range, segment_bytes_on_disk
 from spectra_logging.journal.state import StateFile
+
+if TYPE_CHECKING:
+    from _typeshed import TraceFunction
 
 SEGMENT = 256 << 10
 
@@ -651,14 +655,14 @@ def test_threads_lose_nothing(tmp_path: Path) -> None:
     assert list(tmp_path.glob("quarantine/*")) == []
 
 
-def at_every_line(do: Callable[[], None]) -> Callable[..., object]:
+def at_every_line(do: Callable[[], None]) -> TraceFunction:
     """A trace function that does something before each line of the append side, once a line."""
     busy = False
     files = [
         module.__file__ for module in (appender_module, ledger_module, live_module, roller_module)
     ]
 
-    def trace(frame: FrameType, event: str, _arg: object) -> Callable[..., object] | None:
+    def trace(frame: FrameType, event: str, _arg: object) -> TraceFunction | None:
         nonlocal busy
         if frame.f_code.co_filename not in files:
             return None
@@ -1144,7 +1148,7 @@ def test_a_line_stored_while_its_segment_is_read_is_no_damage(
     appender = make_appender(tmp_path)
     for n in range(4):
         appender.append(line(n))
-    read_range, reads = content_module.read_range, list[int]()
+    reads: list[int] = []
 
     def read_while_the_second_is_stored(path: Path, start: int, end: int | None = None) -> bytes:
         data = read_range(path, start, end)

@@ -410,7 +410,7 @@ class TestWrite:
     ) -> None:
         """The others stay as they are, with columns that the spec does not know."""
         wider = spec_of(*[(c.name, c.type, c.nullable) for c in SMALL.columns], ("x", "long", True))
-        rows = [{"n": 1, "text": "a", "x": 1}, {"n": 2, "text": text, "x": 2}, {"n": 3, "x": 3}]
+        rows = ({"n": 1, "text": "a", "x": 1}, {"n": 2, "text": text, "x": 2}, {"n": 3, "x": 3})
         first = lakehouse.write(table, rows, spec=wider)
         for n in (4, 5):
             new = [{"n": n, "text": text}]
@@ -585,7 +585,9 @@ class TestQuery:
     def test_maps_are_dictionaries(self, lakehouse: Lakehouse, table: str) -> None:
         """Wherever they are nested."""
         values = "MAP{'k': 1} AS a, [MAP{'k': MAP{2: NULL::INT}}] AS b, {'m': MAP{'k': ['x']}} AS c"
-        write_deltalake(table, duckdb.sql(f"SELECT {values}"))
+        maps = duckdb.sql(f"SELECT {values}")
+        assert maps is not None
+        write_deltalake(table, maps)
         assert lakehouse.query("SELECT a, b, c FROM t", {"t": table}).rows == (
             ({"k": 1}, [{"k": {2: None}}], {"m": {"k": ["x"]}}),
         )

@@ -21,7 +21,7 @@ import pytest
 from deltalake import DeltaTable, TableFeatures, write_deltalake
 
 from spectra_logging.errors import RowsRejectedError, SchemaConflictError
-from spectra_logging.lakehouse import local_append
+from spectra_logging.lakehouse import local_append, staging
 from spectra_logging.lakehouse.base import Staged
 from spectra_logging.lakehouse.deltalake import EmbeddedLakehouse
 from spectra_logging.lakehouse.local_log import LocalLog
@@ -324,7 +324,7 @@ def test_a_kill_before_the_entry_leaves_no_row_and_no_litter_for_ever(
     assert engine.upkeep(table).vacuumed_files == 0
     assert len(hidden(table)) == 2, "it might be a writer's that is at it"
     a_month_ago = time.time() - 30 * 86_400
-    for place in (*strays, Path(table, left[0])):
+    for place in (*strays, str(Path(table, left[0]))):
         os.utime(place, (a_month_ago, a_month_ago))
     append(engine, table, 3)
     assert EmbeddedLakehouse().upkeep(table).vacuumed_files == len(strays)
@@ -334,7 +334,7 @@ def test_a_kill_before_the_entry_leaves_no_row_and_no_litter_for_ever(
 
 def meanwhile(monkeypatch: pytest.MonkeyPatch, happens: Callable[[], object]) -> None:
     """Have something happen once, after an append has written its files and before its entry."""
-    stage = local_append.stage
+    stage = staging.stage
 
     def stage_and_wait(*arguments: Any) -> Any:
         files = stage(*arguments)

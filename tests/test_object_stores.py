@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -46,11 +45,9 @@ def bucket(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 
 
 @pytest.fixture
-def store(
-    bucket: Any, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Store]:
+def store(bucket: Any, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Store:
     """A folder of the test's own."""
-    store = bucket(request.node.originalname)
+    store: Store = bucket(request.node.originalname)
     for name, value in store.environment.items():
         monkeypatch.setenv(name, value)
     return store

@@ -282,6 +282,7 @@ def test_a_secret_in_a_map_is_neither_shown_nor_set_aside(
 ) -> None:
     """A map's keys tell what is secret, as the names of a structure's fields do."""
     options = duckdb.sql("SELECT MAP{'user': 'ann', 'password': 'hunter2'} AS options")
+    assert options is not None
     write_deltalake(tmp_path / "Tables/t/checked", options)
     check = Condition(condition="cardinality(options) = 1")
     assert result_of(lakehouse, tmp_path, check).samples == ("<dict>",)

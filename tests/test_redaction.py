@@ -656,7 +656,7 @@ def log_secrets_everywhere(logger: logging.Logger) -> None:
     logger.info("password=pw-3 %s", {"secret": "pw-4"}, stack_info=True)
     try:
         try:
-            {}["hunter2000"]
+            dict[str, str]()["hunter2000"]
         except KeyError as error:
             raise RuntimeError("api_key=pw-5") from error
     except RuntimeError:
@@ -758,6 +758,7 @@ class TenantRecord(BraceRecord):
     """With more to it, for the program's own formatter."""
 
     __slots__ = ("tenant",)
+    tenant: str
 
     def origin(self) -> str:
         return f"{self.tenant}/{self.name}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import io
 import json
+from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -245,7 +246,7 @@ def leaky() -> Report:
 @pytest.mark.parametrize("form", ["json", "junit", "text", "html", "notebook", "terminal", "dict"])
 def test_no_form_shows_a_secret(leaky: Report, form: str) -> None:
     """Registered secrets, and values behind secret keys, are nowhere in any form of the report."""
-    shown = {
+    forms: dict[str, Callable[[], str]] = {
         "json": leaky.to_json,
         "junit": leaky.to_junit,
         "text": leaky.to_text,
@@ -253,7 +254,8 @@ def test_no_form_shows_a_secret(leaky: Report, form: str) -> None:
         "notebook": leaky._repr_html_,
         "terminal": lambda: in_terminal(leaky),
         "dict": lambda: repr(leaky.to_dict()),
-    }[form]()
+    }
+    shown = forms[form]()
     assert "***" in shown
     assert SECRET not in shown
     assert "hunter2" not in shown

@@ -96,7 +96,7 @@ def test_an_adapters_fields_go_along_with_what_is_known(caplog: pytest.LogCaptur
             return f"[7] {msg}", kwargs
 
     logger = logging.getLogger("spectra_stage.validation")
-    run = logging.LoggerAdapter(Numbered(logger), {"run": 7})  # type: ignore[type-var]
+    run = logging.LoggerAdapter(Numbered(logger), {"run": 7})
     with caplog.at_level(logging.ERROR, logger.name):
         EVERY_OUTCOME.log(run)
     (failed,) = [record for record in caplog.records if "are unique" in record.getMessage()]
@@ -122,7 +122,7 @@ def test_a_sessions_logger_tells_it_too(
         if record.name == "spectra.zephyrSource" and record.levelname == "ERROR"
     )
     assert failed.getMessage() == "source.endpoints failed: a; 100 %s of the rows"
-    assert (failed.rows, failed.target_table) == (7, "source.endpoints")
+    assert (vars(failed)["rows"], vars(failed)["target_table"]) == (7, "source.endpoints")
     assert verdict.getMessage() == "validation of source failed: 1 of 1 check failed"
 
 

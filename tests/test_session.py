@@ -76,7 +76,7 @@ def test_a_notebook_that_succeeds_leaves_a_row_with_every_column(root: Path) -> 
     log.info("reading %s", "projects", entity="project")
     session.add_capability("configTablesCreated")
     session.add_capability("authVerified", project_count=37)
-    session.result["errors"].update(total_errors=1, errors_by_code={"503": 1})
+    session.result["errors"].update({"total_errors": 1, "errors_by_code": {"503": 1}})
     session.validate()
     assert session.record() is True
     session.finalise()

@@ -258,7 +258,7 @@ def test_each_way_to_authenticate_sends_its_header(
     *,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-    settings: dict[str, str],
+    settings: dict[str, Any],
     variables: dict[str, str],
     header: str,
     value: str,

@@ -202,7 +202,7 @@ def test_columns_that_users_added_to_the_portfolio_keep_their_values(
     run_stage(test_endpoint="/project/details")
     place = stage_root / "Tables/source/portfolio"
     owned = pl.read_delta(str(place)).with_columns(
-        **{'Our "own"': pl.lit("me"), "rank": 7, "tags": pl.Series([["a", "b"], []])}
+        pl.lit("me").alias('Our "own"'), rank=7, tags=pl.Series([["a", "b"], []])
     )
     write_deltalake(place, owned, mode="overwrite", schema_mode="overwrite")
     run_stage(test_endpoint="/project/details")

@@ -370,8 +370,8 @@ class TestBothEngines:
                 added_columns=("more",)
             )
             expected = [{**FULL_ROW, "small": number, "more": None} for number in range(3)]
-            for engine in engines.values():
-                found = engine.query("SELECT * FROM t ORDER BY small", {"t": table})
+            for reader in engines.values():
+                found = reader.query("SELECT * FROM t ORDER BY small", {"t": table})
                 assert found.to_dicts() == expected
             assert read_rows(table, "small") == [
                 {**FULL_ROW, "small": number} for number in range(3)
@@ -465,7 +465,7 @@ class TestExactlyOnce:
     ) -> None:
         """The retry finds the transaction in the table."""
         original = SparkLakehouse.append
-        raised = []
+        raised: list[bool] = []
 
         def lies(self: SparkLakehouse, *args: Any, **kwargs: Any) -> Commit:
             commit = original(self, *args, **kwargs)
@@ -526,7 +526,7 @@ class TestConstraints:
         }.items():
             spark.sql(f"ALTER TABLE {place} ADD CONSTRAINT {name} CHECK ({condition})").collect()
         spec = spec_of(("n", "long", True), ("text", "string", True))
-        rows = [
+        rows: list[dict[str, Any]] = [
             {"n": 1, "text": "a"},
             {"n": 100, "text": "b"},
             {"n": 2, "text": "d"},
@@ -779,8 +779,8 @@ class TestCatalogNames:
         engine_of_spark.write(table, [{"n": 9}], spec=wider)
         assert numbers(engine_of_spark, table) == [9]
         for number in (1, 2):
-            row = {"n": number, "text": "own"}
-            engine_of_spark.write(table, [row], spec=wider, replacing={"text": "own"})
+            own = {"n": number, "text": "own"}
+            engine_of_spark.write(table, [own], spec=wider, replacing={"text": "own"})
         assert numbers(engine_of_spark, table) == [2, 9]
         assert [c.nullable for c in engine_of_spark.schema(table)] == [False, True, True]
         engine_of_spark.write(table, pl.DataFrame({"other": [0.5]}))

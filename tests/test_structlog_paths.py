@@ -81,7 +81,7 @@ RENDERERS = pytest.mark.parametrize(
 def fail() -> None:
     """Raise an error that has a cause."""
     try:
-        {}["book"]
+        dict[str, str]()["book"]
     except KeyError as error:
         raise ValueError("no such book") from error
 
@@ -444,7 +444,7 @@ def log_secrets(log: Any, *, structured: bool) -> None:
     log.info("wrong %d and token=pw-1", "hunter2000", **extra)
     try:
         try:
-            {}["hunter2000"]
+            dict[str, str]()["hunter2000"]
         except KeyError as error:
             raise RuntimeError("Authorization: Bearer pw-4") from error
     except RuntimeError:

@@ -6,7 +6,7 @@ import importlib
 import re
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -174,12 +174,13 @@ def test_the_fake_notebookutils_refuses_what_is_not_there() -> None:
     """Unknown libraries, variables, secrets, audiences and malformed references raise."""
     with FakeNotebookUtils(variables={"lib": {}}):
         utilities = importlib.import_module("notebookutils")
-        for call in (
+        calls: tuple[Callable[[], object], ...] = (
             lambda: utilities.variableLibrary.getLibrary("other"),
             lambda: utilities.variableLibrary.getLibrary("lib").NAME,
             lambda: utilities.variableLibrary.get("$(lib/NAME)"),
             lambda: utilities.credentials.getSecret("https://example.vault.azure.net/", "name"),
             lambda: utilities.credentials.getToken("storage"),
-        ):
+        )
+        for call in calls:
             with pytest.raises((RuntimeError, ValueError), match=r"not found|Invalid|Unsupported"):
                 call()

@@ -27,6 +27,7 @@ from spectra_logging.redaction import register_secret
 from spectra_logging.tables import Column
 from spectra_stage.validation.checks import (
     AllowedValues,
+    Check,
     Compare,
     Condition,
     ForeignKey,
@@ -428,7 +429,8 @@ def test_zero_equals_minus_zero(
     make(tmp_path, columns=columns, x=column_type)
     assert made(result_of(lakehouse, tmp_path, Unique(column="x"))) == (FAILED, 1)
     assert made(result_of(lakehouse, tmp_path, Unique(column=["x", "n"]))) == (FAILED, 1)
-    for values in ([0, 0.1], [0, 0.1, 1, 2], ["-0.0", 0.1, 1, 2]):
+    lists: list[list[str | float]] = [[0, 0.1], [0, 0.1, 1, 2], ["-0.0", 0.1, 1, 2]]
+    for values in lists:
         check = AllowedValues(column="x", values=values)
         assert made(result_of(lakehouse, tmp_path, check)) == (FAILED, 1), values
 
@@ -793,8 +795,8 @@ def nested(tmp_path: Path) -> str:
         Schema(
             [
                 Field("address", address),
-                Field("scores", MapType(primitive["string"], primitive["double"], True)),
-                Field("items", ArrayType(StructType([Field("n", primitive["integer"])]), True)),
+                Field("scores", MapType(primitive["string"], primitive["double"])),
+                Field("items", ArrayType(StructType([Field("n", primitive["integer"])]))),
             ]
         ),
     )
@@ -1148,7 +1150,7 @@ class TestV12Size:
         columns: dict[str, list[Any]] = {f"c{n}": [1, 2] for n in range(1000)}
         columns["c500"] = [None, 2000]
         make(tmp_path, columns=columns)
-        checks = [NotNull(column=name) for name in columns]
+        checks: list[Check] = [NotNull(column=name) for name in columns]
         checks += [Range(column=name, maximum=10) for name in columns]
         report = report_of(lakehouse, tmp_path, *checks)
         assert outcomes(report, FAILED) == [

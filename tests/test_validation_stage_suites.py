@@ -104,7 +104,7 @@ PORTFOLIO = [
         "last_updated": NOW - dt.timedelta(days=1),
     },
 ]
-SCHEMA = [
+SCHEMA: list[Row] = [
     {
         "group": None,
         "entity": "issue",

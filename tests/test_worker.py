@@ -166,7 +166,8 @@ def test_a_worker_s_warning_is_told_where_another_handler_passes_on_to_ours_alon
         front = logging.handlers.MemoryHandler(10, target=ours)
     else:
         front = logging.handlers.QueueHandler(queue.SimpleQueue())
-        front.listener = logging.handlers.QueueListener(front.queue, ours)
+        # An attribute from Python 3.12 on.
+        vars(front)["listener"] = logging.handlers.QueueListener(front.queue, ours)
     logger = logging.getLogger("spectra_logging")
     logger.propagate = False
     logger.addHandler(front)

@@ -396,10 +396,12 @@ def test_reconfiguring_while_the_worker_commits_and_logs_returns_in_time(
             asked.clear()
         nothing = {"version": 1, "disable_existing_loggers": False}
         finished = threading.Event()
-        thread = threading.Thread(
-            target=lambda: (logging.config.dictConfig(nothing), finished.set()), daemon=True
-        )
-        thread.start()
+
+        def configure_nothing() -> None:
+            logging.config.dictConfig(nothing)
+            finished.set()
+
+        threading.Thread(target=configure_nothing, daemon=True).start()
         assert finished.wait(15), "the worker was not given the lock that it waited for"
     finally:
         logging.root.setLevel(old_level)
