@@ -8,7 +8,7 @@ import logging
 import os
 import sys
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, overload
 
 import structlog
 from structlog.stdlib import ProcessorFormatter
@@ -79,6 +79,24 @@ _levels_set: dict[str, tuple[int, int]] = {}
 """Logger -> the level that it had before the last :func:`configure`, and what that made of it."""
 
 
+@overload
+def configure(
+    *,
+    table: str,
+    level: int | str = ...,
+    levels: Mapping[str, int | str] | None = ...,
+    console: bool = ...,
+    **handler_options: Any,
+) -> DeltaHandler: ...
+@overload
+def configure(
+    *,
+    table: str | None = ...,
+    level: int | str = ...,
+    levels: Mapping[str, int | str] | None = ...,
+    console: bool = ...,
+    **handler_options: Any,
+) -> DeltaHandler | None: ...
 def configure(
     *,
     table: str | None = None,

@@ -92,7 +92,6 @@ def fail() -> None:
 def test_configure_sends_every_field_of_both_loggers_to_the_table(table: str) -> None:
     """Columns, nested fields, context variables, exception, caller; no field lost or renamed."""
     handler = configure(table=table, console=False, flush_interval_seconds=3600.0)
-    assert handler is not None
     structlog.contextvars.bind_contextvars(execution_id="nb_1", run=7)
     structlog.get_logger("shop").bind(a=1).warning("sold %d", 3, b={"c": [1]}, name="n", module="m")
     logging.getLogger("shop").warning("sold %d", 3, extra={"a": 1, "b": {"c": [1]}})
