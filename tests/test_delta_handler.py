@@ -256,6 +256,16 @@ def test_filters_apply_and_may_replace_the_record(logger: logging.Logger, table:
     assert column(table) == ["public"]
 
 
+def test_handle_says_whether_a_record_was_taken(logger: logging.Logger, table: str) -> None:
+    """By a bool, as a subclass's own may that the standard library's types are held to."""
+    handler = attach(logger, table)
+    handler.addFilter(lambda record: record.getMessage() != "secret")
+    taken: list[bool] = [
+        handler.handle(logging.makeLogRecord({"msg": text})) for text in ("public", "secret")
+    ]
+    assert taken == [True, False]
+
+
 def test_records_that_are_familiar_pass_filters_and_an_emit_of_a_subclass_too(
     logger: logging.Logger, table: str
 ) -> None:

@@ -40,7 +40,7 @@ class BackgroundHandler(logging.Handler, TakesNoFeedback, ABC):
         """Have no lock: none is held while a record is taken, nor may one be held while waiting."""
         self.lock = None
 
-    def handle(self, record: logging.LogRecord) -> bool | logging.LogRecord:  # type: ignore[override]
+    def handle(self, record: logging.LogRecord) -> bool:
         """Take a record, unless a filter stops it.
 
         Unlike the base class's, this holds no lock: what ``emit`` appends to has its own.

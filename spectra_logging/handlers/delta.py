@@ -150,7 +150,7 @@ class DeltaHandler(BackgroundHandler):
 
     # -- logging -----------------------------------------------------------------------------
 
-    def handle(self, record: logging.LogRecord) -> bool | logging.LogRecord:  # type: ignore[override]
+    def handle(self, record: logging.LogRecord) -> bool:
         """Take a record, unless a filter stops it; what is taken is safe from the process's end."""
         # No record becomes familiar before emit() has seen one like it and had nothing to do but
         # to journal it. So for these, this is all that there is to do.
