@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import re
-from typing import Any
+from typing import Any, overload
 
 from spectra_logging.errors import ConfigurationError, VariableNotFoundError
 from spectra_logging.fabric import find_notebookutils
@@ -56,6 +56,10 @@ class VariableLibrary:
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.name!r})"
 
+    @overload
+    def get(self, name: str, default: str) -> str: ...
+    @overload
+    def get(self, name: str, default: str | None = None) -> str | None: ...
     def get(self, name: str, default: str | None = None) -> str | None:
         """The variable's value as text, or ``default`` where it is set nowhere."""
         value = self._from_library(name)

@@ -42,7 +42,8 @@ def test_the_library_comes_before_the_environment(monkeypatch: pytest.MonkeyPatc
     assert variables.get("NAME") == "from the library"
     assert variables.get("ONLY_HERE") == "from the environment"
     assert variables.get("NOWHERE") is None
-    assert variables.get("NOWHERE", "instead") == "instead"
+    default: str = variables.get("NOWHERE", "instead")
+    assert default == "instead"
 
 
 @pytest.mark.usefixtures("fabric")
