@@ -240,6 +240,12 @@ def test_what_is_no_text_is_refused_without_being_shown() -> None:
     assert "hunter2000" not in str(raised.value)
 
 
+def test_a_key_that_is_no_text_is_refused_by_type_checkers_too() -> None:
+    """mypy, which tests are held to, knows its parameter, though its answers are remembered."""
+    with pytest.raises(TypeError):
+        is_secret_key(3)  # type: ignore[arg-type]
+
+
 def test_no_repr_shows_a_registered_secret() -> None:
     """Nothing that a debugger or a traceback with locals prints."""
     register_secret("hunter2000")

@@ -9,9 +9,13 @@ With an unknown word behind it the key still counts, so that ``password_old`` is
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from functools import lru_cache
+from typing import TypeVar, cast
 
 __all__ = ["is_secret_key"]
+
+_Function = TypeVar("_Function", bound=Callable[..., object])
 
 _WORD = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+")
 
@@ -70,7 +74,12 @@ _ABOUT_A_SECRET = frozenset(
 _ASKS_ABOUT_A_SECRET = frozenset("avg has is max min missing needs num requires total uses".split())
 
 
-@lru_cache(maxsize=4096)
+def _remembering(function: _Function) -> _Function:
+    # To type checkers, what lru_cache gives takes anything that can be hashed.
+    return cast("_Function", lru_cache(maxsize=4096)(function))
+
+
+@_remembering
 def is_secret_key(key: str) -> bool:
     """Whether a value under this key must never be shown.
 
