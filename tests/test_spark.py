@@ -362,7 +362,8 @@ class TestBothEngines:
             for number, engine in enumerate((first, second, first)):
                 rows = lines({**JSON_ROW, "small": number})
                 mark = transaction(number, "journal")
-                assert engines[engine].append(table, rows, EVERY_TYPE, transaction=mark)
+                written = engines[engine].append(table, rows, EVERY_TYPE, transaction=mark)
+                assert not written.replayed
                 for other in engines.values():
                     assert other.append(table, rows, EVERY_TYPE, transaction=mark).replayed
                     assert other.transaction_version(table, "journal") == number
