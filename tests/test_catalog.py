@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 import pytest
 from hypothesis import given
@@ -13,8 +13,10 @@ from hypothesis import strategies as st
 
 from spectra_logging.errors import ConfigurationError
 from spectra_stage.catalog import EndpointCatalog, load_catalog
+from spectra_stage.catalog.load import CatalogSource
 from spectra_stage.catalog.templates import PathTemplate
 from spectra_stage.errors import CatalogError
+from spectra_stage.source import execute_source_stage
 from spectra_stage.tables import HTTP_METHODS, SOURCE_ENDPOINTS
 from tests.stages import RECORD, describe
 
@@ -310,6 +312,11 @@ def test_a_query_that_is_written_out_makes_no_path_hierarchical() -> None:
 
 
 NAMES = st.text(alphabet="abcXYZ09_", min_size=1, max_size=8)
+
+
+def test_what_a_catalogue_may_be_made_of_can_be_looked_up_at_run_time() -> None:
+    """As tools do that document or call a function by its annotations."""
+    assert get_type_hints(execute_source_stage)["catalog"] == CatalogSource | None
 
 
 @given(st.lists(st.tuples(NAMES, st.booleans()), min_size=1, max_size=5), st.lists(NAMES))

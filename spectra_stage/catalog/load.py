@@ -17,7 +17,7 @@ from spectra_stage.errors import CatalogError
 __all__ = ["CatalogSource", "load_catalog"]
 
 CatalogSource: TypeAlias = (
-    "EndpointCatalog | Sequence[Mapping[str, Any]] | Mapping[str, Any] | str | os.PathLike[str]"
+    EndpointCatalog | Sequence[Mapping[str, Any]] | Mapping[str, Any] | str | os.PathLike[str]
 )
 """What a catalogue may be made of: see :func:`load_catalog`."""
 
