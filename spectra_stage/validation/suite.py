@@ -91,15 +91,18 @@ class Suite:
 
 def distinct_names(checks: Sequence[Check]) -> list[str]:
     """What a table's checks are called: in words, numbered where several say the same."""
-    names: list[str] = []
+    names: dict[str, None] = {}
+    # How far each has been counted: thousands may say the same.
+    numbers: dict[str, int] = {}
     for check in checks:
         name = words = redact_text(check.name or check.words)
-        number = 1
+        number = numbers.get(words, 1)
         while name in names:
             number += 1
             name = f"{words} ({number})"
-        names.append(name)
-    return names
+        numbers[words] = number
+        names[name] = None
+    return list(names)
 
 
 def place_of(
