@@ -54,6 +54,15 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 @pytest.hookimpl(tryfirst=True)
+def pytest_collection(session: pytest.Session) -> None:
+    """Take the ids of checks from what pytest would look for among files."""
+    if session.config.getoption("spectra_root") is not None:
+        from spectra_stage.validation.pytest_items import take_ids
+
+        take_ids(session.config)
+
+
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(
     session: pytest.Session, config: pytest.Config, items: list[pytest.Item]
 ) -> None:

@@ -224,6 +224,30 @@ def test_checks_are_selected_like_other_tests(project: Path, lake: Path) -> None
     assert outcomes(run_pytest(project, *root, "-k", "config_key and unique")[1]) == {"passed": 1}
 
 
+def test_checks_are_named_by_the_ids_that_pytest_prints(project: Path, lake: Path) -> None:
+    """One, or those of a table, alone or beside a file's tests; on xdist's workers as well."""
+    (project / "test_own.py").write_text("def test_own(): pass\n", encoding="utf-8")
+    asked = (project, "--spectra-root", lake)
+    listed = run_pytest(*asked, "--collect-only", "-q")[1].splitlines()
+    ids = [line for line in listed if line.startswith("source::")]
+    assert len(ids) == CHECKS
+    of_table = "source::source.config"
+    table = [told for told in ids if told.startswith(f"{of_table}::")]
+    assert outcomes(run_pytest(*asked, *ids)[1]) == {"passed": CHECKS}
+    assert outcomes(run_pytest(*asked, table[0])[1]) == {"passed": 1}
+    assert outcomes(run_pytest(*asked, table[0], of_table)[1]) == {"passed": len(table)}
+    assert outcomes(run_pytest(*asked, table[0], "test_own.py")[1]) == {"passed": 2}
+    assert outcomes(run_pytest(*asked, "-n", "2", *table[:2])[1]) == {"passed": 2}
+
+
+def test_an_id_of_no_check_is_wrong_usage(project: Path) -> None:
+    """As that of any other test."""
+    told = "source::source.config::the table exits"
+    code, output = run_pytest(project, "--spectra-root", ".", told)
+    assert code == 4
+    assert f"not found: {told}\n" in output
+
+
 def test_fixtures_serve_a_lakehouse_of_the_tests_own(project: Path, lake: Path) -> None:
     """Without an option there are no tests but the project's; its fixture says where to look."""
     own = f"""

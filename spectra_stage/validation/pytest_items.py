@@ -22,27 +22,54 @@ from spectra_stage.validation.results import CheckResult, Outcome, Report
 from spectra_stage.validation.run import run
 from spectra_stage.validation.suite import Suite, TableSuite, distinct_names
 
-__all__ = ["chosen_root", "collect_checks", "shared_report"]
+__all__ = ["chosen_root", "collect_checks", "shared_report", "take_ids"]
 
 # In a node id brackets hold parameters.
 _NO_PART_OF_AN_ID = str.maketrans("[]", "()")
+_SUITE = pytest.StashKey[Suite]()
+_IDS = pytest.StashKey[list[str]]()
 _REPORTS = pytest.StashKey[dict[tuple[str | None, tuple[str, ...]], Report | SpectraError]]()
 
 
-def collect_checks(session: pytest.Session) -> Iterator[pytest.Item]:
-    """The items of the suite that the options name; no table is looked at yet.
+def take_ids(config: pytest.Config) -> None:
+    """Take the ids that are of the suite's checks from the arguments, and leave the others.
 
     Raises:
         UsageError: There is no such suite, or its file can't be read as one.
     """
     try:
-        suite = chosen_suite(_suites(session.config))
+        suite = chosen_suite(_suites(config))
     except SpectraError as error:
         raise pytest.UsageError(f"--spectra-suite: {error}") from error
+    begins = f"{_part_of_an_id(suite.name)}::"
+    config.stash[_SUITE] = suite
+    config.stash[_IDS] = [told for told in config.args if told.startswith(begins)]
+    # Where nothing is left, pytest looks for no other tests.
+    config.args = [told for told in config.args if not told.startswith(begins)]
+
+
+def collect_checks(session: pytest.Session) -> Iterator[pytest.Item]:
+    """The items of the suite that the options name; no table is looked at yet.
+
+    Where ids were told, those are all, or all of the tables that they name.
+
+    Raises:
+        UsageError: No check has an id that was told.
+    """
+    suite, ids = session.config.stash[_SUITE], session.config.stash[_IDS]
     name = _part_of_an_id(suite.name)
     collector = SuiteCollector.from_parent(session, name=name, nodeid=name)
     collector.suite = suite
-    yield from session.genitems(collector)
+    items = list(session.genitems(collector))
+    if unknown := [told for told in ids if not any(_is_of(item, told) for item in items)]:
+        raise pytest.UsageError(
+            *(f"not found: {told}\n(no such check in suite {name})" for told in unknown)
+        )
+    yield from (item for item in items if not ids or any(_is_of(item, told) for told in ids))
+
+
+def _is_of(item: pytest.Item, told: str) -> bool:
+    return item.nodeid == told or item.nodeid.startswith(f"{told}::")
 
 
 def shared_report(
