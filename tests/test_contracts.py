@@ -1055,7 +1055,15 @@ MALFORMED = "is not as the standard has it:"
         (OF_A + f"quality: [{RULE}, arguments: [a]}}]}}]", f"5:36: a quality rule {MALFORMED}"),
         (
             OF_A + "quality: [{metric: nullValues, mustBeBetween: [0]}]}]",
-            f"5:36: a quality rule {MALFORMED}",
+            "5:36: mustBeBetween is [0]; it may be a list of two numbers",
+        ),
+        (
+            OF_A + "quality: [{metric: nullValues, mustBeBetween: [0, 1, 2]}]}]",
+            "5:36: mustBeBetween is [0, 1, 2]; it may be a list of two numbers",
+        ),
+        (
+            V3 + "- name: a\n  quality: [{metric: rowCount, mustBeBetween: 5}]",
+            "5:13: mustBeBetween is 5; it may be a list of two numbers",
         ),
         (
             OF_A + "quality: [{metric: nullValues, mustBeLessThan: .inf}]}]",
@@ -1068,7 +1076,7 @@ MALFORMED = "is not as the standard has it:"
         ),
         (
             V3 + "- name: a\n  quality: [{metric: rowCount, mustBeBetween: [1]}]",
-            f"5:13: a quality rule {MALFORMED}",
+            "5:13: mustBeBetween is [1]; it may be a list of two numbers",
         ),
         (
             V3 + "- name: a\n  quality: [{type: custom, engine: spectra, implementation: {}}]",

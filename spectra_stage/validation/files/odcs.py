@@ -36,7 +36,8 @@ from spectra_stage.validation.files.odcs_keys import (
 from spectra_stage.validation.files.odcs_names import PhysicalNames
 from spectra_stage.validation.files.odcs_nested import said_of_nested
 from spectra_stage.validation.files.odcs_options import checks_of_options
-from spectra_stage.validation.files.odcs_quality import NotExpressedError, check_of_rule
+from spectra_stage.validation.files.odcs_quality import check_of_rule
+from spectra_stage.validation.files.odcs_thresholds import NotExpressedError
 from spectra_stage.validation.files.odcs_types import compared_type, delta_type
 from spectra_stage.validation.suite import Suite, TableSuite
 

@@ -18,14 +18,18 @@ from spectra_stage.validation.checks import (
     RowCount,
     Unique,
 )
-from spectra_stage.validation.checks.base import is_count
 from spectra_stage.validation.files.document import Place, Problems
+from spectra_stage.validation.files.odcs_thresholds import (
+    NotExpressedError,
+    row_count_of,
+    tolerance_of,
+)
 from spectra_stage.validation.files.options import check_of
 from spectra_stage.validation.literals import MOST_DIGITS, moment_of
 from spectra_stage.validation.results import Severity
 from spectra_stage.validation.view import family
 
-__all__ = ["ENGINE", "NotExpressedError", "check_of_rule", "literal_of", "whole_pattern"]
+__all__ = ["ENGINE", "check_of_rule", "literal_of", "whole_pattern"]
 
 ENGINE = "spectra"
 """The engine of custom rules that are checks of ours."""
@@ -40,13 +44,8 @@ _METRICS = {
 # What a pattern consists of, as far as brackets matter: in sets, and behind a backslash, they are
 # characters.
 _PART = re.compile(r"\\.|\[\^?\]?(?:\\.|[^\\\]])*\]|.", re.DOTALL)
-_AT_MOST = "how many at most is what can be said"
 _NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?")
 _FLAGS = re.compile(r"\(\?[a-z]+\)")
-
-
-class NotExpressedError(Exception):
-    """A rule says what no check can."""
 
 
 def check_of_rule(
@@ -78,8 +77,8 @@ def check_of_rule(
     }
     metric = _metric(plain)
     if metric == "rowCount":
-        return RowCount(**_row_count(plain), **common)
-    common["tolerance"] = _tolerance(plain)
+        return RowCount(**row_count_of(plain), **common)
+    common["tolerance"] = tolerance_of(plain)
     arguments = plain.get("arguments") or {}
     if metric == "duplicateValues":
         columns = [] if column is None else [column.name]
@@ -235,57 +234,3 @@ def _metric(rule: Mapping[str, Any]) -> Any:
 def _severity(rule: Mapping[str, Any]) -> Severity:
     severity = str(rule.get("severity") or "error").lower()
     return "warning" if severity in {"warning", "warn", "info", "low", "medium"} else "error"
-
-
-def _tolerance(rule: Mapping[str, Any]) -> int | str:
-    """How many may break it."""
-    told = {name: value for name, value in rule.items() if name.startswith("must")}
-    if not told and rule.get("rule") in {"nullCheck", "validValues"}:
-        # Rules that are complete without a threshold.
-        return 0
-    if len(told) > 1:
-        raise NotExpressedError(f"several thresholds, {told}; {_AT_MOST}")
-    percent = rule.get("unit") == "percent"
-    if rule.get("mustBe") == 0:
-        return 0
-    most = rule.get("mustBeLessOrEqualTo")
-    if most is None and isinstance(below := rule.get("mustBeLessThan"), (int, float)):
-        if percent:
-            raise NotExpressedError(f"less than {below} percent; at most is what can be said")
-        most = int(below) - 1 if below == int(below) else int(below)
-    between = rule.get("mustBeBetween")
-    if most is None and isinstance(between, list) and between[:1] == [0]:
-        most = between[1]
-    if not isinstance(most, (int, float)) or most < 0:
-        raise NotExpressedError(f"a threshold of {told}; {_AT_MOST}")
-    # Python writes 0.00001 as 1e-05.
-    return f"{Decimal(str(most)):f}%" if percent else int(most)
-
-
-def _row_count(rule: Mapping[str, Any]) -> dict[str, Any]:
-    told = {name: value for name, value in rule.items() if name.startswith("must")}
-    if not told:
-        raise NotExpressedError("a count of rows without a bound")
-    bounds = [_bounds(name, value) for name, value in told.items()]
-    if None in bounds or rule.get("unit") == "percent":
-        raise NotExpressedError(f"a count of rows of {told}")
-    if set(told) == {"mustBe"}:
-        return {"exactly": told["mustBe"]}
-    minimums = [least for least, _ in filter(None, bounds) if least is not None]
-    maximums = [most for _, most in filter(None, bounds) if most is not None]
-    return {"minimum": max(minimums, default=None), "maximum": min(maximums, default=None)}
-
-
-def _bounds(threshold: str, value: Any) -> tuple[int | None, int | None] | None:
-    """The least and the greatest number that a threshold allows; ``None`` if it is no such one."""
-    least, most = value if threshold == "mustBeBetween" else (value, value)
-    if not (is_count(least) and is_count(most)):
-        return None
-    return {
-        "mustBe": (least, most),
-        "mustBeBetween": (least, most),
-        "mustBeGreaterThan": (least + 1, None),
-        "mustBeGreaterOrEqualTo": (least, None),
-        "mustBeLessThan": (None, most - 1),
-        "mustBeLessOrEqualTo": (None, most),
-    }.get(threshold)
