@@ -1047,6 +1047,14 @@ MALFORMED = "is not as the standard has it:"
         (OF_A + "primaryKey: 1}]", "5:38: primaryKey is 1, not true or false"),
         (OF_A + "unique: 'no'}]", "5:34: unique is 'no', not true or false"),
         (OF_A + "enum: [{description: x}]}]", f"5:16: a property {MALFORMED} KeyError('value')"),
+        (
+            OF_A + "logicalTypeOptions: {exclusiveMaximum: .inf}}]",
+            "5:16: exclusiveMaximum is inf; it may be a finite value",
+        ),
+        (
+            OF_A + "logicalTypeOptions: {minimum: .nan}}]",
+            "5:16: range: minimum=nan may be a finite",
+        ),
         (OF_A + "logicalTypeOptions: [1]}]", f"5:16: a property {MALFORMED}"),
         (OF_A + "logicalTypeOptions: {pattern: 5}}]", f"5:16: a property {MALFORMED}"),
         (OF_A + "logicalType: integer, logicalTypeOptions: [1]}]", f"5:16: a property {MALFORMED}"),

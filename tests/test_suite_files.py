@@ -6,6 +6,7 @@ import datetime as dt
 import json
 import time
 from dataclasses import fields
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -240,6 +241,22 @@ def test_every_kind_of_check_is_in_the_file_above() -> None:
             "tables: {a: {columns: {n: {type: string, pattern: '('}}}}",
             "1:27: column n: pattern: pattern='(' may be a regular expression",
         ),
+        (
+            "tables: {a: {checks: [range: {column: n, maximum: .inf}]}}",
+            "1:30: range: maximum=inf may be a finite value, or left out where there is no bound",
+        ),
+        (
+            "tables: {a: {columns: {n: {type: double, minimum: .nan}}}}",
+            "1:27: column n: range: minimum=nan may be a finite value",
+        ),
+        (
+            "tables: {a: {checks: [allowed_values: {column: n, values: [1, .nan]}]}}",
+            "1:39: allowed_values: values=(1, nan) may be finite values",
+        ),
+        (
+            "tables: {a: {checks: [freshness: {column: n, maximum_age_hours: .inf}]}}",
+            "1:34: freshness: maximum_age_hours=inf may be a number of hours above 0",
+        ),
         ("tables: {'': {}}", "1:14: table='' may be a table's dotted name"),
         ("tables: {a: {key: [1]}}", "1:20: key is 1, not a text"),
     ],
@@ -316,6 +333,7 @@ def test_checks_say_at_once_what_can_not_work() -> None:
         lambda: AllowedValues(column="a", values="ab"),
         lambda: Compare(left="a", operator="like", right="b"),  # type: ignore[arg-type]
         lambda: Freshness(column="a", maximum_age_hours=0),
+        lambda: Range(column="a", maximum=Decimal("Infinity")),
         lambda: Masked(column="a", shown=9),
         lambda: ForeignKey(column=["a", "b"], table="t", references="c"),
         lambda: Condition(condition=" "),

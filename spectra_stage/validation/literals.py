@@ -11,7 +11,7 @@ from spectra_logging.lakehouse.dialect import Dialect
 from spectra_logging.tables import Column
 from spectra_stage.validation.view import ImpossibleError, family
 
-__all__ = ["MOST_DIGITS", "Value", "literal", "moment_of"]
+__all__ = ["MOST_DIGITS", "Value", "is_infinite", "literal", "moment_of"]
 
 Value: TypeAlias = str | int | float | bool | Decimal | dt.datetime | dt.date
 
@@ -46,6 +46,11 @@ def literal(value: Value, column: Column, dialect: Dialect, *, rounding: str | N
     raise ImpossibleError(
         f"column {column.name} of type {column.type} can't be compared with {value!r}"
     )
+
+
+def is_infinite(value: object) -> bool:
+    """Whether a value is a number that nothing can be compared with: infinite, or NaN."""
+    return isinstance(value, (float, Decimal)) and not Decimal(value).is_finite()
 
 
 def _number(value: Value) -> Decimal | None:

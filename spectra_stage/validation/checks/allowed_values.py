@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from spectra_stage.validation.checks.base import RowCheck, refused
-from spectra_stage.validation.literals import Value, literal
+from spectra_stage.validation.literals import Value, is_infinite, literal
 from spectra_stage.validation.view import ImpossibleError, TableView
 
 __all__ = ["AllowedValues"]
@@ -32,6 +32,8 @@ class AllowedValues(RowCheck):
         super().__post_init__()
         if isinstance(self.values, str) or not self.values:
             raise refused(self, "values", "a list of values, at least one")
+        if any(map(is_infinite, self.values)):
+            raise refused(self, "values", "finite values")
 
     @property
     def columns(self) -> tuple[str, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import dataclass
+from math import inf
 from typing import ClassVar
 
 from spectra_stage.validation.checks.base import Answers, Check, Finding, Plan, refused
@@ -30,7 +31,7 @@ class Freshness(Check):
     def __post_init__(self) -> None:
         super().__post_init__()
         hours = self.maximum_age_hours
-        if isinstance(hours, bool) or not isinstance(hours, (int, float)) or not hours > 0:
+        if isinstance(hours, bool) or not isinstance(hours, (int, float)) or not 0 < hours < inf:
             raise refused(self, "maximum_age_hours", "a number of hours above 0")
 
     @property

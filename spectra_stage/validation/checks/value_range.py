@@ -7,7 +7,7 @@ from decimal import ROUND_CEILING, ROUND_FLOOR
 from typing import ClassVar
 
 from spectra_stage.validation.checks.base import RowCheck, refused
-from spectra_stage.validation.literals import Value, literal
+from spectra_stage.validation.literals import Value, is_infinite, literal
 from spectra_stage.validation.view import TableView
 
 __all__ = ["Range"]
@@ -35,6 +35,9 @@ class Range(RowCheck):
         super().__post_init__()
         if self.minimum is None and self.maximum is None:
             raise refused(self, "minimum", "a value, when there is no maximum")
+        for option in ("minimum", "maximum"):
+            if is_infinite(getattr(self, option)):
+                raise refused(self, option, "a finite value, or left out where there is no bound")
         if self._is_empty():
             raise refused(self, "minimum", f"at most the maximum, which is {self.maximum!r}")
 

@@ -10,6 +10,7 @@ from spectra_logging.tables import Column
 from spectra_stage.validation.checks import Check, Condition, Pattern, Range, Unchecked
 from spectra_stage.validation.files.odcs_nested import IN_THE_TYPE
 from spectra_stage.validation.files.odcs_quality import literal_of, whole_pattern
+from spectra_stage.validation.literals import is_infinite
 
 __all__ = ["checks_of_options"]
 
@@ -42,7 +43,10 @@ def checks_of_options(column: Column, told: Mapping[str, Any]) -> Iterator[Check
     quoted = '"' + name.replace('"', '""') + '"'
     for option, template in _CONDITIONS.items():
         if option in options:
-            value = literal_of(options.pop(option), column)
+            told_value = options.pop(option)
+            if is_infinite(told_value):
+                raise ConfigurationError(f"{option} is {told_value!r}; it may be a finite value")
+            value = literal_of(told_value, column)
             condition = template.format(quoted, value)
             yield Condition(condition=condition + _no_nan(option, column, quoted))
     for option in options:
