@@ -257,6 +257,10 @@ def test_every_kind_of_check_is_in_the_file_above() -> None:
             "tables: {a: {checks: [freshness: {column: n, maximum_age_hours: .inf}]}}",
             "1:34: freshness: maximum_age_hours=inf may be a number of hours above 0",
         ),
+        (
+            "tables: {a: {checks: [allowed_values: {column: n, values: [NO, SE]}]}}",
+            "1:39: allowed_values: values=(False, 'SE') may be true and false alone, or others",
+        ),
         ("tables: {'': {}}", "1:14: table='' may be a table's dotted name"),
         ("tables: {a: {key: [1]}}", "1:20: key is 1, not a text"),
     ],

@@ -34,6 +34,9 @@ class AllowedValues(RowCheck):
             raise refused(self, "values", "a list of values, at least one")
         if any(map(is_infinite, self.values)):
             raise refused(self, "values", "finite values")
+        if len({isinstance(value, bool) for value in self.values}) > 1:
+            # YAML's NO, for Norway, and ON.
+            raise refused(self, "values", "true and false alone, or others; in quotes no is a text")
 
     @property
     def columns(self) -> tuple[str, ...]:
