@@ -1038,6 +1038,14 @@ MALFORMED = "is not as the standard has it:"
             "5:16: a property lacks name",
         ),
         (
+            V3 + "- name: a\n  properties: [{name: no}]",
+            "5:23: name of a property is False, not a text; in quotes it is one",
+        ),
+        (
+            V3 + "- name: a\n  properties: [{name: a, physicalName: 010}]",
+            "5:40: name of a property is 8, not a text; in quotes it is one",
+        ),
+        (
             f"{V3}- name: a\n  quality: [{CUSTOM}]",
             "range: minimum=None may be a value",
         ),

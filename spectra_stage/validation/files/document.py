@@ -85,7 +85,10 @@ class Problems:
     def text(self, place: Place, what: str) -> str:
         """A text; anything else is a problem."""
         if not isinstance(place.value, str) or not place.value.strip():
-            self.add(place, f"{what} is {place.plain()!r}, not a text")
+            # What YAML has made of no, 010 and 2024-01-01.
+            is_scalar = not isinstance(place.value, (str, dict, list, type(None)))
+            quoted = "; in quotes it is one" if is_scalar else ""
+            self.add(place, f"{what} is {place.plain()!r}, not a text{quoted}")
             return ""
         return place.value
 

@@ -186,6 +186,9 @@ class _Reading:
         if name is None:
             self._problems.add(place, "a property lacks name")
             return None
+        # YAML's no and 010 are no texts, and what it makes of them is no column's name.
+        if not self._problems.text(name, "name of a property"):
+            return None
         plain = place.plain()
         try:
             column_type = delta_type(plain)
@@ -197,7 +200,7 @@ class _Reading:
                 f"{place}: the type of {name.value} is left open: physicalType tells it"
             )
         never_null = [self._is_said(place, said) for said in ("required", "primaryKey")]
-        return Column(name=str(name.value), type=column_type, nullable=not any(never_null))
+        return Column(name=name.value, type=column_type, nullable=not any(never_null))
 
     def _is_said(self, place: Place, name: str) -> bool:
         """What is said by true or false; anything else is a problem."""
