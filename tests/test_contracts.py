@@ -552,6 +552,16 @@ def test_missing_values_are_compared_where_a_type_is_left_open_or_nested(
     ]
 
 
+def test_minus_zero_is_missing_where_zero_is(lakehouse: Lakehouse, tmp_path: Path) -> None:
+    """However many values are, and whether the column's type is told or left open."""
+    make(tmp_path, columns={"x": [-0.0, 0.0, 5.0]})
+    for option, kind in (("physicalType", "double"), ("logicalType", "number")):
+        contract = contract_of_missing_values("[0, -1, -2, -3]", option, {"x": kind})
+        found = load_contract(write(tmp_path, contract))
+        (result,) = run(found.suite, lakehouse, root=tmp_path).tables
+        assert result.checks[-1].violations == 2
+
+
 OF_3_0 = """
 kind: DataContract
 apiVersion: v3.0.2
