@@ -75,6 +75,23 @@ def test_d2_the_larger_of_two_waits_is_kept(
     assert not [record for record in caplog.records if record.name == "spectra_logging"]
 
 
+def test_d2_a_long_wait_after_a_short_one_is_told(
+    discord: FakeDiscord, logger: logging.Logger, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Though Discord has the same words for both, and the short one is no problem."""
+    discord.first_answers += [
+        DiscordAnswer.too_many_requests(0.1, {}),
+        DiscordAnswer.too_many_requests(120, {}),
+    ]
+    handler = handler_for(discord, shutdown_timeout_seconds=0.1)
+    logger.addHandler(handler)
+    logger.error("once")
+    wait_until(lambda: "spectra_logging" in {record.name for record in caplog.records})
+    told = [record.message for record in caplog.records if record.name == "spectra_logging"]
+    assert [text.partition("; ")[2] for text in told] == ["nothing is sent for 2 min"]
+    assert handler.stats().last_error == "HTTP 429: You are being rate limited."
+
+
 @pytest.mark.parametrize(
     "body",
     [

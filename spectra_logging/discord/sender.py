@@ -179,11 +179,11 @@ class Sender:
                 message, channel.appearance.thread_id, self._timeout_seconds(channel)
             )
         except NotSentError as error:
-            self._tell_once(channel, f"{error}; what waits is sent later")
+            self._tell_once(channel, str(error), "what waits is sent later")
             outbox.give_back(notices)
             self._backoff.fail()
         except InDoubtError as error:
-            self._tell_once(channel, f"{error}; the message may be posted or not")
+            self._tell_once(channel, str(error), "the message may be posted or not")
             outbox.settle(notices, "unknown")
         except BaseException as error:
             outbox.settle(notices, "internal_error")
@@ -208,13 +208,13 @@ class Sender:
             outbox.settle(notices, "delivered")
         elif status < 300:
             words = f"{answer.in_words}, and no answer of Discord's"
-            self._tell_once(channel, f"{words}; the message may be posted or not")
+            self._tell_once(channel, words, "the message may be posted or not")
             outbox.settle(notices, "unknown")
         elif status == 429:
             silence_seconds = self._rate_limit.seconds_until_free()
             if silence_seconds > TOLD_SILENCE_SECONDS:
                 minutes = round(silence_seconds / 60)
-                self._tell_once(channel, f"{answer.in_words}; nothing is sent for {minutes} min")
+                self._tell_once(channel, answer.in_words, f"nothing is sent for {minutes} min")
             else:
                 channel.last_error = answer.in_words
             outbox.give_back(notices)
@@ -226,21 +226,22 @@ class Sender:
             else:
                 self._give_up(answer)
         elif status == 502:
-            self._tell_once(channel, f"{answer.in_words}; the message is sent again")
+            self._tell_once(channel, answer.in_words, "the message is sent again")
             self._try_again(outbox, notices)
         elif status >= 500:
             # The fault may have struck before or after the message was posted.
-            self._tell_once(channel, f"{answer.in_words}; the message may be posted or not")
+            self._tell_once(channel, answer.in_words, "the message may be posted or not")
             outbox.settle(notices, "unknown")
         else:
-            self._tell_once(channel, f"{answer.in_words}; the message is not sent again")
+            self._tell_once(channel, answer.in_words, "the message is not sent again")
             outbox.settle(notices, "failed")
 
-    def _tell_once(self, channel: Channel, problem: str) -> None:
-        """Say what went wrong, unless that is what was said last."""
-        if problem != channel.last_error:
+    def _tell_once(self, channel: Channel, problem: str, follows: str) -> None:
+        """Say what went wrong and what follows, unless that is what was said last."""
+        if problem != channel.last_error or not channel.is_told:
             channel.last_error, channel.is_told = problem, True
-            log_from_worker(logging.WARNING, f"Discord webhook {self._webhook.id}: {problem}")
+            told = f"Discord webhook {self._webhook.id}: {problem}; {follows}"
+            log_from_worker(logging.WARNING, told)
 
     def _try_again(self, outbox: Outbox, notices: Sequence[Notice]) -> None:
         for notice in notices:

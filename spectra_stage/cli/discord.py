@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
 import logging
+from contextlib import redirect_stderr
 from dataclasses import asdict
 from typing import Annotated
 
@@ -69,15 +71,20 @@ def send_test(
     )
     configured = handler.is_on
     text = f"This is a test of spectra-logging {__version__}: messages arrive here."
-    handler.handle(
-        logging.LogRecord("spectra.discord", logging.INFO, __file__, 0, text, (), None, "test")
-    )
-    handler.flush(timeout_seconds)
+    record = logging.LogRecord("spectra.discord", logging.INFO, __file__, 0, text, (), None, "test")
+    # What the handler tells of trouble, on its logger and on stderr, is said below, and once.
+    logging.disable()
+    with redirect_stderr(io.StringIO()):
+        handler.handle(record)
+        handler.flush(timeout_seconds)
+        is_on = handler.is_on
+        handler.close()
+    # Closed, it knows that what has got no answer may be posted or not.
     stats = handler.stats()
     if as_object:
-        typer.echo(json.dumps({"delivered": stats.delivered == 1, **asdict(stats)}))
+        figures = {"delivered": stats.delivered == 1, **asdict(stats), "is_on": is_on}
+        typer.echo(json.dumps(figures))
     say(_in_words(stats, configured, timeout_seconds), err=not stats.delivered or as_object)
-    handler.close()
     if not stats.delivered:
         raise typer.Exit(EXIT_FAILED if configured else EXIT_OFF)
 
