@@ -6,6 +6,7 @@ import datetime as dt
 import json
 import logging
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -641,14 +642,33 @@ def test_a_path_that_delta_rs_can_t_use_is_refused_before_anything_is_written(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_table_where_none_can_be_is_not_taken_for_a_missing_one(
-    engine: EmbeddedLakehouse, tmp_path: Path
+@pytest.mark.parametrize("as_named", [str, Path.as_uri])
+@pytest.mark.parametrize("file", ["Tables/log/_delta_log", "Tables/log", "Tables"])
+def test_a_file_in_a_table_s_place_is_named_with_what_to_do(
+    engine: EmbeddedLakehouse, tmp_path: Path, file: str, as_named: Callable[[Path], str]
 ) -> None:
-    """Below a file there can be no table: that is the store's failure, with its reason."""
-    (tmp_path / "file").touch()
-    with pytest.raises(LakehouseError) as caught:
-        engine.ensure(str(tmp_path / "file" / "log"), SMALL)
-    assert not isinstance(caught.value, TableNotFoundError)
+    """It is no missing table, and nothing that passes; delta-rs calls the path missing."""
+    (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / file).touch()
+    table = as_named(tmp_path / "Tables" / "log")
+    told = f"{table} can't be a table, since {tmp_path / file} is a file. Move the file away"
+    for use in (engine.exists, engine.schema, lambda table: engine.ensure(table, SMALL)):
+        with pytest.raises(LakehouseError, match=re.escape(told)) as caught:
+            use(table)
+        assert type(caught.value) is LakehouseError
+    with pytest.raises(LakehouseError, match=re.escape(told)):
+        engine.write(table, [{"n": 1}], spec=SMALL)
+
+
+def test_a_table_in_whose_place_a_file_is_put_says_so(
+    engine: EmbeddedLakehouse, table: str
+) -> None:
+    """Also where its log was followed until then."""
+    fill(engine, table, 2)
+    shutil.rmtree(table)
+    Path(table).touch()
+    with pytest.raises(LakehouseError, match=f"{re.escape(table)} is a file"):
+        engine.append(table, lines({"n": 2}), SMALL, transaction=transaction(2))
 
 
 @pytest.mark.parametrize("scheme", ["nonsense", "https", "wasbs"])

@@ -6,7 +6,7 @@ import time
 
 from deltalake import DeltaTable
 
-from spectra_logging.lakehouse.opened import local_folder
+from spectra_logging.lakehouse.folders import local_folder
 from spectra_logging.lakehouse.staging import NO_HOOKS, clear_abandoned
 
 __all__ = ["CleanUp"]

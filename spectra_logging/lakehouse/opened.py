@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
-from pathlib import Path
-from urllib.parse import unquote, urlsplit
-from urllib.request import url2pathname
 
 from deltalake import DeltaTable
 
-from spectra_logging.errors import LakehouseError, TableForbiddenError
+from spectra_logging.errors import TableForbiddenError
+from spectra_logging.lakehouse.folders import local_folder
 from spectra_logging.lakehouse.local_log import Identity, LocalLog, entry_identity
 from spectra_logging.lakehouse.storage import StorageAccess
 from spectra_logging.lakehouse.translation import translated
-from spectra_logging.paths import is_uri
 
-__all__ = ["OpenTables", "local_folder"]
+__all__ = ["OpenTables"]
 
 
 @dataclass(frozen=True)
@@ -113,27 +109,3 @@ class OpenTables:
         """Open the table afresh the next time: what is known of it may be wrong."""
         self._open.pop(table, None)
         self._logs.pop(table, None)
-
-
-_UNUSABLE = re.compile(r"%[0-9A-Fa-f]{2}|[\[\]^|\\\x00-\x1f\x7f]")
-"""What in a path delta-rs reads as something else, or ends with a panic or an error at."""
-
-
-def local_folder(table: str) -> Path | None:
-    """A table's folder; ``None`` when the table is not on a file system.
-
-    Raises:
-        LakehouseError: delta-rs would look for the table somewhere else, or can't write there.
-    """
-    path, folder = table, Path(table)
-    if is_uri(table):
-        parts = urlsplit(table)
-        if parts.scheme != "file":
-            return None
-        path, folder = unquote(parts.path), Path(url2pathname(parts.path))
-    if (unusable := _UNUSABLE.search(path)) is not None:
-        raise LakehouseError(
-            f"delta-rs can't write to {table!r} for the {unusable[0]!r} in it. Choose a path "
-            r"without % before two hex digits, [ ] ^ | \ and control characters."
-        )
-    return folder

@@ -20,6 +20,7 @@ from spectra_logging.errors import (
     TableUnreadableError,
     UnsupportedFeaturesError,
 )
+from spectra_logging.lakehouse.folders import file_in_the_way
 
 __all__ = ["in_one_line", "translated"]
 
@@ -63,6 +64,11 @@ def translated(table: str) -> Iterator[None]:
 
 def _translate(error: BaseException, table: str) -> LakehouseError:
     reason = in_one_line(error)
+    if (file := file_in_the_way(table)) is not None:
+        return LakehouseError(
+            f"{table} can't be a table, since {file} is a file. Move the file away, or name "
+            "another table."
+        )
     if (of_the_table := _about_the_table(reason, table)) is not None:
         return of_the_table
     if isinstance(error, DeltaTableNotFoundError):
