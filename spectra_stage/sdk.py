@@ -217,6 +217,7 @@ _answers: WeakKeyDictionary[NotebookSession, tuple[str, dict[str, bool]]] = Weak
 def _stage(
     session: NotebookSession, retry: RetryPolicy | None = None, **settings: Any
 ) -> SourceStage:
+    session.require_run("A step of the Source stage")
     resolved = SourceSettings.resolve(session, **settings)
     run = session.ctx["execution_id"]
     if session not in _answers or _answers[session][0] != run:

@@ -18,6 +18,16 @@ from tests.stages import RECORD, record_rows, run_stage, source
 
 ZEPHYR_ENDPOINTS_CATALOG = [RECORD]
 
+SOURCE_STEPS = [
+    SourceStageHelpers.execute_source_stage,
+    SourceStageHelpers.create_source_config_table,
+    SourceStageHelpers.validate_api_authentication,
+    SourceStageHelpers.validate_api_resource_access,
+    SourceStageHelpers.create_source_credentials_table,
+    SourceStageHelpers.bootstrap_endpoints_catalog,
+    SourceStageHelpers.create_source_portfolio_table,
+]
+
 
 def test_a_star_import_brings_every_name_and_no_other() -> None:
     """What a notebook gets in place of its %run line."""
@@ -151,23 +161,27 @@ def test_a_single_step_raises_and_records_nothing(
     assert [row["status"] for row in record_rows(stage_root)] == ["Success"]
 
 
-@pytest.mark.parametrize(
-    "step",
-    [
-        SourceStageHelpers.execute_source_stage,
-        SourceStageHelpers.create_source_config_table,
-        SourceStageHelpers.validate_api_authentication,
-        SourceStageHelpers.validate_api_resource_access,
-        SourceStageHelpers.create_source_credentials_table,
-        SourceStageHelpers.bootstrap_endpoints_catalog,
-        SourceStageHelpers.create_source_portfolio_table,
-        PrepareStageHelpers.check_readiness,
-    ],
-)
+@pytest.mark.parametrize("step", [*SOURCE_STEPS, PrepareStageHelpers.check_readiness])
 def test_a_step_before_the_context_says_what_to_do(step: Any) -> None:
     """The cell above was not run."""
     with pytest.raises(SpectraError, match=r"call load_context\(\) first"):
         step(session=NotebookSession("example"))
+
+
+@pytest.mark.parametrize("step", SOURCE_STEPS)
+def test_a_step_of_the_source_stage_after_the_run_s_end_writes_nothing(
+    stage_root: Path, step: Any
+) -> None:
+    """Its cell was run again by itself: no row of the activity log would tell of its tables."""
+    session = run_stage()
+    tables = sorted((stage_root / "Tables").rglob("*.json"))
+    with pytest.raises(SpectraError, match=r"after finalise\(\): call load_context\(\) first"):
+        step(session=session)
+    assert sorted((stage_root / "Tables").rglob("*.json")) == tables
+    session.load_context()
+    SourceStageHelpers.create_source_config_table(session=session)
+    session.record()
+    session.finalise()
 
 
 def test_the_notebooks_global_catalogue_is_found(stage_root: Path) -> None:

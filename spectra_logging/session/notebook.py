@@ -170,13 +170,9 @@ class NotebookSession:
         Raises:
             SpectraError: ``load_context()`` has not been called, or not since ``finalise()``.
         """
+        # What it opened in a run that has ended, nobody would close.
+        self.require_run("NotebookSession.initialize()")
         run = self._running("initialize")
-        if run.ended:
-            # What it opened, nobody would close.
-            raise SpectraError(
-                "NotebookSession.initialize() was called after finalise(): call load_context() "
-                "first, which begins a new run"
-            )
         bind_execution_id(run.execution_id, self._cleanup)
         run.log = run.log.bind(execution_id=run.execution_id)
         recording.connect(run)
@@ -243,6 +239,23 @@ class NotebookSession:
     ) -> None:
         """Finalise; an exception leaves a Failed row, unless ``record()`` did, and goes on."""
         self._end("the with block ended", exception)
+
+    def require_run(self, step: str) -> None:
+        """Refuse a step of a run that has not begun, or has ended: no row would tell of it.
+
+        Args:
+            step: What was called, for the error's message.
+
+        Raises:
+            SpectraError: No run is under way.
+        """
+        if self._run is None:
+            raise SpectraError(f"{step} needs the context: call load_context() first")
+        if self._run.ended:
+            raise SpectraError(
+                f"{step} was called after finalise(): call load_context() first, which begins a "
+                "new run"
+            )
 
     # -- what happens along the way ------------------------------------------------------------
 

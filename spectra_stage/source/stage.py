@@ -65,7 +65,10 @@ def execute_source_stage(
         ConfigurationError: A setting can't work, or there is no catalogue.
         VariableNotFoundError: BASE_URL or API_TOKEN is set nowhere.
         LakehouseError: A table could not be written.
+        SpectraError: The session has no run: ``load_context()`` has not been called, or not since
+            ``finalise()``. Nothing is written.
     """
+    session.require_run("execute_source_stage()")
     tell = on_step or _tell_nobody
     try:
         stage = SourceStage(session, SourceSettings.resolve(session, **settings), retry=retry)
