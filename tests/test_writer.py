@@ -310,7 +310,9 @@ def test_what_waits_is_told_once_however_often_the_handler_is_closed(
     logger.info("kept")
     handler.close()
     handler.close()
-    assert capsys.readouterr().err.count("1 records are not yet in") == 1
+    told = capsys.readouterr().err
+    assert told.count("1 records are not yet in") == 1
+    assert "the next process that logs to the table with the same spec commits them" in told
     logger.info("kept, too")
     handler.close()
     assert capsys.readouterr().err.count("2 records are not yet in") == 1

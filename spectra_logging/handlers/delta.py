@@ -52,7 +52,7 @@ class DeltaHandler(BackgroundHandler):
     A log call appends its row to a journal on the local disk and returns: from then on not even
     ``kill -9`` loses it. A background thread commits what the journal holds, for every process that
     logs to the same table on this machine, in one commit an interval. What a process leaves behind
-    is committed by the next one, or by ``spectra log drain``.
+    is committed by the next that logs there with the same spec, or by ``spectra log drain``.
 
     No log call raises, whatever it is given and whatever fails below. What becomes of the records
     is told by :meth:`stats`, and trouble by the logger ``spectra_logging``.
@@ -267,10 +267,11 @@ class DeltaHandler(BackgroundHandler):
 
     def _tell_pending(self, pending: int) -> None:
         problem = (self._writer.last_error or "").rstrip(".")
+        drain = drain_command(self.table, self._directory)
         tell(
             f"{pending} records are not yet in {self.table}{problem and f' ({problem})'}. "
             f"They are journalled in {self._directory}; the next process that logs to the table "
-            f"commits them, and so does: {drain_command(self.table, self._directory)}"
+            f"with the same spec commits them, and so does: {drain}"
         )
 
     def _pending_of_all(self) -> int:
