@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import math
 import re
 from collections.abc import Mapping
 from decimal import Decimal
@@ -818,6 +819,43 @@ schema:
         (Outcome.FAILED, 1),
         (Outcome.PASSED, 0),
     ]
+
+
+@pytest.mark.parametrize(
+    ("told", "dtype"),
+    [
+        ("physicalType: double", pl.Float64),
+        ("physicalType: float", pl.Float32),
+        ("logicalType: number", pl.Float64),
+        ("logicalType: number", pl.Decimal(10, 3)),
+    ],
+)
+@pytest.mark.parametrize("step", ["0.01", "'0.05'", "1.0e-2", "0.3"])
+def test_a_float_is_a_multiple_of_a_fraction_where_it_is_the_nearest(
+    lakehouse: Lakehouse, tmp_path: Path, told: str, dtype: pl.DataType, step: str
+) -> None:
+    """Neither 0.01 nor 0.07 is a float, and what is held of the two leaves a remainder."""
+    contract = f"""
+kind: DataContract
+apiVersion: v3.1.0
+schema:
+  - name: t.checked
+    properties:
+      - {{name: x, {told}, logicalTypeOptions: {{multipleOf: {step}}}}}
+"""
+    unit = Decimal(step.strip("'"))
+    kept = [unit * number for number in range(-500, 500)]
+    broken = [unit + Decimal("0.005"), unit * 7 + Decimal("0.001")]
+    values: list[Any] = [*kept, *broken, None]
+    if dtype in {pl.Float64, pl.Float32}:
+        broken = [*broken, math.nan, math.inf]
+        values = [None if value is None else float(value) for value in (*kept, *broken, None)]
+    make(tmp_path, columns={"x": values}, x=dtype)
+    found = load_contract(write(tmp_path, contract))
+    (result,) = run(found.suite, lakehouse, root=tmp_path).tables
+    check = result.checks[-1]
+    assert (check.violations, check.finding) == (len(broken), check.finding)
+    assert check.name == f"x is a multiple of {float(unit)}"
 
 
 def test_several_checks_of_one_kind_survive_the_round(tmp_path: Path) -> None:

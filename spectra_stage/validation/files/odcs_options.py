@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from decimal import Decimal, InvalidOperation
+from fractions import Fraction
 from typing import Any
 
 from spectra_logging.errors import ConfigurationError
@@ -21,6 +23,9 @@ _CONDITIONS = {
     "exclusiveMaximum": "{} < {}",
     "multipleOf": "{} % {} = 0",
 }
+_FLOATS = {"float", "double"}
+_HELD_BY_DOUBLES = 2**53
+"""Up to there a double holds each whole number."""
 
 
 def checks_of_options(column: Column, told: Mapping[str, Any]) -> Iterator[Check]:
@@ -41,6 +46,10 @@ def checks_of_options(column: Column, told: Mapping[str, Any]) -> Iterator[Check
         except ConfigurationError as error:
             yield Unchecked(statement=f"pattern of {name}: {error}")
     quoted = '"' + name.replace('"', '""') + '"'
+    if (step := _fraction(options.get("multipleOf"), column)) is not None:
+        told_step = options.pop("multipleOf")
+        condition = _is_nearest_to_a_multiple(quoted, step, column)
+        yield Condition(condition=condition, name=f"{name} is a multiple of {told_step}")
     for option, template in _CONDITIONS.items():
         if option in options:
             told_value = options.pop(option)
@@ -67,8 +76,36 @@ def _with_bounds_of_3_1(told: Mapping[str, Any]) -> dict[str, Any]:
     return options
 
 
+def _fraction(step: Any, column: Column) -> Fraction | None:
+    """The step of a column of floats, where it is a fraction; ``None`` where ``%`` is exact."""
+    if column.type not in _FLOATS:
+        return None
+    try:
+        fraction = Fraction(Decimal(str(step)))
+    except (InvalidOperation, OverflowError, ValueError):
+        return None
+    is_held = max(abs(fraction.numerator), fraction.denominator) < _HELD_BY_DOUBLES
+    return fraction if is_held and fraction.denominator > 1 else None
+
+
+def _is_nearest_to_a_multiple(quoted: str, step: Fraction, column: Column) -> str:
+    """That a float is what its type holds of a multiple.
+
+    Neither 0.01 nor most of its multiples are floats, so 0.07 % 0.01 is no zero. One division of
+    whole numbers is exact, up to a quadrillion steps. NaN and infinity have no difference to
+    themselves.
+    """
+    double = f"CAST({quoted} AS DOUBLE)"
+    above = "" if step.numerator == 1 else f" * {step.numerator}"
+    below = "" if step.numerator == 1 else f" / {step.numerator}"
+    nearest = f"round({double} * {step.denominator}{below}){above} / {step.denominator}"
+    if column.type == "float":
+        return f"{quoted} - CAST({nearest} AS FLOAT) = 0"
+    return f"{double} - {nearest} = 0"
+
+
 def _no_nan(option: str, column: Column, quoted: str) -> str:
-    if not option.startswith("exclusive") or column.type not in {"float", "double"}:
+    if not option.startswith("exclusive") or column.type not in _FLOATS:
         return ""
     # Engines hold it for greater than any number, or by its sign for less.
     return f" AND NOT isnan({quoted})"
