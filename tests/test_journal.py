@@ -592,7 +592,7 @@ def test_a_folder_is_made_by_several_threads_at_once(
     assert os.listdir(first) == ["journal.json"]
 
 
-@pytest.mark.parametrize("content", [b"", b"{}", b"garbage"])
+@pytest.mark.parametrize("content", [b"", b"{}", b"garbage", b'{"table":"\xff"}'])
 def test_a_damaged_journal_s_folder_does_not_hide_the_others(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, content: bytes
 ) -> None:

@@ -213,7 +213,8 @@ def read_identity(directory: Path) -> JournalIdentity:
     """
     try:
         return _identity.decode((directory / IDENTITY_FILE).read_bytes())
-    except (OSError, msgspec.DecodeError) as error:
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError) as error:
+        # A text that is no UTF-8 is no error of msgspec's own.
         raise ConfigurationError(f"{str(directory)!r} holds no journal: {error}") from error
 
 
