@@ -14,7 +14,7 @@ import pytest
 from deltalake import DeltaTable, write_deltalake
 
 from spectra_logging.errors import ConfigurationError, LakehouseError
-from spectra_logging.lakehouse.base import Lakehouse
+from spectra_logging.lakehouse.base import Commit, Lakehouse
 from spectra_logging.redaction import register_secret
 from spectra_stage.validation.checks import (
     AllowedValues,
@@ -118,6 +118,19 @@ class TestSplit:
         make(tmp_path, columns={**ROWS, "text": ["c"] * 7})
         split("t.checked", CHECKS, lakehouse, root=tmp_path).append()
         assert DeltaTable(tmp_path / "Tables/quarantine/t_checked").count() == 12
+
+    def test_a_table_without_bad_rows_leaves_no_commit(
+        self, lakehouse: Lakehouse, tmp_path: Path
+    ) -> None:
+        """The table for them is there all the same, so that it can be asked."""
+        commits = []
+        for _ in range(2):
+            make(tmp_path, columns={"k": [1, 2]})
+            commits.append(
+                split("t.checked", [NotNull(column="k")], lakehouse, root=tmp_path).append()
+            )
+        version = DeltaTable(tmp_path / "Tables/quarantine/t_checked").version()
+        assert commits == [Commit(version=version, replayed=True)] * 2
 
     def test_other_bad_rows_of_the_same_version_are_set_aside_too(
         self, lakehouse: Lakehouse, tmp_path: Path

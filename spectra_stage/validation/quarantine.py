@@ -164,7 +164,7 @@ class Split:
                 root as the table's. By default ``Tables/quarantine/<stage>_<entity>``.
 
         Returns:
-            The commit.
+            The commit; where no row is bad none is made, and this is the table as it was.
 
         Raises:
             LakehouseError: The quarantine table can't be written to.
@@ -177,6 +177,9 @@ class Split:
             place = place_of(name, place, root=self.root)
         rows = sorted(map(self._quarantined, self.bad.rows))
         lakehouse.ensure(place, QUARANTINE)
+        if not rows:
+            # It would leave an empty entry and a transaction for each version of a sound table.
+            return Commit(version=lakehouse.version(place), replayed=True)
         at = int(dt.datetime.now(dt.timezone.utc).timestamp() * 1_000_000)
         # The same rows of the same version are the same transaction, whenever they come again.
         digest = hashlib.sha256(b"\n".join(rows)).hexdigest()
