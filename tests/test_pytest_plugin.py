@@ -95,6 +95,16 @@ def test_collecting_looks_at_no_table(project: Path) -> None:
     assert "prepare::prepare._schema::the table exists\n" in output
 
 
+def test_a_plan_looks_at_no_table(project: Path) -> None:
+    """What would be run is shown, and nothing is: here, there is not even such an engine."""
+    code, output = run_pytest(
+        *(project, "--spectra-root", project, "--spectra-engine", "none"),
+        *("--spectra-suite", "prepare", "--setup-plan"),
+    )
+    assert code == 0
+    assert "prepare::prepare._schema::the table exists\n" in output
+
+
 def test_checks_that_say_the_same_are_tests_of_different_names(project: Path) -> None:
     """Such as one that warns early and one that fails late; a test can be named for each."""
     (project / "own.yaml").write_text(

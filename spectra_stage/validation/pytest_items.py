@@ -157,6 +157,8 @@ class CheckItem(pytest.Item):
     def setup(self) -> None:
         """Look the finding up; a check that could not be made is an error, and no failure."""
         config = self.config
+        if config.getoption("setupplan", False):
+            return  # Which shows what would be run, and is to run nothing.
         engine = config.getoption("spectra_engine")
         try:
             report = shared_report(
