@@ -58,9 +58,10 @@ def session_beside(users: Session) -> Session:
     for key in _NOT_OURS:
         with _unless_unavailable():
             own.conf.unset(key)
-    if own.conf.get(_ESCAPING_NOTHING, "false") == "true":
-        # By SQL, since conf.set() would warn the user that it is deprecated.
-        own.sql(f"SET {_ESCAPING_NOTHING}=false").collect()
+    with _unless_unavailable():
+        if own.conf.get(_ESCAPING_NOTHING, "false") == "true":
+            # By SQL, since conf.set() would warn the user that it is deprecated.
+            own.sql(f"SET {_ESCAPING_NOTHING}=false").collect()
     _go_where_it_is(users, own)
     return own
 
@@ -88,7 +89,10 @@ def set_if_available(session: Session, key: str, value: str) -> None:
 
 @contextmanager
 def _unless_unavailable() -> Iterator[None]:
-    """Pass over a refusal of Databricks' serverless compute, which leaves few settings to users."""
+    """Pass over a refusal of Databricks' serverless compute, which leaves few settings to users.
+
+    There the others can't even be asked for, not with a default either.
+    """
     try:
         yield
     except Exception as error:
@@ -122,6 +126,7 @@ def _copy_settings(users: Session, own: Session) -> None:
     for key, shown in theirs.items():
         # What SET shows of a secret is the same for all.
         if key.startswith(_COPIED_SETTINGS) and (shown != ours.get(key) or "redacted" in shown):
-            value = users.conf.get(key)
-            if value != own.conf.get(key, None):
-                set_if_available(own, key, value)
+            with _unless_unavailable():
+                value = users.conf.get(key)
+                if value != own.conf.get(key, None):
+                    own.conf.set(key, value)
