@@ -281,7 +281,7 @@ class TestTheUsersSession:
     def test_need_not_take_settings(
         self, spark: Any, table: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """Databricks' serverless compute lets few be made or asked for, and says so in these words."""
+        """Databricks' serverless compute neither takes nor tells most, and says so in these words."""
         settings = type(spark.conf)
         # PySpark's own client asks for the last of these.
         known = ("spark.sql.session.timeZone", "spark.sql.ansi.enabled", "spark.sql.execution.")
@@ -825,6 +825,25 @@ class TestCatalogNames:
         last = lakehouse.append(name, lines({"n": 10}), SMALL, transaction=transaction(10))
         assert last.replayed
         assert numbers(lakehouse, name) == [9, 10]
+
+    def test_get_new_columns_where_nobody_may_write_into_their_folders(
+        self, spark: Any, engine_of_spark: Lakehouse, name: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Unity Catalog refuses that too, so an overwrite goes by the name like all else."""
+
+        def refuses(_self: Any, path: str | None = None, *_: Any, **__: Any) -> None:
+            raise RuntimeError(
+                f"[INVALID_PARAMETER_VALUE.LOCATION_OVERLAP] Input path url '{path}' "
+                "overlaps with managed storage within 'CheckPathAccess' call"
+            )
+
+        monkeypatch.setattr(type(spark.range(0).write), "save", refuses)
+        frames = [{"n": [1], "text": ["a"]}, {"text": [2.5], "n": ["b"]}, {"n": [True]}]
+        for frame in frames:
+            engine_of_spark.write(name, pl.DataFrame(frame))
+            found = engine_of_spark.query("SELECT * FROM t", {"t": name})
+            assert found.to_dicts() == pl.DataFrame(frame).to_dicts()
+            assert found.columns == tuple(frame)
 
     def test_say_which_schema_is_not_there(self, engine_of_spark: Lakehouse) -> None:
         """It is the user's to make, or to spell otherwise."""

@@ -77,26 +77,25 @@ def write_frame(
     """
     # An overwrite replaces all that it is to, also where the session's own replace its partitions.
     options = {**options, "partitionOverwriteMode": "static"}
-    named = is_catalog_name(table)
-    exists = not named or frame.sparkSession.catalog.tableExists(sql_name(table))
-    if not named or (new_columns and exists):
-        # By its place: replacing it by name fails with Delta 3.2 on later releases of Spark 3.5.
-        place = location_of(frame.sparkSession, sql_name(table)) if named else table
+    if not is_catalog_name(table):
         writer = frame.write.format("delta").mode(mode).options(**options)
         if where is not None:
             writer = writer.option("replaceWhere", where)
-        (writer.option("overwriteSchema", "true") if new_columns else writer).save(place)
+        (writer.option("overwriteSchema", "true") if new_columns else writer).save(table)
         return
-    # Not saveAsTable: on a thread that has not started the session, Spark 3.5 takes an existing
-    # table to have no columns there.
+    # Never by its place, which nobody may write to where Unity Catalog manages the table. And not
+    # saveAsTable: on a thread that has not started the session, Spark 3.5 takes an existing table
+    # to have no columns there.
     by_name = frame.writeTo(sql_name(table)).options(**options)
-    if not exists:
+    if not frame.sparkSession.catalog.tableExists(sql_name(table)):
         by_name.using("delta").create()
     elif mode == "append":
         by_name.append()
     else:
         from pyspark.sql import functions
 
+        if new_columns:
+            by_name = by_name.option("overwriteSchema", "true")
         by_name.overwrite(functions.expr(where or "true"))
 
 
