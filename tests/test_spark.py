@@ -281,7 +281,7 @@ class TestTheUsersSession:
     def test_need_not_take_settings(
         self, spark: Any, table: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """Databricks' serverless compute neither takes nor tells most, and says so in these words."""
+        """Databricks' serverless compute takes and tells few, and refuses in these words."""
         settings = type(spark.conf)
         # PySpark's own client asks for the last of these.
         known = ("spark.sql.session.timeZone", "spark.sql.ansi.enabled", "spark.sql.execution.")
@@ -309,6 +309,24 @@ class TestTheUsersSession:
             assert commit.replayed is replayed
         assert numbers(lakehouse, table) == [1]
         assert refused == {"get", "set", "unset"}
+
+    def test_may_let_none_be_made_beside_it(
+        self, spark: Any, table: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A server that can't be reached is no table's fault, and worth another try."""
+
+        def unreached(*_: Any) -> None:
+            raise RuntimeError("failed to connect to all addresses")
+
+        monkeypatch.setattr("spectra_logging.lakehouse.spark_session._all_beside", [])
+        lakehouse = open_lakehouse("spark", spark=spark)
+        with monkeypatch.context() as patch:
+            patch.setattr(type(spark.conf), "set", unreached)
+            with pytest.raises(TableUnavailableError, match="failed to connect"):
+                lakehouse.ensure(table, SMALL)
+            with pytest.raises(TableUnavailableError, match="failed to connect"):
+                lakehouse.query("SELECT 1", {})
+        assert lakehouse.ensure(table, SMALL) == TableChange(created=True)
 
     @classic_only
     def test_keeps_the_names_of_its_jobs(

@@ -35,6 +35,7 @@ from spectra_logging.lakehouse.spark_errors import (
     OccupiedError,
     OvertakenError,
     PatchyLogError,
+    SessionExpiredError,
     translated,
 )
 from spectra_logging.lakehouse.spark_found import Session
@@ -42,11 +43,7 @@ from spectra_logging.lakehouse.spark_handover import handed_over, shares_files
 from spectra_logging.lakehouse.spark_log import LogReader, LogReaders, commit_mark
 from spectra_logging.lakehouse.spark_proof import keeps_transactions
 from spectra_logging.lakehouse.spark_query import run_query
-from spectra_logging.lakehouse.spark_session import (
-    QUERIES_AT_ONCE,
-    SessionExpiredError,
-    SparkSessions,
-)
+from spectra_logging.lakehouse.spark_session import QUERIES_AT_ONCE, SparkSessions
 from spectra_logging.lakehouse.spark_tables import (
     creation_sql,
     is_spark_frame,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from spectra_logging.lakehouse.spark_errors import translated
 from spectra_logging.lakehouse.spark_found import Session, is_connect
 from spectra_logging.lakehouse.spark_types import quoted
 
@@ -46,8 +47,13 @@ _ESCAPING_NOTHING = "spark.sql.parser.escapedStringLiterals"
 _COPIED_SETTINGS = ("fs.", "spark.hadoop.", "spark.sql.", "spark.databricks.", "spark.microsoft.")
 
 
+@translated("a Spark session beside the user's")
 def session_beside(users: Session) -> Session:
-    """A session of the same application with the user's settings, then ours, and in its place."""
+    """A session of the same application with the user's settings, then ours, and in its place.
+
+    Raises:
+        LakehouseError: The server makes none: it can't be reached, say.
+    """
     if is_connect(users):
         own = _beside_on_connect(users)
     else:

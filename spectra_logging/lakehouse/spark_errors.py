@@ -16,9 +16,18 @@ from spectra_logging.errors import (
     TableUnavailableError,
     TableUnreadableError,
 )
-from spectra_logging.lakehouse.spark_session import SessionExpiredError
 
-__all__ = ["OccupiedError", "OvertakenError", "PatchyLogError", "translated"]
+__all__ = [
+    "OccupiedError",
+    "OvertakenError",
+    "PatchyLogError",
+    "SessionExpiredError",
+    "translated",
+]
+
+
+class SessionExpiredError(TableUnavailableError):
+    """The Spark Connect server has dropped our session, as it does after an hour without a call."""
 
 
 class OvertakenError(TableUnavailableError):

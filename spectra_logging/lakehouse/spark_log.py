@@ -8,9 +8,9 @@ from typing import Any, Protocol
 
 from spectra_logging.errors import LakehouseError, TableNotFoundError, TableUnavailableError
 from spectra_logging.lakehouse.deltalake import EmbeddedLakehouse
-from spectra_logging.lakehouse.spark_errors import translated
+from spectra_logging.lakehouse.spark_errors import SessionExpiredError, translated
 from spectra_logging.lakehouse.spark_handover import shares_files
-from spectra_logging.lakehouse.spark_session import SessionExpiredError, SparkSessions
+from spectra_logging.lakehouse.spark_session import SparkSessions
 from spectra_logging.lakehouse.spark_tables import location_of, read_table, sql_name
 from spectra_logging.lakehouse.spark_types import columns_of
 from spectra_logging.lakehouse.storage import why_unreached

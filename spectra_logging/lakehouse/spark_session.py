@@ -12,8 +12,9 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any, TypeVar
 
-from spectra_logging.errors import EngineUnavailableError, TableUnavailableError
+from spectra_logging.errors import EngineUnavailableError
 from spectra_logging.lakehouse.spark_beside import session_beside, set_if_available
+from spectra_logging.lakehouse.spark_errors import SessionExpiredError
 from spectra_logging.lakehouse.spark_found import (
     Session,
     find_session,
@@ -22,7 +23,7 @@ from spectra_logging.lakehouse.spark_found import (
     weakly,
 )
 
-__all__ = ["JOB_GROUP", "QUERIES_AT_ONCE", "SessionExpiredError", "SparkSessions"]
+__all__ = ["JOB_GROUP", "QUERIES_AT_ONCE", "SparkSessions"]
 
 _T = TypeVar("_T")
 
@@ -31,10 +32,6 @@ JOB_GROUP = "spectra-logging"
 
 QUERIES_AT_ONCE = 4
 """A query over little data waits for Spark's driver more than it keeps it busy."""
-
-
-class SessionExpiredError(TableUnavailableError):
-    """The Spark Connect server has dropped our session, as it does after an hour without a call."""
 
 
 class _Beside:
