@@ -20,6 +20,7 @@ from deltalake.schema import PrimitiveType
 from spectra_logging.errors import (
     LakehouseError,
     RowsRejectedError,
+    TableForbiddenError,
     TableNotFoundError,
     TableUnavailableError,
 )
@@ -862,6 +863,27 @@ class TestCatalogNames:
             found = engine_of_spark.query("SELECT * FROM t", {"t": name})
             assert found.to_dicts() == pl.DataFrame(frame).to_dicts()
             assert found.columns == tuple(frame)
+
+    @pytest.mark.parametrize(
+        "words",
+        [
+            "[INSUFFICIENT_PERMISSIONS] Insufficient privileges: User does not have SELECT",
+            "PERMISSION_DENIED: User does not have USE SCHEMA on Schema 'main.logs'",
+            "[UNAUTHORIZED_ACCESS] Unauthorized access: User does not have USE CATALOG",
+        ],
+    )
+    def test_say_that_access_is_denied(
+        self, spark: Any, monkeypatch: pytest.MonkeyPatch, words: str
+    ) -> None:
+        """In each of Unity Catalog's ways to say so."""
+        lakehouse = open_lakehouse("spark", spark=spark)
+
+        def refuses(*_: Any) -> None:
+            raise RuntimeError(words)
+
+        monkeypatch.setattr(type(spark.read), "table", refuses)
+        with pytest.raises(TableForbiddenError, match=r"main\.logs\.events: .*does not have"):
+            lakehouse.exists("main.logs.events")
 
     def test_say_which_schema_is_not_there(self, engine_of_spark: Lakehouse) -> None:
         """It is the user's to make, or to spell otherwise."""

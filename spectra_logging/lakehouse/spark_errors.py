@@ -63,7 +63,8 @@ _WORDS: dict[type[LakehouseError], str] = {
     """,
     TableForbiddenError: """
         AccessControlException AccessDenied Access\\sdenied Permission\\sdenied Forbidden
-        INSUFFICIENT_PERMISSIONS AuthorizationPermissionMismatch status\\scode:\\s40[13]\\b
+        INSUFFICIENT_PERMISSIONS PERMISSION_DENIED UNAUTHORIZED_ACCESS
+        AuthorizationPermissionMismatch status\\scode:\\s40[13]\\b
     """,
     RowsRejectedError: """
         DELTA_NOT_NULL_CONSTRAINT NOT_NULL_ASSERT_VIOLATION DELTA_VIOLATE_CONSTRAINT
