@@ -707,6 +707,24 @@ class TestWithoutSharedFiles:
             Path(table, "_delta_log", f"{number:020}.json").unlink()
         assert apart.transaction_version(table, "journal-1") == 7
         assert apart.transaction_version(table, "another") == 1
+        apart.append(table, lines({"n": 3}), SMALL, transaction=transaction(8))
+        assert apart.transaction_version(table, "journal-1") == 8
+
+    @delta_only
+    def test_checkpoints_that_can_t_be_read_now_are_not_passed_over(
+        self, spark: Any, apart: Lakehouse, table: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A number that only they hold would be given out again, and its rows skipped as old."""
+        apart.ensure(table, SMALL)
+        apart.append(table, lines({"n": 1}), SMALL, transaction=transaction(7))
+        DeltaTable(table).create_checkpoint()
+
+        def unreached(*_: Any) -> None:
+            raise RuntimeError("the connection was reset")
+
+        monkeypatch.setattr(type(spark.read), "parquet", unreached)
+        with pytest.raises(TableUnavailableError, match="the connection was reset"):
+            apart.transaction_version(table, "journal-1")
 
 
 @pytest.mark.skipif(kind_of_spark() != "connect", reason="Spark is tried by tox -e connect so")
