@@ -385,6 +385,17 @@ class TestReplacedTables:
         assert numbers(lakehouse, table) == [*range(commits), 99]
         assert DeltaTable(table).count() == commits + 1
 
+    def test_a_table_made_anew_without_a_column_gets_it(
+        self, lakehouse: Lakehouse, table: str
+    ) -> None:
+        """As an earlier release makes it: who goes on appending has ensured the table once."""
+        lakehouse.ensure(table, SMALL)
+        remove(table)
+        open_lakehouse(lakehouse.engine).ensure(table, spec_of(("n", "long", False)))
+        row = {"n": 1, "text": "a"}
+        lakehouse.append(table, lines(row), SMALL, transaction=transaction(1))
+        assert read_rows(table, "n") == [row]
+
 
 class TestWrite:
     def test_rows_as_mappings_follow_the_spec(self, lakehouse: Lakehouse, table: str) -> None:
