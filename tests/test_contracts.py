@@ -845,10 +845,10 @@ schema:
 """
     unit = Decimal(step.strip("'"))
     kept = [unit * number for number in range(-500, 500)]
-    broken = [unit + Decimal("0.005"), unit * 7 + Decimal("0.001")]
+    broken: list[Decimal | float] = [unit + Decimal("0.005"), unit * 7 + Decimal("0.001")]
     values: list[Any] = [*kept, *broken, None]
     if dtype in {pl.Float64, pl.Float32}:
-        broken = [*broken, math.nan, math.inf]
+        broken += [math.nan, math.inf]
         values = [None if value is None else float(value) for value in (*kept, *broken, None)]
     make(tmp_path, columns={"x": values}, x=dtype)
     found = load_contract(write(tmp_path, contract))

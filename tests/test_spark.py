@@ -875,12 +875,15 @@ class TestCatalogNames:
             )
 
         monkeypatch.setattr(type(spark.range(0).write), "save", refuses)
-        frames = [{"n": [1], "text": ["a"]}, {"text": [2.5], "n": ["b"]}, {"n": [True]}]
-        for frame in frames:
-            engine_of_spark.write(name, pl.DataFrame(frame))
+        for frame in (
+            pl.DataFrame({"n": [1], "text": ["a"]}),
+            pl.DataFrame({"text": [2.5], "n": ["b"]}),
+            pl.DataFrame({"n": [True]}),
+        ):
+            engine_of_spark.write(name, frame)
             found = engine_of_spark.query("SELECT * FROM t", {"t": name})
-            assert found.to_dicts() == pl.DataFrame(frame).to_dicts()
-            assert found.columns == tuple(frame)
+            assert found.to_dicts() == frame.to_dicts()
+            assert found.columns == tuple(frame.columns)
 
     @pytest.mark.parametrize(
         "words",
