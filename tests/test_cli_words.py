@@ -88,7 +88,7 @@ def test_what_discord_answers_is_escaped() -> None:
             DISCORD_WEBHOOK_URL=discord.webhook_url,
         )
     assert done.returncode == 1
-    assert done.stderr.count(SHOWN) == 2
+    assert done.stderr.count(SHOWN) == 1
 
 
 def test_a_files_text_is_escaped(tmp_path: Path) -> None:
