@@ -946,6 +946,21 @@ def test_records_that_damage_made_one_piece_of_count_as_quarantined_each(tmp_pat
     assert balanced(appender)
 
 
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="counts descriptors in /proc")
+def test_a_lock_leaves_no_descriptor_whether_it_was_had_or_not(tmp_path: Path) -> None:
+    """Who drains tries the lock of each owner that lives, for as long as the program runs."""
+    held, tried = FileLock(tmp_path / "owner"), FileLock(tmp_path / "owner")
+    nowhere = FileLock(tmp_path / "gone" / "owner")
+    before = len(os.listdir("/proc/self/fd"))
+    for _ in range(8):
+        assert held.acquire()
+        assert not tried.acquire()
+        with pytest.raises(FileNotFoundError):
+            nowhere.acquire()
+        held.release()
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
 def test_half_a_line_waits_while_its_process_lives_and_is_set_aside_when_it_is_gone(
     tmp_path: Path,
 ) -> None:
