@@ -773,6 +773,22 @@ def test_secrets_never_reach_a_row(root: Path, monkeypatch: pytest.MonkeyPatch) 
     assert "very-secret-value-77" not in repr(session)
 
 
+def test_a_failure_s_secret_reaches_no_other_handler_and_no_error(
+    root: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Other handlers scrub nothing, nor does who prints an exception."""
+    monkeypatch.setenv("API_TOKEN", "very-secret-value-77")
+    session = opened()
+    session.mark_failed(f"refused {session.variables.get_secret('API_TOKEN')}")
+    with pytest.raises(StageFailedError, match=r"failed: refused \*\*\*") as caught:
+        session.validate()
+    assert session.record()
+    session.finalise()
+    seen = [str(caught.value), session.result, *(vars(record) for record in caplog.records)]
+    assert any("refused ***" in repr(vars(record)) for record in caplog.records)
+    assert "very-secret-value-77" not in repr(seen)
+
+
 def test_missing_variables_are_named_together(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """load_context() raises once, with all four names where none is set."""
     for name in IDENTITY:
