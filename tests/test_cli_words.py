@@ -80,7 +80,7 @@ def test_a_servers_reason_is_escaped(tmp_path: Path) -> None:
 
 
 def test_what_discord_answers_is_escaped() -> None:
-    """In the command's own line, and in the warning of the logging library."""
+    """In the one line that says what became of the message."""
     with FakeDiscord(token=TOKEN) as discord:
         discord.first_answers.append(DiscordAnswer(status=403, body={"message": OBEYED}))
         done = spectra(
