@@ -171,8 +171,9 @@ class NotebookSession:
             SpectraError: ``load_context()`` has not been called, or not since ``finalise()``.
         """
         # What it opened in a run that has ended, nobody would close.
-        self.require_run("NotebookSession.initialize()")
-        run = self._running("initialize")
+        step = "NotebookSession.initialize()"
+        self.require_run(step)
+        run = self._running(step)
         bind_execution_id(run.execution_id, self._cleanup)
         run.log = run.log.bind(execution_id=run.execution_id)
         recording.connect(run)
@@ -194,7 +195,7 @@ class NotebookSession:
             StageFailedError: The stage failed; the message says which and why.
             SpectraError: ``load_context()`` has not been called.
         """
-        run = self._running("validate")
+        run = self._running("NotebookSession.validate()")
         run.heed_validation()
         if run.failed:
             raise StageFailedError(
@@ -249,9 +250,7 @@ class NotebookSession:
         Raises:
             SpectraError: No run is under way.
         """
-        if self._run is None:
-            raise SpectraError(f"{step} needs the context: call load_context() first")
-        if self._run.ended:
+        if self._running(step).ended:
             raise SpectraError(
                 f"{step} was called after finalise(): call load_context() first, which begins a "
                 "new run"
@@ -304,7 +303,7 @@ class NotebookSession:
 
     def add_capability(self, name: str, **metadata: Any) -> None:
         """Note what the run has established; ``metadata`` lands in the record's ``metadata``."""
-        run = self._running("add_capability")
+        run = self._running("NotebookSession.add_capability()")
         if name not in run.result["capabilities"]:
             run.result["capabilities"].append(name)
         if metadata:
@@ -315,7 +314,7 @@ class NotebookSession:
 
         Called while an exception is handled, the rows' ``error_type`` names its class.
         """
-        run = self._running("mark_failed")
+        run = self._running("NotebookSession.mark_failed()")
         handled = sys.exc_info()[0]
         run.mark_failed(message, handled.__name__ if handled else None)
         run.log.error(
@@ -334,12 +333,12 @@ class NotebookSession:
     @property
     def result(self) -> SessionResult:
         """What the run has come to: status, capabilities, error, errors and validation."""
-        return self._running("result").result
+        return self._running("NotebookSession.result").result
 
     @property
     def log(self) -> Any:
         """The notebook's logger, as ``initialize()`` returns it."""
-        return self._running("log").log
+        return self._running("NotebookSession.log").log
 
     @property
     def pipeline(self) -> PipelineRun:
@@ -348,11 +347,9 @@ class NotebookSession:
 
     # -- inside ----------------------------------------------------------------------------------
 
-    def _running(self, asked_for: str) -> SessionRun:
+    def _running(self, step: str) -> SessionRun:
         if self._run is None:
-            raise SpectraError(
-                f"NotebookSession.{asked_for} needs the context: call load_context() first"
-            )
+            raise SpectraError(f"{step} needs the context: call load_context() first")
         return self._run
 
     def _end(self, reason: str, exception: BaseException | None = None) -> None:
