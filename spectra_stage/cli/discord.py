@@ -5,8 +5,7 @@ from __future__ import annotations
 import io
 import json
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stderr
+from contextlib import redirect_stderr
 from dataclasses import asdict
 from typing import Annotated
 
@@ -73,8 +72,10 @@ def send_test(
     configured = handler.is_on
     text = f"This is a test of spectra-logging {__version__}: messages arrive here."
     record = logging.LogRecord("spectra.discord", logging.INFO, __file__, 0, text, (), None, "test")
-    # What the handler tells of trouble, on its logger and on stderr, is said below, and once.
-    with _silence(), redirect_stderr(io.StringIO()):
+    # What the handler tells of trouble, on its logger and on stderr, is said below, and once. Its
+    # thread may tell of a request without an answer when all below has been said.
+    logging.disable()
+    with redirect_stderr(io.StringIO()):
         handler.handle(record)
         handler.flush(timeout_seconds)
         is_on = handler.is_on
@@ -87,16 +88,6 @@ def send_test(
     say(_in_words(stats, configured, timeout_seconds), err=not stats.delivered or as_object)
     if not stats.delivered:
         raise typer.Exit(EXIT_FAILED if configured else EXIT_OFF)
-
-
-@contextmanager
-def _silence() -> Iterator[None]:
-    before = logging.root.manager.disable
-    logging.disable()
-    try:
-        yield
-    finally:
-        logging.disable(before)
 
 
 def _in_words(stats: DiscordStats, configured: bool, timeout_seconds: float) -> str:
