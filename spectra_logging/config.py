@@ -82,7 +82,7 @@ _levels_set: dict[str, tuple[int, int]] = {}
 @overload
 def configure(
     *,
-    table: str,
+    table: str | os.PathLike[str],
     level: int | str = ...,
     levels: Mapping[str, int | str] | None = ...,
     console: bool = ...,
@@ -91,7 +91,7 @@ def configure(
 @overload
 def configure(
     *,
-    table: str | None = ...,
+    table: str | os.PathLike[str] | None = ...,
     level: int | str = ...,
     levels: Mapping[str, int | str] | None = ...,
     console: bool = ...,
@@ -99,7 +99,7 @@ def configure(
 ) -> DeltaHandler | None: ...
 def configure(
     *,
-    table: str | None = None,
+    table: str | os.PathLike[str] | None = None,
     level: int | str = "INFO",
     levels: Mapping[str, int | str] | None = None,
     console: bool = True,
@@ -177,7 +177,7 @@ def _take_back_levels() -> None:
 
 def logging_config(
     *,
-    table: str | None = None,
+    table: str | os.PathLike[str] | None = None,
     level: int | str = "INFO",
     levels: Mapping[str, int | str] | None = None,
     console: bool = True,
@@ -204,8 +204,10 @@ def logging_config(
         # Before the console, so that a record is safe before it is seen.
         handlers["delta"] = {
             "class": f"{DeltaHandler.__module__}.{DeltaHandler.__qualname__}",
-            "table": table,
-            **handler_options,
+            **{
+                name: os.fspath(value) if isinstance(value, os.PathLike) else value
+                for name, value in {"table": table, **handler_options}.items()
+            },
         }
     formatters: dict[str, Any] = {}
     if console and sys.stderr is not None:  # pythonw has none
@@ -289,7 +291,9 @@ def _check_levels(levels: Mapping[str, int | str] | None) -> None:
         check_level(f"levels[{name!r}]", level)
 
 
-def _check_handler_options(table: str | None, options: Mapping[str, Any]) -> None:
+def _check_handler_options(
+    table: str | os.PathLike[str] | None, options: Mapping[str, Any]
+) -> None:
     parameters = inspect.signature(DeltaHandler).parameters
     known = [name for name in parameters if name not in ("table", "level")]
     for name in options:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -289,9 +290,9 @@ class Drainer:
 
 
 def drain_journals(
-    table: str,
+    table: str | os.PathLike[str],
     *,
-    journal_directory: str | None = None,
+    journal_directory: str | os.PathLike[str] | None = None,
     engine: str = "auto",
     storage_options: Mapping[str, str] | None = None,
 ) -> DrainReport:

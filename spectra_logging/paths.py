@@ -60,7 +60,7 @@ def catalog_words(name: str) -> list[str]:
     ]
 
 
-def resolve_table(table: str, spark: Any | None = None) -> str:
+def resolve_table(table: str | os.PathLike[str], spark: Any | None = None) -> str:
     """The absolute path or URI of a table, or its name in a catalog.
 
     Args:
@@ -73,8 +73,9 @@ def resolve_table(table: str, spark: Any | None = None) -> str:
         spark: A Spark session that may know the default lakehouse.
 
     Raises:
-        ConfigurationError: The table is empty, not text, an unfinished URI, below the home of a
-            user who has none, or of bytes that are no UTF-8.
+        ConfigurationError: The table is empty, neither text nor a path, an unfinished URI, a
+            ``Path`` made of a URI, below the home of a user who has none, or of bytes that are no
+            UTF-8.
     """
     accepted = (
         "table may be a path, Tables/<schema>/<table>, a URI such as s3://bucket/table, or "
@@ -84,7 +85,7 @@ def resolve_table(table: str, spark: Any | None = None) -> str:
         raise ConfigurationError(f"table={table!r} names no table; {accepted}")
     if isinstance(table, str) and is_catalog_name(table):
         return table
-    table = str(table)
+    table = _written_out("table", table)
     if is_uri(table):
         return _in_utf8(_in_full(table))
     if "://" in table or "\0" in table:
@@ -136,11 +137,23 @@ def absolute_root(root: str | os.PathLike[str], option: str = "root") -> str:
         option: Where it was given, for the error's message.
 
     Raises:
-        ConfigurationError: It is below the home of a user who has none.
+        ConfigurationError: It is below the home of a user who has none, or a ``Path`` made of a
+            URI.
     """
-    if is_uri(str(root)):
-        return _in_full(str(root))
+    root = _written_out(option, root)
+    if is_uri(root):
+        return _in_full(root)
     return str(_absolute(_at_home(option, root)))
+
+
+def _written_out(option: str, path: str | os.PathLike[str]) -> str:
+    """As text; a ``Path`` of a URI is refused, which has lost a slash and with it the host."""
+    text = str(path)
+    if not isinstance(path, str) and is_uri(text) and "://" not in text:
+        raise ConfigurationError(
+            f"{option}={path!r} was a URI before pathlib took one of its slashes; give it as text"
+        )
+    return text
 
 
 def _at_home(option: str, path: str | os.PathLike[str]) -> Path:
@@ -186,7 +199,7 @@ def lakehouse_root(spark: Any | None = None) -> str:
     return str(MOUNTED_LAKEHOUSE if mounted else Path.cwd())
 
 
-def journals_root(journal_directory: str | None = None) -> Path:
+def journals_root(journal_directory: str | os.PathLike[str] | None = None) -> Path:
     """The folder that holds the journals of all tables.
 
     Args:

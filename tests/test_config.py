@@ -310,6 +310,14 @@ def test_the_mapping_is_plain_and_can_be_applied_by_hand(table: str, console: Co
     assert len(without_time(console)) == 1
 
 
+def test_paths_become_text_in_the_mapping(tmp_path: Path) -> None:
+    """Of the table and the journals alike, so that YAML and JSON can hold them."""
+    config = logging_config(table=tmp_path / "events", journal_directory=tmp_path / "journals")
+    delta = json.loads(json.dumps(config))["handlers"]["delta"]
+    assert delta["table"] == f"{tmp_path}/events"
+    assert delta["journal_directory"] == f"{tmp_path}/journals"
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -322,6 +330,7 @@ def test_the_mapping_is_plain_and_can_be_applied_by_hand(table: str, console: Co
         ({"tabel": "x"}, "tabel is no option"),
         ({"flush_interval_seconds": 1}, "give table= too"),
         ({"table": ""}, "table"),
+        ({"table": 5}, "table=5"),
         ({"table": "Tables/log/x", "when_full": "explode"}, "when_full='explode'"),
         ({"table": "Tables/log/x", "spec": "nothing"}, "spec='nothing'"),
     ],

@@ -13,6 +13,7 @@ from spectra_logging import DeltaHandler
 from spectra_logging.errors import ConfigurationError
 from spectra_logging.fabric import has_schemas
 from spectra_logging.paths import (
+    absolute_root,
     catalog_words,
     is_catalog_name,
     journals_root,
@@ -129,6 +130,21 @@ def test_an_address_may_go_without_an_authority(
     assert resolve_table(f"{scheme}:///logs/t") == f"{scheme}:///logs/t"
     monkeypatch.setenv("SPECTRA_ROOT", f"{scheme}:/lake")
     assert resolve_table("Tables/log/t") == f"{scheme}:///lake/Tables/log/t"
+
+
+def test_a_table_may_be_a_path(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Whatever ``open`` takes for one; what looks like a catalog's name is a folder's then."""
+    monkeypatch.chdir(tmp_path)
+    assert resolve_table(Path("Tables/log/t")) == f"{tmp_path}/Tables/log/t"
+    assert resolve_table(Path("log.events")) == f"{tmp_path}/log.events"
+
+
+def test_a_path_made_of_a_uri_is_refused() -> None:
+    """The bucket would be the table's first folder: pathlib makes one slash of two."""
+    with pytest.raises(ConfigurationError, match=r"table=PosixPath\('s3:/b/t'\) .* as text"):
+        resolve_table(Path("s3://b/t"))
+    with pytest.raises(ConfigurationError, match=r"root=PosixPath\('s3:/lake'\) .* as text"):
+        absolute_root(Path("s3://lake"))
 
 
 def test_in_fabric_they_are_in_the_default_lakehouse(mounted: Path) -> None:

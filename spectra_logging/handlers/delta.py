@@ -6,7 +6,7 @@ import logging
 import os
 from collections.abc import Callable, Mapping
 from threading import get_ident
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from spectra_logging import lakehouse
 from spectra_logging.errors import ConfigurationError
@@ -82,17 +82,17 @@ class DeltaHandler(BackgroundHandler):
 
     def __init__(
         self,
-        table: str,
+        table: str | os.PathLike[str],
         *,
         spec: str = "events",
-        engine: str = "auto",
+        engine: Literal["auto", "deltalake", "spark"] = "auto",
         storage_options: Mapping[str, str] | None = None,
         level: int | str = 0,
         flush_interval_seconds: float = 5.0,
         flush_level: int | str = "ERROR",
-        journal_directory: str | None = None,
+        journal_directory: str | os.PathLike[str] | None = None,
         journal_max_bytes: int = 1 << 30,
-        when_full: str = "drop_oldest",
+        when_full: Literal["drop_oldest", "drop_newest", "block"] = "drop_oldest",
         block_timeout_seconds: float = 5.0,
         shutdown_timeout_seconds: float = 10.0,
     ) -> None:

@@ -80,7 +80,7 @@ class JournalFigures(msgspec.Struct, frozen=True, kw_only=True):
     committed_batch: int
 
 
-def open_folder(table: str, spec: str, journal_directory: str | None) -> Path:
+def open_folder(table: str, spec: str, journal_directory: str | os.PathLike[str] | None) -> Path:
     """The folder of a table's journal, made when it is missing.
 
     A place that can't be written to is told in a warning, and a folder for temporary files serves
@@ -171,7 +171,9 @@ def _try_out(folder: Path) -> None:
         trial.unlink()
 
 
-def find_journals(table: str, journal_directory: str | None = None) -> list[Path]:
+def find_journals(
+    table: str, journal_directory: str | os.PathLike[str] | None = None
+) -> list[Path]:
     """The folders on this machine that hold journals of a table, whatever their spec.
 
     One that doesn't tell what it is for is passed over, with a warning in the log.
