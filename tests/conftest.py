@@ -68,6 +68,12 @@ def fresh_logging() -> Iterator[None]:
     structlog.contextvars.clear_contextvars()
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """Two a core: a good part of the tests wait, for processes, servers and deadlines."""
+    return 2 * (os.cpu_count() or 1)
+
+
 def pytest_configure(config: pytest.Config) -> None:
     if "spark" in ENGINES:
         # PySpark leaves the closing of its sockets to the garbage collector.

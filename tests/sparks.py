@@ -27,6 +27,9 @@ KINDS = ("classic", "connect", "sail")
 URL = "SPECTRA_TEST_SPARK_URL"
 """Names the variable that tells a process's children where its Spark Connect server is."""
 
+CHILD = "SPECTRA_TEST_SPARK_CHILD"
+"""Set for a process's children, whose sessions end long before what a better compiler saves."""
+
 CANNOT = {
     "sail": {
         "test_tables_go_by_the_names_given": "Sail's SQL takes no name in double quotes",
@@ -43,6 +46,8 @@ SETTINGS = {
     "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
     "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
     "spark.sql.shuffle.partitions": "2",
+    # Delta's own is 50 tasks for each look at a log of a few entries.
+    "spark.databricks.delta.snapshotPartitions": "2",
     "spark.ui.enabled": "false",
     "spark.driver.host": "127.0.0.1",
     "spark.driver.bindAddress": "127.0.0.1",
@@ -115,7 +120,10 @@ def _classic(warehouse: str) -> Iterator[Any]:
     from pyspark.sql import SparkSession
 
     builder = SparkSession.builder.master("local[2]").appName("spectra-logging tests")
-    for key, value in {**SETTINGS, "spark.sql.warehouse.dir": warehouse}.items():
+    settings = {**SETTINGS, "spark.sql.warehouse.dir": warehouse}
+    if os.environ.setdefault(CHILD, str(os.getpid())) != str(os.getpid()):
+        settings["spark.driver.extraJavaOptions"] = "-XX:+UseSerialGC -XX:TieredStopAtLevel=1"
+    for key, value in settings.items():
         builder = builder.config(key, value)
     session = at_last(configure_spark_with_delta_pip(builder).getOrCreate)
     session.sparkContext.setLogLevel("ERROR")
