@@ -19,7 +19,7 @@ from typing import Any
 
 from tests.programs import free_port
 
-__all__ = ["CANNOT", "KINDS", "kind_of_spark", "start_session", "why_not"]
+__all__ = ["CANNOT", "KINDS", "connect_server", "kind_of_spark", "start_session", "why_not"]
 
 KINDS = ("classic", "connect", "sail")
 """What ``SPECTRA_TEST_SPARK`` may be."""
@@ -143,14 +143,14 @@ def at_last(start: Callable[[], Any]) -> Any:
 def _connect(warehouse: str) -> Iterator[Any]:
     with contextlib.ExitStack() as stack:
         if URL not in os.environ:
-            os.environ[URL] = stack.enter_context(_connect_server(warehouse))
+            os.environ[URL] = stack.enter_context(connect_server(warehouse))
             stack.callback(os.environ.pop, URL)
         with _client(os.environ[URL]) as session:
             yield session
 
 
 @contextlib.contextmanager
-def _connect_server(warehouse: str) -> Iterator[str]:
+def connect_server(warehouse: str) -> Iterator[str]:
     import pyspark
 
     port = free_port()

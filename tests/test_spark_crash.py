@@ -117,3 +117,37 @@ def test_what_is_logged_last_is_committed_at_exit_or_kept(tmp_path: Path) -> Non
     assert column(table) == ["first", "second"] or "1 records are not yet in" in done.stderr
     drain_journals(str(table), engine="deltalake")
     assert column(table) == ["first", "second"]
+
+
+OUTLIVES_ITS_SERVER = """
+from pyspark.sql import SparkSession
+from spectra_logging.lakehouse import spark_beside
+from tests.sparks import connect_server
+
+def refused(*_):
+    raise RuntimeError("refused")
+
+spark_beside.set_if_available = refused
+handler = DeltaHandler(table, engine="spark", flush_interval_seconds=3600)
+logger.addHandler(handler)
+logger.info("first")
+with connect_server(arguments[0]) as url:
+    spark = SparkSession.builder.remote(url).getOrCreate()
+    # What the user's own session does at exit is its own affair.
+    atexit.unregister(spark.client._cleanup_ml_cache)
+    while not handler.stats().last_error:
+        assert not handler.flush(1)
+    print(handler.stats().last_error, flush=True)
+    logger.removeHandler(handler)
+    handler._shutdown_timeout_seconds = 0.0
+    handler.close()
+"""
+
+
+@pytest.mark.skipif(kind_of_spark() != "connect", reason="Spark is tried by tox -e connect so")
+def test_our_sessions_keep_no_program_that_outlives_its_server(tmp_path: Path) -> None:
+    """At exit a client of Spark 4.1 that has done nothing asks its server again for ten minutes."""
+    (warehouse := tmp_path / "warehouse").mkdir()
+    done = run_program(OUTLIVES_ITS_SERVER, tmp_path / "events", warehouse, timeout_seconds=300)
+    assert done.returncode == 0, done.stderr
+    assert "refused" in done.stdout

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -113,6 +114,11 @@ def _beside_on_connect(users: Session) -> Session:
         # A client of the same server, made without becoming this process's active session.
         own = type(users)(connection=users.client._builder)  # noqa: SLF001
         _copy_settings(users, own)
+
+    # At exit each client of Spark 4.1 has its server forget models, of which ours knows none, and
+    # where that server is gone it may ask again for ten minutes.
+    if forget_models := getattr(own.client, "_cleanup_ml_cache", None):
+        atexit.unregister(forget_models)
 
     import ctypes  # takes two milliseconds
 
