@@ -48,6 +48,7 @@ SETTINGS = {
     "spark.sql.shuffle.partitions": "2",
     # Delta's own is 50 tasks for each look at a log of a few entries.
     "spark.databricks.delta.snapshotPartitions": "2",
+    "spark.driver.extraJavaOptions": "-XX:+UseSerialGC",
     "spark.ui.enabled": "false",
     "spark.driver.host": "127.0.0.1",
     "spark.driver.bindAddress": "127.0.0.1",
@@ -122,7 +123,7 @@ def _classic(warehouse: str) -> Iterator[Any]:
     builder = SparkSession.builder.master("local[2]").appName("spectra-logging tests")
     settings = {**SETTINGS, "spark.sql.warehouse.dir": warehouse}
     if os.environ.setdefault(CHILD, str(os.getpid())) != str(os.getpid()):
-        settings["spark.driver.extraJavaOptions"] = "-XX:+UseSerialGC -XX:TieredStopAtLevel=1"
+        settings["spark.driver.extraJavaOptions"] += " -XX:TieredStopAtLevel=1"
     for key, value in settings.items():
         builder = builder.config(key, value)
     session = at_last(configure_spark_with_delta_pip(builder).getOrCreate)
