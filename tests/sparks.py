@@ -27,8 +27,8 @@ KINDS = ("classic", "connect", "sail")
 URL = "SPECTRA_TEST_SPARK_URL"
 """Names the variable that tells a process's children where its Spark Connect server is."""
 
-CHILD = "SPECTRA_TEST_SPARK_CHILD"
-"""Set for a process's children, whose sessions end long before what a better compiler saves."""
+PARENT = "SPECTRA_TEST_SPARK_PARENT"
+"""Names the variable that tells a process's children its id: their sessions end soon."""
 
 CANNOT = {
     "sail": {
@@ -122,7 +122,8 @@ def _classic(warehouse: str) -> Iterator[Any]:
 
     builder = SparkSession.builder.master("local[2]").appName("spectra-logging tests")
     settings = {**SETTINGS, "spark.sql.warehouse.dir": warehouse}
-    if os.environ.setdefault(CHILD, str(os.getpid())) != str(os.getpid()):
+    if os.environ.setdefault(PARENT, str(os.getpid())) != str(os.getpid()):
+        # The better compiler takes longer than what it would save them.
         settings["spark.driver.extraJavaOptions"] += " -XX:TieredStopAtLevel=1"
     for key, value in settings.items():
         builder = builder.config(key, value)
@@ -152,6 +153,11 @@ def _connect(warehouse: str) -> Iterator[Any]:
 
 @contextlib.contextmanager
 def connect_server(warehouse: str) -> Iterator[str]:
+    """The URL of a Spark Connect server with Delta, which ends with the block.
+
+    Args:
+        warehouse: A folder for its tables and its output.
+    """
     import pyspark
 
     port = free_port()
