@@ -285,7 +285,6 @@ def test_a_message_judged_before_its_secret_was_registered_is_judged_anew() -> N
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")
-@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 def test_a_child_forked_during_a_registration_can_register() -> None:
     """The lock that another thread held at the fork doesn't hang the child."""
     from spectra_logging.redaction import registry

@@ -162,7 +162,7 @@ def test_every_kind_of_check_is_in_the_file_above() -> None:
         ("", "it holds nothing"),
         ("tables: [", "1:10: it is no YAML"),
         ("suite: a\0", "it is no YAML: unacceptable character #x0000"),
-        ("tables: {a: {key: 2024-02-30}}", "1:19: '2024-02-30' can't be read: day is out of range"),
+        ("tables: {a: {key: 2024-02-30}}", "1:19: '2024-02-30' can't be read: day "),
         ("tables: {a: {key: !!bool b}}", "1:19: 'b' can't be read: 'b'"),
         ("tables: {<<: {a: {}}}", "1:10: it is no YAML: could not determine a constructor"),
         ('tables: {a: {path: "\\ud83d"}}', r"1:20: '\ud83d' can't be read: "),
