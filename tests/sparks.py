@@ -161,7 +161,8 @@ def connect_server(warehouse: str) -> Iterator[str]:
     import pyspark
 
     port = free_port()
-    packages = f"io.delta:delta-spark_4.1_2.13:{version('delta-spark')}"
+    spark = ".".join(version("pyspark").split(".")[:2])
+    packages = f"io.delta:delta-spark_{spark}_2.13:{version('delta-spark')}"
     settings = {
         **SETTINGS,
         "spark.sql.warehouse.dir": warehouse,
