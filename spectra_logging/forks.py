@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import os
+import sys
 import threading
+import time
 from collections.abc import Callable
+from types import FrameType
 
 __all__ = ["at_fork", "catch_up_with_fork"]
 
 _Hook = Callable[[], None]
+
+IMPORT_MAX_SECONDS = 10.0
+"""The longest that a fork waits for what our threads import."""
+
+_OUR_PACKAGES = {"spectra_logging", "spectra_stage"}
 
 _child_hooks: list[_Hook] = []
 _process_id = os.getpid()
@@ -55,7 +63,35 @@ def catch_up_with_fork() -> None:
 
 def _before_fork() -> None:
     global _is_forking  # noqa: PLW0603 - a fact about the process
+    _wait_for_our_imports()
     _is_forking = True
+
+
+def _wait_for_our_imports() -> None:
+    """Let our other threads finish what they import, such as an engine.
+
+    The child inherits the lock of each module that is being imported, and not the thread that holds
+    it: whatever imports the module there waits for ever, the program's own code too.
+    """
+    deadline = time.monotonic() + IMPORT_MAX_SECONDS
+    here = threading.get_ident()
+    while time.monotonic() < deadline and any(
+        _is_import_of_ours(frame)
+        for ident, frame in sys._current_frames().items()  # noqa: SLF001 - documented
+        if ident != here
+    ):
+        time.sleep(0.001)
+
+
+def _is_import_of_ours(frame: FrameType | None) -> bool:
+    is_import = False
+    while frame is not None:
+        is_import |= frame.f_code.co_filename == "<frozen importlib._bootstrap>"
+        package = str(frame.f_globals.get("__name__")).partition(".")[0]
+        if is_import and package in _OUR_PACKAGES:
+            return True
+        frame = frame.f_back
+    return False
 
 
 def _note_process() -> None:

@@ -83,14 +83,51 @@ def test_a_cleaner_of_old_files_costs_an_idle_child_no_record(tmp_path: Path) ->
     assert sorted(column(table)) == ["child", "parent"]
 
 
-def test_a_child_forked_while_the_engine_is_loaded_only_appends(tmp_path: Path) -> None:
-    """The parent's thread holds the import's locks, which in the child nobody ever lets go."""
+def test_a_fork_waits_for_what_our_thread_imports(tmp_path: Path) -> None:
+    """The child inherits the import's locks, and what it imports itself would wait for ever."""
     table = tmp_path / "events"
     done = run_program(
         """
-        import sys
-        import threading
+        reached, go_on, forked = threading.Event(), threading.Event(), threading.Event()
+
+        class SlowToLoad:
+            def find_spec(self, name, path=None, target=None):
+                if name == "deltalake":
+                    reached.set()
+                    go_on.wait(30)
+                    forked.wait(0.5)  # nothing to wait for, where the fork waits for the import
+                return None
+
+        sys.meta_path.insert(0, SlowToLoad())
+        os.register_at_fork(before=go_on.set, after_in_parent=forked.set)
+        handler = DeltaHandler(table, flush_interval_seconds=3600)
+        logger.addHandler(handler)
+        logger.error("parent")
+        assert reached.wait(30)
+        child = os.fork()
+        if child == 0:
+            signal.alarm(20)
+            import deltalake
+            logger.error("child")
+            os._exit(0)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        assert handler.flush(30)
+        """,
+        table,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert sorted(column(table)) == ["child", "parent"]
+
+
+def test_a_fork_waits_for_no_import_without_end_and_its_child_only_appends(tmp_path: Path) -> None:
+    """Whoever forks may be what the import waits for."""
+    table = tmp_path / "events"
+    done = run_program(
+        """
         from importlib.machinery import PathFinder
+        from spectra_logging import forks
+
+        forks.IMPORT_MAX_SECONDS = 0.1
 
         reached, go_on = threading.Event(), threading.Event()
 

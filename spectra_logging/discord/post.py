@@ -18,7 +18,6 @@ from spectra_logging._version import __version__
 from spectra_logging.discord.message import Message
 from spectra_logging.discord.webhook import Webhook
 from spectra_logging.feedback import worker_idents
-from spectra_logging.forks import at_fork
 from spectra_logging.redaction import RedactionFilter, describe_error, redact_text
 
 if TYPE_CHECKING:
@@ -31,12 +30,6 @@ READ_MAX_BYTES = 1 << 16
 IDLE_MAX_SECONDS = 30.0
 """How old a connection may be when it is used again: one that the server has closed meanwhile looks
 like a message that may have been posted."""
-
-
-LOAD_MAX_SECONDS = 10.0
-"""The longest that a fork waits for ``requests`` to be loaded."""
-
-_loading = threading.RLock()
 
 
 class Answer(NamedTuple):
@@ -111,8 +104,7 @@ class Poster:
             NotSentError: The request did not get there.
             InDoubtError: It did, and there was no answer.
         """
-        with _loading:
-            import requests  # noqa: F401 - loaded here, where no fork comes between
+        import requests  # noqa: F401 - its loggers are there from now on
 
         _redact_client_logs()
         url = f"{self._webhook.url}?wait=true"
@@ -258,27 +250,3 @@ def _redact_client_logs() -> None:
         logger = logging.root.manager.loggerDict.get(name)
         if isinstance(logger, logging.Logger):
             logger.addFilter(_client_log_filter)
-
-
-def _before_fork() -> None:
-    # The child would inherit the import's locks, held by a thread that it does not have.
-    _loading.acquire(timeout=LOAD_MAX_SECONDS)
-
-
-def _after_fork_in_parent() -> None:
-    try:
-        _loading.release()
-    except RuntimeError:
-        pass  # it took too long, and the fork did without
-
-
-def _after_fork_in_child() -> None:
-    global _loading  # noqa: PLW0603 - one lock a process
-    _loading = threading.RLock()
-
-
-at_fork(
-    before=_before_fork,
-    after_in_parent=_after_fork_in_parent,
-    after_in_child=_after_fork_in_child,
-)
