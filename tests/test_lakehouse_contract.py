@@ -22,6 +22,7 @@ from spectra_logging.errors import (
 )
 from spectra_logging.lakehouse import open_lakehouse
 from spectra_logging.lakehouse.base import Commit, Lakehouse, TableChange, UpkeepReport
+from spectra_logging.lakehouse.delta_schema import columns_of
 from spectra_logging.parallel import call_all
 from spectra_logging.tables import ACTIVITY_LOG, EVENT_LOG, TableSpec
 from tests.lakehouses import (
@@ -500,6 +501,49 @@ class TestWrite:
         lakehouse.write(table, [{"n": 4}], spec=spec)
         found = lakehouse.query("SELECT n, amount, pair, pairs FROM t", {"t": table})
         assert found.rows == ((4, None, None, None),)
+
+    def test_types_that_delta_lacks_are_stored_in_wider_ones(
+        self, lakehouse: Lakehouse, table: str
+    ) -> None:
+        """Numbers without a sign, of half precision, and lists of one length, as Spark has them."""
+        cases = [
+            (2**8 - 1, pl.UInt8(), "short"),
+            (2**16 - 1, pl.UInt16(), "integer"),
+            (2**32 - 1, pl.UInt32(), "long"),
+            (2**64 - 1, pl.UInt64(), "decimal(20,0)"),
+            (0.5, pl.Float16(), "float"),
+            ([255, 0], pl.Array(pl.UInt8, 2), "array<short>"),
+            ({"a": [1]}, pl.Struct({"a": pl.List(pl.UInt16)}), "struct<a:array<integer>>"),
+            ("a", pl.Enum(["a", "b"]), "string"),
+        ]
+        frame = pl.DataFrame(
+            [pl.Series(f"c{n}", [value], kind) for n, (value, kind, _) in enumerate(cases)]
+        )
+        lakehouse.write(table, frame)
+        lakehouse.write(table, frame, mode="append")
+        schema = DeltaTable(table).schema()
+        assert [column.type for column in columns_of(schema)] == [kind for _, _, kind in cases]
+        assert not any(field.metadata for field in schema.fields)
+        # By a reader that goes by the table's columns, not by the file's.
+        assert pl.read_delta(table).rows() == [tuple(value for value, _, _ in cases)] * 2
+
+    @pytest.mark.parametrize(
+        ("column", "problem"),
+        [
+            (pl.Series("v", [dt.timedelta(1)]), "column v is Duration.*: cast it before"),
+            (pl.Series("v", [{"a": dt.time(1)}]), "column v is Time64.*: cast it before"),
+            (pl.Series("v", [1], pl.Int128), "can't be read as Arrow: .*_pli128"),
+            (pl.Series("v", [object()], pl.Object), "objects can't be written: \\['v'\\]"),
+        ],
+        ids=lambda value: str(value.dtype) if isinstance(value, pl.Series) else "",
+    )
+    def test_types_that_delta_has_nothing_like_are_refused(
+        self, lakehouse: Lakehouse, table: str, column: pl.Series, problem: str
+    ) -> None:
+        """With the column; what polars exports of an object is its address."""
+        with pytest.raises(RowsRejectedError, match=problem):
+            lakehouse.write(table, pl.DataFrame([column]))
+        assert not lakehouse.exists(table)
 
     def test_timestamps_without_a_zone_are_utc(self, lakehouse: Lakehouse, table: str) -> None:
         """They make no table that needs a reader for zoneless timestamps."""

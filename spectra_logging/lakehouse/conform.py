@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -19,14 +19,13 @@ from arro3.core import (
 )
 
 from spectra_logging.errors import ConfigurationError, RowsRejectedError
-from spectra_logging.lakehouse.arrow import UTC_MICROSECONDS, arrow_schema, read_rows
+from spectra_logging.lakehouse.arrow import arrow_schema, read_rows
 from spectra_logging.lakehouse.base import ArrowStream
+from spectra_logging.lakehouse.stored import as_stored, fields_of, type_name
 from spectra_logging.tables import Column, TableSpec
 from spectra_logging.values import DoesNotFitError, to_column
 
-__all__ = ["as_stored", "as_table", "conform", "schema_for", "typed"]
-
-_LISTS = ((DataType.is_list, DataType.list), (DataType.is_large_list, DataType.large_list))
+__all__ = ["as_table", "conform", "schema_for"]
 
 
 def schema_for(data: Table, columns: Sequence[Column]) -> Schema:
@@ -88,60 +87,15 @@ def as_table(
 def _imported(data: ArrowStream) -> Table:
     polars = sys.modules.get("polars")
     if polars is not None and isinstance(data, polars.DataFrame):
+        # It exports the addresses of Python's objects, as bytes.
+        if objects := [name for name, kind in data.schema.items() if kind == polars.Object]:
+            raise RowsRejectedError(f"columns of Python's objects can't be written: {objects}")
         # It exports its columns of nulls alone with a buffer, which arro3 refuses.
         data = data.cast({polars.Null: polars.String})
-    return Table.from_arrow(data)
-
-
-def as_stored(data: Table) -> Table:
-    """The same data with every timestamp in microseconds of UTC, also within lists and structs.
-
-    Timestamps without a zone are taken as UTC, so that tables need no reader that knows zoneless
-    ones. Categories become the values that they stand for: some can't be written.
-    """
-    return _with_types(data, _stored)
-
-
-def typed(data: Table) -> Table:
-    """The same data with texts where nulls alone have no type, also within lists and structs.
-
-    As Spark's engine has them: Delta knows no such type, and a column of it takes no value later.
-    """
-    return _with_types(data, lambda given: DataType.utf8() if DataType.is_null(given) else given)
-
-
-def _with_types(data: Table, type_of: Callable[[DataType], DataType]) -> Table:
-    for index, field in enumerate(_fields(data.schema)):
-        wanted = _nested_type(field.type, type_of)
-        if wanted != field.type:
-            data = data.set_column(
-                index, field.with_type(wanted), data.column(field.name).cast(wanted)
-            )
-    return data
-
-
-def _stored(given: DataType) -> DataType:
-    if DataType.is_timestamp(given):
-        return UTC_MICROSECONDS
-    if DataType.is_dictionary(given):
-        assert given.value_type is not None
-        return _stored(given.value_type)
-    return given
-
-
-def _nested_type(given: DataType, type_of: Callable[[DataType], DataType]) -> DataType:
-    """A type with another for each that is nested in it, or for itself."""
-    if DataType.is_struct(given):
-        return DataType.struct([_nested_field(field, type_of) for field in given.fields])
-    for is_list, make in _LISTS:
-        if is_list(given):
-            assert given.value_field is not None
-            return make(_nested_field(given.value_field, type_of))
-    return type_of(given)
-
-
-def _nested_field(given: Field, type_of: Callable[[DataType], DataType]) -> Field:
-    return given.with_type(_nested_type(given.type, type_of))
+    try:
+        return Table.from_arrow(data)
+    except Exception as error:
+        raise RowsRejectedError(f"the data's types can't be read as Arrow: {error}") from error
 
 
 def conform(data: Table, schema: Schema) -> Table:
@@ -154,7 +108,7 @@ def conform(data: Table, schema: Schema) -> Table:
     if unknown := sorted(set(data.column_names) - set(schema.names)):
         raise RowsRejectedError(f"the data has columns that the table lacks: {unknown}")
     columns = []
-    for field in _fields(schema):
+    for field in fields_of(schema):
         if field.name in data.column_names:
             columns.append(_cast(data.column(field.name), field))
         else:
@@ -170,7 +124,9 @@ def _cast(values: ChunkedArray, field: Field) -> ChunkedArray:
         return values
     if DataType.is_null(values.type) or 0 < len(values) == values.null_count:
         return _nulls(len(values), field)
-    refusal = f"column {field.name} is {values.type} and does not fit {field.type}"
+    refusal = (
+        f"column {field.name} is {type_name(values.type)} and does not fit {type_name(field.type)}"
+    )
     try:
         fits = all(_fits(chunk, field.type) for chunk in values.chunks)
         cast = values.cast(field.type)
@@ -208,7 +164,3 @@ def _nulls(count: int, field: Field) -> ChunkedArray:
     # arro3 makes arrays of few types; its JSON reader knows them all.
     nullable = Schema([field.with_nullable(nullable=True)])
     return read_rows(b"{}\n" * count, nullable).column(field.name)
-
-
-def _fields(schema: Schema) -> list[Field]:
-    return [schema.field(name) for name in schema.names]

@@ -46,7 +46,7 @@ from spectra_logging.lakehouse.base import (
 )
 from spectra_logging.lakehouse.clean_up import CleanUp
 from spectra_logging.lakehouse.compaction import compact
-from spectra_logging.lakehouse.conform import as_table, conform, typed
+from spectra_logging.lakehouse.conform import as_table, conform
 from spectra_logging.lakehouse.constraints import split_by_constraints, why_elements_are_refused
 from spectra_logging.lakehouse.delta_schema import columns_of, delta_field, has_variants
 from spectra_logging.lakehouse.dialect import DATAFUSION, condition_of
@@ -61,6 +61,7 @@ from spectra_logging.lakehouse.staging import (
     writer_properties,
 )
 from spectra_logging.lakehouse.storage import StorageAccess
+from spectra_logging.lakehouse.stored import typed
 from spectra_logging.lakehouse.translation import translated
 from spectra_logging.tables import Column, TableSpec
 

@@ -9,6 +9,7 @@ from typing import Any
 from arro3.core import DataType, Field, Schema
 
 from spectra_logging.errors import RowsRejectedError
+from spectra_logging.lakehouse.stored import type_name
 from spectra_logging.tables import Column
 
 __all__ = ["column_ddl", "columns_of", "ddl_of", "quoted", "text_literal"]
@@ -78,7 +79,9 @@ def _arrow_ddl(field: Field) -> str:
     if DataType.is_struct(field.type):
         fields = (f"{quoted(f.name)}: {_arrow_ddl(f)}" for f in field.type.fields)
         return f"STRUCT<{', '.join(fields)}>"
-    raise RowsRejectedError(f"column {field.name} is {field.type}, which Spark has no type for")
+    raise RowsRejectedError(
+        f"column {field.name} is {type_name(field.type)}, which Spark has no type for"
+    )
 
 
 def column_ddl(column: Column, *, nullable: bool) -> str:
