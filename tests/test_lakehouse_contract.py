@@ -527,6 +527,26 @@ class TestWrite:
         # By a reader that goes by the table's columns, not by the file's.
         assert pl.read_delta(table).rows() == [tuple(value for value, _, _ in cases)] * 2
 
+    @pytest.mark.parametrize("of_whom", ["polars", "duckdb"])
+    def test_what_is_null_throughout_makes_texts(
+        self, lakehouse: Lakehouse, table: str, of_whom: str
+    ) -> None:
+        """Also within lists and structs, lists that are all empty, and a frame without rows."""
+        frame = pl.DataFrame({"n": [1], "a": [None], "b": [[None]], "c": [[]], "d": [{"e": None}]})
+        relation = duckdb.sql("SELECT 1::BIGINT n, NULL a, [NULL] b, [] c, {'e': NULL} d")
+        assert relation is not None
+        lakehouse.write(table, frame if of_whom == "polars" else relation)
+        lakehouse.write(table, frame.clear(), mode="append")
+        lakehouse.write(table, frame.with_columns(a=pl.lit("x"), c=["y"]), mode="append")
+        assert [column.type for column in columns_of(DeltaTable(table).schema())] == [
+            "long",
+            "string",
+            "array<string>",
+            "array<string>",
+            "struct<e:string>",
+        ]
+        assert [(row["a"], row["c"]) for row in read_rows(table, "a")] == [("x", ["y"]), (None, [])]
+
     @pytest.mark.parametrize(
         ("column", "problem"),
         [

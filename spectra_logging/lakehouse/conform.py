@@ -90,12 +90,25 @@ def _imported(data: ArrowStream) -> Table:
         # It exports the addresses of Python's objects, as bytes.
         if objects := [name for name, kind in data.schema.items() if kind == polars.Object]:
             raise RowsRejectedError(f"columns of Python's objects can't be written: {objects}")
-        # It exports its columns of nulls alone with a buffer, which arro3 refuses.
-        data = data.cast({polars.Null: polars.String})
+        # It exports what is nulls alone with a buffer, which arro3 refuses; so it does lists that
+        # are all empty.
+        data = data.cast({name: _without_null(kind, polars) for name, kind in data.schema.items()})
     try:
         return Table.from_arrow(data)
     except Exception as error:
         raise RowsRejectedError(f"the data's types can't be read as Arrow: {error}") from error
+
+
+def _without_null(kind: Any, polars: Any) -> Any:
+    """A type of polars's with texts for nulls, also within lists and structs."""
+    if isinstance(kind, polars.Struct):
+        fields = {field.name: _without_null(field.dtype, polars) for field in kind.fields}
+        return polars.Struct(fields)
+    if isinstance(kind, polars.List):
+        return polars.List(_without_null(kind.inner, polars))
+    if isinstance(kind, polars.Array):
+        return polars.Array(_without_null(kind.inner, polars), kind.size)
+    return polars.String() if kind == polars.Null else kind
 
 
 def conform(data: Table, schema: Schema) -> Table:

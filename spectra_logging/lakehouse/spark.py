@@ -53,6 +53,7 @@ from spectra_logging.lakehouse.spark_tables import (
 )
 from spectra_logging.lakehouse.spark_types import column_ddl, ddl_of
 from spectra_logging.lakehouse.spark_upkeep import SparkUpkeep
+from spectra_logging.lakehouse.stored import typed
 from spectra_logging.tables import Column, TableSpec
 
 __all__ = ["SparkLakehouse"]
@@ -316,6 +317,8 @@ class SparkLakehouse(Lakehouse):
             # Columns that the data lacks are Delta's to fill, which may have a default for them.
             given = [c for c in log.schema(table) if c.name in data.column_names or not c.nullable]
             data = conform(data, schema_for(data, given))
+        else:
+            data = typed(data)
         self._save(table, data, mode, {}, new_columns=new_columns, where=where)
         return log.version(table)
 

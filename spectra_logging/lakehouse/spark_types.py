@@ -80,7 +80,7 @@ def _arrow_ddl(field: Field) -> str:
         fields = (f"{quoted(f.name)}: {_arrow_ddl(f)}" for f in field.type.fields)
         return f"STRUCT<{', '.join(fields)}>"
     raise RowsRejectedError(
-        f"column {field.name} is {type_name(field.type)}, which Spark has no type for"
+        f"column {field.name} is {type_name(field.type)}, which is not handed to Spark"
     )
 
 

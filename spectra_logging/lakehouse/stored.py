@@ -33,7 +33,13 @@ _STORED_AS = (
     (DataType.is_fixed_size_binary, DataType.binary()),
 )
 
-_NOT_STORED = (DataType.is_duration, DataType.is_time, DataType.is_interval, DataType.is_decimal256)
+_NOT_STORED = (
+    DataType.is_duration,
+    DataType.is_time,
+    DataType.is_interval,
+    DataType.is_decimal256,
+    DataType.is_union,
+)
 
 _OF_THE_TYPE = (b"ARROW:extension:", b"_PL_")
 """How metadata begin that say more of a field's type: Arrow's own, and polars's."""
@@ -55,7 +61,7 @@ def as_stored(data: Table) -> Table:
 def typed(data: Table) -> Table:
     """The same data with texts where nulls alone have no type, also within lists and structs.
 
-    As Spark's engine has them: Delta knows no such type, and a column of it takes no value later.
+    Delta knows no such type, and a column of it takes no value later.
     """
     return _with_types(data, lambda given: DataType.utf8() if DataType.is_null(given) else given)
 
