@@ -134,7 +134,8 @@ logger.info("first")
 with connect_server(arguments[0]) as url:
     spark = SparkSession.builder.remote(url).getOrCreate()
     # What the user's own session does at exit is its own affair.
-    atexit.unregister(spark.client._cleanup_ml_cache)
+    for name in spark_beside._AT_EXIT:
+        atexit.unregister(getattr(spark.client, name, None))
     while not handler.stats().last_error:
         assert not handler.flush(1)
     print(handler.stats().last_error, flush=True)
@@ -146,7 +147,7 @@ with connect_server(arguments[0]) as url:
 
 @pytest.mark.skipif(kind_of_spark() != "connect", reason="Spark is tried by tox -e connect so")
 def test_our_sessions_keep_no_program_that_outlives_its_server(tmp_path: Path) -> None:
-    """At exit a client of Spark 4.1 that has done nothing asks its server again for ten minutes."""
+    """At exit a client of Spark 4 that has done nothing asks its server again for ten minutes."""
     (warehouse := tmp_path / "warehouse").mkdir()
     done = run_program(OUTLIVES_ITS_SERVER, tmp_path / "events", warehouse, timeout_seconds=300)
     assert done.returncode == 0, done.stderr

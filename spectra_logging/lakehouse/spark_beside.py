@@ -36,6 +36,9 @@ _OWN_SETTINGS = {
     "spark.sql.ansi.doubleQuotedIdentifiers": "true",
 }
 
+_AT_EXIT = ("_cleanup_ml_cache", "_on_exit")
+"""What a client of Spark Connect's has called at exit: Spark 4.1's, and Spark 4.2's."""
+
 _NOT_OURS = (
     "spark.databricks.delta.write.txnAppId",
     "spark.databricks.delta.write.txnVersion",
@@ -115,10 +118,11 @@ def _beside_on_connect(users: Session) -> Session:
         own = type(users)(connection=users.client._builder)  # noqa: SLF001
         _copy_settings(users, own)
 
-    # At exit each client of Spark 4.1 has its server forget models, of which ours knows none, and
-    # where that server is gone it may ask again for ten minutes.
-    if forget_models := getattr(own.client, "_cleanup_ml_cache", None):
-        atexit.unregister(forget_models)
+    # At exit a client has its server forget models, of which ours knows none, and where that server
+    # is gone it may ask again for ten minutes.
+    for name in _AT_EXIT:
+        if forget_models := getattr(own.client, name, None):
+            atexit.unregister(forget_models)
 
     import ctypes  # takes two milliseconds
 
