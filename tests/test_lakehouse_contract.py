@@ -565,6 +565,23 @@ class TestWrite:
             lakehouse.write(table, pl.DataFrame([column]))
         assert not lakehouse.exists(table)
 
+    def test_of_an_index_of_pandas_what_is_named_becomes_columns(
+        self, lakehouse: Lakehouse, table: str
+    ) -> None:
+        """However evenly the rows that were filtered are numbered."""
+        pandas = pytest.importorskip(
+            "pandas", reason="Spark is tried by tox -e connect with pandas"
+        )
+        frame = pandas.DataFrame({"n": [1, 2, 3, 4], "text": ["a", "b", None, "d"]})
+        lakehouse.write(table, frame[frame.n < 3])
+        lakehouse.write(table, frame[[True, True, False, True]].set_index("n"), mode="append")
+        lakehouse.write(table, frame.set_index("n"), mode="append")
+        found = lakehouse.query("SELECT * FROM t ORDER BY n, text", {"t": table}).to_dicts()
+        assert [(row.pop("n"), row.pop("text")) for row in found] == sorted(
+            [(1, "a"), (2, "b")] * 3 + [(4, "d")] * 2 + [(3, None)], key=lambda row: row[0]
+        )
+        assert found == [{}] * 9
+
     def test_timestamps_without_a_zone_are_utc(self, lakehouse: Lakehouse, table: str) -> None:
         """They make no table that needs a reader for zoneless timestamps."""
         noon = dt.datetime(2024, 1, 2, 12, 0, 0, 5)  # noqa: DTZ001 - the case in question

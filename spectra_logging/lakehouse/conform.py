@@ -85,18 +85,39 @@ def as_table(
 
 
 def _imported(data: ArrowStream) -> Table:
-    polars = sys.modules.get("polars")
-    if polars is not None and isinstance(data, polars.DataFrame):
-        # It exports the addresses of Python's objects, as bytes.
-        if objects := [name for name, kind in data.schema.items() if kind == polars.Object]:
-            raise RowsRejectedError(f"columns of Python's objects can't be written: {objects}")
-        # It exports what is nulls alone with a buffer, which arro3 refuses; so it does lists that
-        # are all empty.
-        data = data.cast({name: _without_null(kind, polars) for name, kind in data.schema.items()})
+    polars, pandas = sys.modules.get("polars"), sys.modules.get("pandas")
     try:
+        if polars is not None and isinstance(data, polars.DataFrame):
+            data = _of_polars(data, polars)
+        elif pandas is not None and isinstance(data, pandas.DataFrame):
+            data = _of_pandas(data)
         return Table.from_arrow(data)
+    except RowsRejectedError:
+        raise
     except Exception as error:
-        raise RowsRejectedError(f"the data's types can't be read as Arrow: {error}") from error
+        raise RowsRejectedError(f"the data can't be read as Arrow: {error}") from error
+
+
+def _of_pandas(frame: Any) -> Any:
+    """A frame of pandas's with its index as columns, as far as that is named, and without the rest.
+
+    pandas exports an index where its numbers don't happen to be evenly spaced, as rows that were
+    filtered may have it, and else leaves it out.
+    """
+    named = [level for level, name in enumerate(frame.index.names) if name is not None]
+    return (frame.reset_index(level=named) if named else frame).reset_index(drop=True)
+
+
+def _of_polars(frame: Any, polars: Any) -> Any:
+    """A frame of polars's as it can be imported.
+
+    Raises:
+        RowsRejectedError: It holds objects of Python's, of which it exports the addresses.
+    """
+    if objects := [name for name, kind in frame.schema.items() if kind == polars.Object]:
+        raise RowsRejectedError(f"columns of Python's objects can't be written: {objects}")
+    # What is nulls alone comes with a buffer, which arro3 refuses; so do lists that are all empty.
+    return frame.cast({name: _without_null(kind, polars) for name, kind in frame.schema.items()})
 
 
 def _without_null(kind: Any, polars: Any) -> Any:
