@@ -591,20 +591,12 @@ def test_d15_a_child_forked_while_requests_is_loaded_delivers_its_own(
     done = run_program(
         LOGS_AND_ENDS
         + """
-reached, go_on, forked = threading.Event(), threading.Event(), threading.Event()
+from tests.imports import HeldImport
 
-class SlowToLoad:
-    def find_spec(self, name, path=None, target=None):
-        if name == "requests.sessions":
-            reached.set()
-            go_on.wait(30)
-            forked.wait(0.5)  # nothing to wait for, where the fork waits for the import
-        return None
-
-sys.meta_path.insert(0, SlowToLoad())
-os.register_at_fork(before=go_on.set, after_in_parent=forked.set)
+held = HeldImport("requests.sessions")
+os.register_at_fork(before=held.let_go)
 logger.error("parent")
-assert reached.wait(30)
+assert held.reached.wait(30)
 child = os.fork()
 if child == 0:
     logger.error("child")

@@ -88,22 +88,14 @@ def test_a_fork_waits_for_what_our_thread_imports(tmp_path: Path) -> None:
     table = tmp_path / "events"
     done = run_program(
         """
-        reached, go_on, forked = threading.Event(), threading.Event(), threading.Event()
+        from tests.imports import HeldImport
 
-        class SlowToLoad:
-            def find_spec(self, name, path=None, target=None):
-                if name == "deltalake":
-                    reached.set()
-                    go_on.wait(30)
-                    forked.wait(0.5)  # nothing to wait for, where the fork waits for the import
-                return None
-
-        sys.meta_path.insert(0, SlowToLoad())
-        os.register_at_fork(before=go_on.set, after_in_parent=forked.set)
+        held = HeldImport("deltalake")
+        os.register_at_fork(before=held.let_go)
         handler = DeltaHandler(table, flush_interval_seconds=3600)
         logger.addHandler(handler)
         logger.error("parent")
-        assert reached.wait(30)
+        assert held.reached.wait(30)
         child = os.fork()
         if child == 0:
             signal.alarm(20)
@@ -124,39 +116,21 @@ def test_a_fork_waits_for_no_import_without_end_and_its_child_only_appends(tmp_p
     table = tmp_path / "events"
     done = run_program(
         """
-        from importlib.machinery import PathFinder
         from spectra_logging import forks
+        from tests.imports import HeldImport
 
         forks.IMPORT_MAX_SECONDS = 0.1
-
-        reached, go_on = threading.Event(), threading.Event()
-
-        class SlowToLoad:
-            def find_spec(self, name, path=None, target=None):
-                if name != "spectra_logging.lakehouse.auto":
-                    return None
-                spec = PathFinder.find_spec(name, path)
-                load = spec.loader.exec_module
-
-                def wait_and_load(module):
-                    reached.set()
-                    go_on.wait(30)
-                    load(module)
-
-                spec.loader.exec_module = wait_and_load
-                return spec
-
-        sys.meta_path.insert(0, SlowToLoad())
+        held = HeldImport("spectra_logging.lakehouse.auto")
         handler = DeltaHandler(table, flush_interval_seconds=3600)
         logger.addHandler(handler)
         logger.error("parent")
-        assert reached.wait(30)
+        assert held.reached.wait(30)
         child = os.fork()
         if child == 0:
             logger.error("child")
             os._exit(threading.active_count() - 1)
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
-        go_on.set()
+        held.let_go()
         assert handler.flush(30)
         """,
         table,

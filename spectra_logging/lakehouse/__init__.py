@@ -85,6 +85,7 @@ def is_loaded() -> bool:
     """Whether this process has loaded an engine that a forked child must not use, or began to.
 
     delta-rs runs threads that a fork does not copy, and panics in the child; a Spark session's
-    connection is the parent's. And what a thread was importing at the fork stays locked there.
+    connection is the parent's. And an import that a fork does not wait for to its end stays locked
+    there.
     """
     return _loading.is_set() or "deltalake" in sys.modules
