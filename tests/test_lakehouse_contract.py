@@ -587,13 +587,14 @@ class TestWrite:
         )
         frame = pandas.DataFrame({"n": [1, 2, 3, 4], "text": ["a", "b", None, "d"]})
         lakehouse.write(table, frame[frame.n < 3])
-        lakehouse.write(table, frame[[True, True, False, True]].set_index("n"), mode="append")
-        lakehouse.write(table, frame.set_index("n"), mode="append")
+        uneven = frame[[True, True, False, True]]
+        for rows in (uneven, uneven.set_index("n"), frame.set_index("n")):
+            lakehouse.write(table, rows, mode="append")
         found = lakehouse.query("SELECT * FROM t ORDER BY n, text", {"t": table}).to_dicts()
         assert [(row.pop("n"), row.pop("text")) for row in found] == sorted(
-            [(1, "a"), (2, "b")] * 3 + [(4, "d")] * 2 + [(3, None)], key=lambda row: row[0]
+            [(1, "a"), (2, "b")] * 4 + [(4, "d")] * 3 + [(3, None)], key=lambda row: row[0]
         )
-        assert found == [{}] * 9
+        assert found == [{}] * 12
 
     def test_timestamps_without_a_zone_are_utc(self, lakehouse: Lakehouse, table: str) -> None:
         """They make no table that needs a reader for zoneless timestamps."""
