@@ -12,6 +12,7 @@ driver among them, or by ``spectra log drain``.
 from __future__ import annotations
 
 import logging
+import os
 import sys
 import threading
 from collections.abc import Iterator
@@ -164,7 +165,7 @@ def _detach_below(logger: logging.Logger, table: str, handler: DeltaHandler) -> 
 
 
 def _check_table(table: str) -> None:
-    absolute = isinstance(table, str) and (is_uri(table) or table.startswith("/"))
+    absolute = isinstance(table, str) and (is_uri(table) or os.path.isabs(table))
     if not absolute or is_catalog_name(table):
         raise ConfigurationError(
             f"table={table!r} must be an absolute path or a URI: a worker knows neither the "

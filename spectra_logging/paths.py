@@ -149,7 +149,7 @@ def absolute_root(root: str | os.PathLike[str], option: str = "root") -> str:
 def _written_out(option: str, path: str | os.PathLike[str]) -> str:
     """As text; a ``Path`` of a URI is refused, which has lost a slash and with it the host."""
     text = str(path)
-    if not isinstance(path, str) and is_uri(text) and "://" not in text:
+    if not isinstance(path, str) and is_uri(Path(path).as_posix()) and "://" not in text:
         raise ConfigurationError(
             f"{option}={path!r} was a URI before pathlib took one of its slashes; give it as text"
         )

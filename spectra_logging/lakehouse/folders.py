@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from pathlib import Path
+from pathlib import Path, PurePath
 from urllib.parse import unquote, urlsplit
 from urllib.request import url2pathname
 
@@ -23,7 +23,7 @@ def local_folder(table: str) -> Path | None:
     Raises:
         LakehouseError: delta-rs would look for the table somewhere else, or can't write there.
     """
-    path = unquote(urlsplit(table).path) if is_uri(table) else table
+    path = unquote(urlsplit(table).path) if is_uri(table) else PurePath(table).as_posix()
     folder = _folder(table)
     if folder is not None and (unusable := _UNUSABLE.search(path)) is not None:
         raise LakehouseError(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,6 +17,7 @@ from spectra_logging.handlers.delta import DeltaHandler
 from spectra_logging.lakehouse import open_lakehouse
 from spectra_logging.paths import is_uri, lakehouse_root, resolve_table
 from spectra_logging.session import ACTIVITY_LOGGER, NotebookSession
+from spectra_logging.shell import shell_word
 from spectra_logging.testing import FakeSourceSystem
 from spectra_stage import readiness
 from spectra_stage.cli.environment import environment
@@ -74,7 +74,7 @@ def demo(
     stage's readiness is shown. Everything is written below --root: the tables and the journal.
     Nothing is posted to Discord, even where a webhook is set.
     """
-    if is_uri(str(root)):
+    if is_uri(root.as_posix()):
         # As a path it would be a folder called s3: in the working directory.
         raise ConfigurationError(
             "--root is a URI, and spectra demo writes to a folder of this machine; "
@@ -168,7 +168,7 @@ def show_validation(screen: Console, session: NotebookSession) -> None:
     told = verdict({each: summary[each.value] for each in Outcome})
     screen.print("Do they hold what was promised?")
     screen.print(f"  [{STYLES[outcome]}]{outcome.value}[/], {told}; this lists them:")
-    listing = f"{command()} validate --root {shlex.quote(lakehouse_root())} --all"
+    listing = f"{command()} validate --root {shell_word(lakehouse_root())} --all"
     screen.print(f"  {listing}", markup=False, highlight=False, soft_wrap=True)
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import shlex
 import shutil
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+
+from spectra_logging.shell import shell_word
 
 __all__ = ["Query", "command", "queries"]
 
@@ -29,7 +30,7 @@ class Query:
 def command() -> str:
     """What to type for ``spectra``; a shell lacks its name where no environment is activated."""
     return (
-        "spectra" if shutil.which("spectra") else f"{shlex.quote(sys.executable)} -m spectra_stage"
+        "spectra" if shutil.which("spectra") else f"{shell_word(sys.executable)} -m spectra_stage"
     )
 
 
@@ -42,7 +43,7 @@ def queries(table: Path) -> list[Query]:
     sql = f"SELECT {COLUMNS} FROM log ORDER BY recorded_at"  # noqa: S608 - a text to show
     name = ".".join(table.parts[-2:])
     return [
-        Query("With this command", f"{command()} log show {shlex.quote(str(table))} --json"),
+        Query("With this command", f"{command()} log show {shell_word(str(table))} --json"),
         Query("With deltalake, in Python", DELTALAKE.format(table=str(table), sql=sql)),
         Query("With DuckDB, in Python", DUCKDB.format(table=str(table), sql=sql)),
         Query("With a Spark session", SPARK.format(table=str(table), sql=sql)),
