@@ -22,6 +22,7 @@ from pathlib import Path
 import msgspec
 
 from spectra_logging.journal.content import Content, Reject, collect, reread
+from spectra_logging.journal.files import remove_file
 from spectra_logging.journal.locks import FileLock
 from spectra_logging.journal.segment import (
     SegmentName,
@@ -193,7 +194,7 @@ class Batches:
             # when it ends.
             with suppress(FileNotFoundError):
                 if is_old(path) and not owner_is_alive(self._directory, path.stem):
-                    path.unlink()
+                    remove_file(path)
 
     def _remove_drained(self, state: JournalState, segments: Sequence[SegmentName]) -> None:
         for owner, names in segments_by_owner(segments).items():
@@ -202,9 +203,9 @@ class Batches:
             for name in names:
                 path = self._directory / str(name)
                 if not holds_bytes(path, state.progress(str(name)).offset):
-                    path.unlink(missing_ok=True)
+                    remove_file(path)
             if not any(self._directory.glob(f"{owner}-*.ndjson")):
-                (self._directory / f"{owner}.owner").unlink(missing_ok=True)
+                remove_file(self._directory / f"{owner}.owner")
 
     def _still_there(self, content: Content, state: JournalState) -> bool:
         """Whether what was read ahead is what comes next, and no owner has given any of it up."""

@@ -11,6 +11,7 @@ from pathlib import Path
 import msgspec
 
 from spectra_logging.errors import ConfigurationError, SpectraWarning
+from spectra_logging.journal.files import remove_file, replace_file
 from spectra_logging.journal.framing import count_lines
 from spectra_logging.journal.locks import FileLock
 from spectra_logging.journal.segment import (
@@ -21,6 +22,7 @@ from spectra_logging.journal.segment import (
 )
 from spectra_logging.journal.state import StateFile
 from spectra_logging.paths import journal_folder_name, journals_root
+from spectra_logging.shell import shell_word
 
 __all__ = [
     "IDENTITY_FILE",
@@ -140,7 +142,7 @@ def make_folder(folder: Path, table: str, spec: str) -> None:
     # Not by the process's number alone: two threads may make handlers for one table at once.
     temporary = folder / f"{IDENTITY_FILE}.{os.urandom(6).hex()}"
     temporary.write_bytes(identity)
-    os.replace(temporary, folder / IDENTITY_FILE)
+    replace_file(temporary, folder / IDENTITY_FILE)
 
 
 def _make_private(folder: Path) -> None:
@@ -168,7 +170,7 @@ def _try_out(folder: Path) -> None:
         lock.acquire()
         lock.release()
     finally:
-        trial.unlink()
+        remove_file(trial)
 
 
 def find_journals(
@@ -198,13 +200,11 @@ def drain_command(table: str, directory: Path) -> str:
         table: Path or URI of the table.
         directory: The journal's folder.
     """
-    import shlex  # not needed by those for whom all goes well
-
-    command = f"spectra log drain {shlex.quote(table)}"
+    command = f"spectra log drain {shell_word(table)}"
     root = directory.parent
     if root == journals_root():
         return command
-    return f"{command} --journal-directory {shlex.quote(str(root))}"
+    return f"{command} --journal-directory {shell_word(str(root))}"
 
 
 def read_identity(directory: Path) -> JournalIdentity:

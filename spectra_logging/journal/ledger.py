@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from spectra_logging.journal.files import remove_file
 from spectra_logging.journal.live import LiveSegment
 from spectra_logging.journal.segment import SegmentName
 from spectra_logging.journal.state import JournalState, StateFile
@@ -183,7 +184,7 @@ class Ledger:
         written, quarantined = _consumed(state, name, rows)
         self._settled_written += written
         self._settled_quarantined += quarantined
-        (self._directory / str(name)).unlink(missing_ok=True)
+        remove_file(self._directory / str(name))
         return rows - written - quarantined
 
     def position(self) -> Position:

@@ -39,6 +39,8 @@ else:
 __all__ = ["FileLock", "is_held_here"]
 
 _HELD_ELSEWHERE = frozenset({errno.EACCES, errno.EAGAIN, errno.EWOULDBLOCK})
+if sys.platform == "win32":
+    _HELD_ELSEWHERE |= {errno.EDEADLOCK, 0}  # Wine's C library tells no number
 
 
 class FileLock:

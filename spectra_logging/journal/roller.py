@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from spectra_logging.journal.files import remove_file
 from spectra_logging.journal.folder import IDENTITY_FILE
 from spectra_logging.journal.ledger import Ledger
 from spectra_logging.journal.live import LiveSegment
@@ -128,7 +129,7 @@ class Roller:
             fresh = LiveSegment(self._directory, name, size)
             fresh.write(line)
         except BaseException:
-            (self._directory / str(name)).unlink(missing_ok=True)
+            remove_file(self._directory / str(name))
             if live is not None:
                 live.go_on()
             raise
@@ -181,10 +182,10 @@ class Roller:
         self.ledger.retire_live_segment()
         self.ledger.reclaim()
         self.ledger.give_up_full_segments()
-        if not self.ledger.has_full_segments:
-            self._owner_lock.path.unlink(missing_ok=True)
-        given_up = self._owner_lock
+        given_up, leaves_segments = self._owner_lock, self.ledger.has_full_segments
         # Who drains may hold the old lock for an instant, to see whether its owner lives, and then
         # takes the owner for dead: that must stay so for good.
         self._take_new_owner()
         given_up.release()
+        if not leaves_segments:
+            remove_file(given_up.path)

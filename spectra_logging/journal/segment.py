@@ -16,6 +16,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
+from spectra_logging.journal.files import remove_file
 from spectra_logging.journal.locks import FileLock, is_held_here
 
 __all__ = [
@@ -73,13 +74,14 @@ def create_segment(path: Path, size: int) -> mmap.mmap:
     """
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
     try:
-        _allocate(descriptor, size)
-        return mmap.mmap(descriptor, size)
+        try:
+            _allocate(descriptor, size)
+            return mmap.mmap(descriptor, size)
+        finally:
+            os.close(descriptor)
     except BaseException:
-        path.unlink(missing_ok=True)
+        remove_file(path)
         raise
-    finally:
-        os.close(descriptor)
 
 
 def _allocate(descriptor: int, size: int) -> None:

@@ -17,6 +17,8 @@ from zlib import crc32
 
 import msgspec
 
+from spectra_logging.journal.files import replace_file
+
 __all__ = [
     "DRAIN_LOCK",
     "SEAL_LOCK",
@@ -144,7 +146,7 @@ class StateFile:
         if state is None:
             for path in self._copies:
                 if path.exists():
-                    os.replace(path, path.with_name(f"{path.name}.damaged-{os.urandom(4).hex()}"))
+                    replace_file(path, path.with_name(f"{path.name}.damaged-{os.urandom(4).hex()}"))
             state = JournalState(application_id=new_application_id(), place=place)
             self.save(state)
         elif state.place != place and state.sealed is None:
@@ -159,7 +161,7 @@ class StateFile:
         for path in self._copies:
             temporary = path.with_suffix(".new")
             temporary.write_bytes(content)
-            os.replace(temporary, path)
+            replace_file(temporary, path)
 
 
 def new_application_id() -> str:
