@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
+import selectors
 import socket
 import struct
 import threading
@@ -257,12 +258,11 @@ class _Request:
     def client_has_left(self) -> bool:
         """Whether the client has closed its end."""
         try:
-            peeked = self._connection.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
-        except BlockingIOError:
-            return False
-        except OSError:
+            with selectors.DefaultSelector() as ready:
+                ready.register(self._connection, selectors.EVENT_READ)
+                return bool(ready.select(0)) and not self._connection.recv(1, socket.MSG_PEEK)
+        except (OSError, ValueError):  # its own end is closed
             return True
-        return not peeked
 
 
 def _parse(request: _Request) -> tuple[dict[str, Any], list[tuple[str, bytes]]]:

@@ -37,7 +37,8 @@ def environment(variables: Mapping[str, str | None]) -> Iterator[None]:
     finally:
         for name, value in before.items():
             if value is None:
-                del os.environ[name]
+                # On Windows no_proxy is gone once NO_PROXY is.
+                os.environ.pop(name, None)
             else:
                 os.environ[name] = value
 
