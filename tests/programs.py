@@ -13,15 +13,27 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-__all__ = ["PROLOGUE", "free_port", "run_in", "run_program", "start_program", "wait_until"]
+__all__ = [
+    "KILLED",
+    "PROLOGUE",
+    "free_port",
+    "run_in",
+    "run_program",
+    "start_program",
+    "wait_until",
+]
 
 PROLOGUE = """
 import atexit, logging, os, signal, sys, threading, time
 from spectra_logging import DeltaHandler
 table, *arguments = sys.argv[1:]
+KILL = getattr(signal, "SIGKILL", signal.SIGTERM)  # which on Windows ends a process at once, too
 logger = logging.getLogger("program")
 logger.setLevel(logging.DEBUG)
 """
+
+KILLED = -signal.SIGKILL if sys.platform != "win32" else signal.SIGTERM
+"""What a program returns that has killed itself with ``KILL``."""
 
 
 def start_program(source: str, *arguments: str | Path) -> subprocess.Popen[str]:
@@ -43,13 +55,20 @@ def run_program(
 ) -> subprocess.CompletedProcess[str]:
     """Run a Python program to its end; a program that hangs fails the test, a child of it too."""
     process = start_program(source, *arguments)
-    killer = threading.Timer(timeout_seconds, os.killpg, (process.pid, signal.SIGKILL))
+    killer = threading.Timer(timeout_seconds, _kill_with_children, (process,))
     killer.start()
     try:
         out, err = process.communicate()
     finally:
         killer.cancel()
     return subprocess.CompletedProcess(process.args, process.returncode, out, err)
+
+
+def _kill_with_children(process: subprocess.Popen[str]) -> None:
+    if sys.platform == "win32":
+        process.kill()
+    else:
+        os.killpg(process.pid, signal.SIGKILL)
 
 
 def free_port() -> int:

@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-import os
 import random
-import signal
 from collections import Counter
 from pathlib import Path
 
 import pytest
 
 from spectra_logging.drain import drain_journals
-from tests.programs import run_program, start_program, wait_until
+from tests.programs import KILLED, run_program, start_program, wait_until
 from tests.tables import column, row_count
-
-pytestmark = pytest.mark.skipif(os.name == "nt", reason="kill -9 is a POSIX matter")
 
 KILLS = 200
 
 LOGS_IN_A_LOOP = """
 handler = DeltaHandler(table, flush_interval_seconds=0.005)
 logger.addHandler(handler)
-acknowledged = os.open(arguments[0], os.O_WRONLY | os.O_CREAT)
+acknowledged = os.open(arguments[0], os.O_WRONLY | os.O_CREAT | getattr(os, "O_BINARY", 0))
 run = os.path.basename(arguments[0])
 print("ready", flush=True)
 n = 0
@@ -53,7 +49,7 @@ def test_records_survive_a_kill_at_any_moment(tmp_path: Path) -> None:
             process.wait(moments.uniform(0.0, 0.15))
         except Exception:  # noqa: BLE001 - it is not to end by itself
             pass
-        process.send_signal(signal.SIGKILL)
+        process.kill()
         process.communicate()
     drain_journals(str(table))
     landed = Counter(column(table))
@@ -79,9 +75,9 @@ def die_around(owner, name, before):
     function = getattr(owner, name)
     def dies(*args, **kwargs):
         if before:
-            os.kill(os.getpid(), signal.SIGKILL)
+            os.kill(os.getpid(), KILL)
         result = function(*args, **kwargs)
-        os.kill(os.getpid(), signal.SIGKILL)
+        os.kill(os.getpid(), KILL)
     setattr(owner, name, dies)
 
 handler = DeltaHandler(table, flush_interval_seconds=3600)
@@ -113,7 +109,7 @@ def test_a_kill_around_each_step_of_a_commit_neither_loses_nor_doubles(
     """The process dies by its own SIGKILL right before or after a step; the next one drains."""
     table = tmp_path / "events"
     done = run_program(STOPS_AT_A_STEP, table, f"{side}-{step}")
-    assert done.returncode == -signal.SIGKILL
+    assert done.returncode == KILLED
     assert done.stdout == "logged\n"
     drain_journals(str(table))
     assert column(table) == ["first", *(f"record {n}" for n in range(10))]
@@ -133,14 +129,14 @@ logger.info("second")
 handler.flush(0.5)
 os.remove(log)
 os.rename(log + ".away", log)
-os.kill(os.getpid(), signal.SIGKILL)
+os.kill(os.getpid(), KILL)
 """
 
 
 def test_a_data_file_without_its_log_entry_is_no_row(tmp_path: Path) -> None:
     """A commit that wrote Parquet and died before the log entry is repeated whole."""
     table = tmp_path / "events"
-    assert run_program(DIES_BETWEEN_PARQUET_AND_LOG, table).returncode == -signal.SIGKILL
+    assert run_program(DIES_BETWEEN_PARQUET_AND_LOG, table).returncode == KILLED
     drain_journals(str(table))
     assert column(table) == ["first", "second"]
 
@@ -165,7 +161,7 @@ def test_four_processes_share_a_journal_and_one_is_killed(tmp_path: Path) -> Non
     for process in processes:
         assert process.stdout is not None
         assert [process.stdout.readline() for _ in range(2)] == ["ready\n", "logged\n"]
-    processes[0].send_signal(signal.SIGKILL)
+    processes[0].kill()
     processes[0].communicate()
     wait_until(lambda: row_count(table) == 4000)
     for process in processes[1:]:
