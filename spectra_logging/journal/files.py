@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import sys
 import time
-from contextlib import suppress
 from pathlib import Path
 
 __all__ = ["remove_file", "replace_file"]
@@ -41,5 +40,8 @@ def remove_file(path: Path) -> None:
     Raises:
         OSError: It can't be removed.
     """
-    with suppress(*((PermissionError,) if sys.platform == "win32" else ())):
+    try:
         path.unlink(missing_ok=True)
+    except PermissionError:
+        if sys.platform != "win32":
+            raise
