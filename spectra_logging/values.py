@@ -79,6 +79,8 @@ def _jsonable(value: object, above: tuple[int, ...]) -> Any:
     try:
         return _container(value, (*above, id(value)))
     except Exception as error:  # noqa: BLE001 - whatever a foreign object raises when looked into
+        if isinstance(value, tuple):  # such as Dagster's records, which refuse to be iterated
+            return safe_text(_repr(value))
         return f"<{type(value).__name__} that can't be looked into: {type(error).__name__}>"
 
 

@@ -15,7 +15,7 @@ import threading
 import time
 import uuid
 from collections import UserDict
-from collections.abc import ItemsView
+from collections.abc import ItemsView, Iterator
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -360,6 +360,23 @@ def test_what_nests_too_deeply_or_can_not_be_looked_into_is_a_note() -> None:
         "gone": {"inner": "<Gone that can't be looked into: ConnectionError>"},
         "n": 1,
     }
+
+
+class Sealed(tuple[object, ...]):
+    """A tuple that is no sequence to its users, as Dagster's records are."""
+
+    __slots__ = ()
+
+    def __iter__(self) -> Iterator[object]:
+        raise TypeError("iteration is not allowed")
+
+    def __repr__(self) -> str:
+        return f"Sealed(text={self[0]!r})"
+
+
+def test_a_tuple_that_refuses_to_be_iterated_is_its_repr() -> None:
+    context = row_of(make_record(meta={"pid": Sealed(["17"])}, n=1))["context"]
+    assert context == {"meta": {"pid": "Sealed(text='17')"}, "n": 1}
 
 
 def test_numbers_of_numpy_are_numbers_and_paths_are_their_text() -> None:
