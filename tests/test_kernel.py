@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from jupyter_client.manager import KernelManager
 
+from tests import stages
 from tests.tables import read_rows
 
 BEGIN = (
@@ -23,17 +24,10 @@ END = ("session.validate()", "assert session.record()", "session.finalise()")
 @pytest.fixture(autouse=True)
 def environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What the notebook and Jupyter look up."""
-    for name, value in {
-        "SOURCE_SYSTEM": "zephyr",
-        "SOURCE_NAME": "Example",
-        "STAGE": "source",
-        "NOTEBOOK_NAME": "zephyrSource",
-        "SPECTRA_ROOT": str(tmp_path),
-        "JUPYTER_PLATFORM_DIRS": "1",
-        "JUPYTER_RUNTIME_DIR": str(tmp_path / "runtime"),
-        "IPYTHONDIR": str(tmp_path / "ipython"),
-    }.items():
-        monkeypatch.setenv(name, value)
+    stages.set_up(monkeypatch, tmp_path)
+    monkeypatch.setenv("JUPYTER_PLATFORM_DIRS", "1")
+    monkeypatch.setenv("JUPYTER_RUNTIME_DIR", str(tmp_path / "runtime"))
+    monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
 
 
 def run_notebook(*cells: str) -> str:
@@ -51,6 +45,7 @@ def run_notebook(*cells: str) -> str:
         return ""
     finally:
         client.stop_channels()
+        # One that takes longer is killed, and its rows wait in the journal.
         manager.shutdown_wait_time = 30.0
         manager.shutdown_kernel()
 

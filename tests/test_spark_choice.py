@@ -20,7 +20,7 @@ from spectra_logging.lakehouse.spark_found import SessionReference, find_session
 from spectra_logging.testing import FakeNotebookUtils
 from spectra_stage.validation.checks import ForeignKey, Pattern
 from spectra_stage.validation.quarantine import split
-from tests import validations
+from tests import stages, validations
 from tests.conftest import ENGINES
 from tests.handlers import attach
 from tests.lakehouses import lines, spec_of, transaction
@@ -167,14 +167,7 @@ def test_a_notebook_session_writes_embedded_and_registers_on_spark(
     spark: Any, tmp_path: Path, schema: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The session that load_context() was given has the metastore, whichever engine wrote."""
-    for name, value in {
-        "SOURCE_SYSTEM": "zephyr",
-        "SOURCE_NAME": "Example",
-        "STAGE": "source",
-        "NOTEBOOK_NAME": "zephyrSource",
-        "SPECTRA_ROOT": str(tmp_path),
-    }.items():
-        monkeypatch.setenv(name, value)
+    stages.set_up(monkeypatch, tmp_path)
     session = NotebookSession("lib").load_context(spark=spark)
     session.initialize()
     assert session.record(spark=spark)
